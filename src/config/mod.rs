@@ -1,0 +1,17 @@
+//! Configuration: plain structs with their defaults inside, read from YAML; an unknown key is an error.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+
+use crate::{Error, Result};
+
+/// Reads a YAML file into a configuration struct. The struct must be `#[serde(deny_unknown_fields, default)]`.
+///
+/// # Errors
+/// [`Error::Io`] when unreadable; [`Error::Format`] with the line when it is not YAML, holds an unknown key (the
+/// known ones are listed) or a value of the wrong type.
+pub fn load_yaml<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    serde_yaml::from_str(&text).map_err(|error| Error::format(path, "a valid configuration", error.to_string()))
+}

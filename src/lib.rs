@@ -1,0 +1,45 @@
+//! `vloc` tells a robot where it is, from one camera and an IMU, in a place that was seen before.
+//!
+//! # The way of the data
+//!
+//! message -> [`middleware`] -> [`vision`] (decode, rectify, resize) -> `network` (absolute and relative pose, each
+//! with a covariance) -> [`node`] -> `pose` and `map -> odom`.
+//!
+//! # The rooms, lowest layer first; each uses only the layers below it
+//!
+//! | layer | modules |
+//! |---|---|
+//! | 0 | [`geometry`], [`time`], [`error`], [`config`] |
+//! | 1 | [`sensor`]: what arrives, in our own types |
+//! | 2 | [`vision`]: images to network-ready pixels; [`msg`]: ROS messages as bytes |
+//! | 3 | `network`: pixels to poses (libtorch); `bag`: rosbag2 storage; [`evaluation`]: metrics and reports |
+//! | 4 | [`dataset`]: files to frames with poses; [`synth`]: the synthetic world; `loss` |
+//! | 5 | [`middleware`]: the port and its adapters; `training` |
+//! | 6 | [`node`]: the localization node; `cli` |
+#![warn(missing_docs)]
+
+#[cfg(feature = "bag")]
+pub mod bag;
+#[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+pub mod cli;
+pub mod config;
+pub mod dataset;
+pub mod error;
+pub mod evaluation;
+pub mod geometry;
+#[cfg(feature = "torch")]
+pub mod loss;
+pub mod middleware;
+pub mod msg;
+#[cfg(feature = "torch")]
+pub mod network;
+pub mod node;
+pub mod sensor;
+pub mod synth;
+pub mod time;
+#[cfg(feature = "torch")]
+pub mod training;
+pub mod vision;
+
+pub use error::{Error, Result};
+pub use time::Stamp;

@@ -1,0 +1,11 @@
+//! What arrives, in our own types: what a message means once the wire is gone.
+
+mod camera;
+mod image;
+mod imu;
+mod pose;
+
+pub use camera::{CameraModel, Distortion};
+pub use image::{CompressedImage, Image};
+pub use imu::ImuSample;
+pub use pose::{AbsolutePose, RelativePose};
