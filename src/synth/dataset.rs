@@ -34,7 +34,7 @@ pub enum ImageFormat {
 }
 
 impl ImageFormat {
-    /// The file name extension, which is also the name of the format in `sensor_msgs/CompressedImage` but for jpeg.
+    /// The file name extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Jpg => "jpg",
@@ -69,6 +69,16 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Refuses what no one can have meant.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the rate makes no recording.
+    pub(super) fn check(&self) -> Result<()> {
+        let usable = self.rate.is_finite() && (0.01..=1000.0).contains(&self.rate) && self.frames < 1_000_000;
+        let found = || format!("{} images at {} per second", self.frames, self.rate);
+        if usable { Ok(()) } else { Err(Error::config("rate", "0.01 to 1000 per second, below 1e6 images", found())) }
+    }
+
     /// The seconds from the start of the pass of each image: whole nanoseconds.
     pub fn times(&self) -> impl Iterator<Item = (Stamp, f64)> {
         let Self { start, rate, frames } = *self;
@@ -97,6 +107,7 @@ pub fn write_dataset(
         let found = format!("{}, which holds a dataset already", folder.display());
         return Err(Error::config("out", "a new or empty folder", found));
     }
+    passes.iter().try_for_each(|(_, recording)| recording.check())?;
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     for (number, (pass, recording)) in (1..).zip(passes) {
         let sequence = folder.join(format!("seq-{number:02}"));
@@ -129,7 +140,7 @@ fn write_sequence(
         let pose = pose_text(pass.map_from_camera(t));
         write(&folder.join(format!("frame-{index:06}.pose.txt")), pose.as_bytes())?;
         progress();
-        Ok(())
+        Ok::<(), Error>(())
     })?;
     let stamps: String = frames.iter().map(|(stamp, _)| format!("{stamp}\n")).collect();
     write(&folder.join("timestamps.txt"), stamps.as_bytes())

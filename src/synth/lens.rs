@@ -38,7 +38,8 @@ fn folds_before(camera: &CameraModel, ideal: &Vector2<f64>) -> bool {
 /// Central differences of [`CameraModel::distort`].
 fn jacobian(camera: &CameraModel, at: &Vector2<f64>) -> Matrix2<f64> {
     let step = 1e-6;
-    let column = |axis: Vector2<f64>| (camera.distort(&(at + axis * step)) - camera.distort(&(at - axis * step))) / (2.0 * step);
+    let column =
+        |axis: Vector2<f64>| (camera.distort(&(at + axis * step)) - camera.distort(&(at - axis * step))) / (2.0 * step);
     Matrix2::from_columns(&[column(Vector2::x()), column(Vector2::y())])
 }
 
@@ -69,6 +70,9 @@ mod tests {
         let folding = Distortion::PlumbBob([-1.5, 0.0, 0.0, 0.0, 0.0]);
         let camera = CameraModel { distortion: folding, ..CameraModel::pinhole(160, 120, 60.0) };
         let error = ray_through_lens(&camera, &Vector2::new(0.0, 0.0)).unwrap_err().to_string();
-        assert!(error.starts_with("parameter camera.distortion: expected coefficients that can be inverted"), "{error}");
+        assert!(
+            error.starts_with("parameter camera.distortion: expected coefficients that can be inverted"),
+            "{error}"
+        );
     }
 }

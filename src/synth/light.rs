@@ -84,11 +84,7 @@ impl Lighting {
 fn black_body(kelvin: f32) -> Rgb {
     let hundreds = kelvin / 100.0;
     let red = if hundreds <= 66.0 { 255.0 } else { 329.7 * (hundreds - 60.0).powf(-0.1332) };
-    let green = if hundreds <= 66.0 {
-        99.47 * hundreds.ln() - 161.1
-    } else {
-        288.1 * (hundreds - 60.0).powf(-0.0755)
-    };
+    let green = if hundreds <= 66.0 { 99.47 * hundreds.ln() - 161.1 } else { 288.1 * (hundreds - 60.0).powf(-0.0755) };
     let blue = if hundreds >= 66.0 { 255.0 } else { 138.5 * (hundreds - 10.0).ln() - 305.0 };
     [red, green, blue].map(|display| (display / 255.0).clamp(0.0, 1.0).powf(2.2))
 }

@@ -110,7 +110,9 @@ impl Motif {
                 let angle = random.random_range(0.0..std::f32::consts::PI);
                 Self::Stripes { direction: [angle.cos(), angle.sin()], period: small * random.random_range(0.15..0.5) }
             }
-            1 => Self::Checker { period: small * random.random_range(0.15..0.4), slant: random.random_range(-0.6..0.6) },
+            1 => {
+                Self::Checker { period: small * random.random_range(0.15..0.4), slant: random.random_range(-0.6..0.6) }
+            }
             2 => Self::Rings { centre, period: small * random.random_range(0.15..0.45) },
             3 => {
                 let disc = |random: &mut ChaCha8Rng| {

@@ -17,7 +17,7 @@ pub enum PassKind {
 }
 
 impl PassKind {
-    fn stream(self) -> u64 {
+    pub(super) fn stream(self) -> u64 {
         match self {
             Self::Training(index) => u64::from(index) + 1,
             Self::Test => 0,
@@ -57,6 +57,8 @@ pub struct Pass {
     pub lighting: Lighting,
     /// The robot's way.
     pub path: Path,
+    /// How the camera is carried.
+    pub path_kind: PathKind,
     /// The robot's sensors.
     pub rig: Rig,
     movers: Vec<Mover>,
@@ -82,8 +84,17 @@ impl Pass {
             kind,
             lighting: Lighting::any(&mut stream("light"), &Vector3::from(World::SIZE)),
             path: Path::any(&mut stream("path"), path),
+            path_kind: path,
             rig: Rig::default(),
             movers: (0..2).map(|index| Mover::any(&mut crowd, (first + 2 * index + index) % 4)).collect(),
+        }
+    }
+
+    /// A name for files: `training-01` and on, `test`.
+    pub fn name(&self) -> String {
+        match self.kind {
+            PassKind::Training(index) => format!("training-{:02}", index + 1),
+            PassKind::Test => "test".into(),
         }
     }
 
@@ -106,11 +117,8 @@ impl Pass {
 impl Mover {
     /// A box of person or cart size on side `side` of the room (0: -x, 1: +x, 2: -y, 3: +y).
     fn any(random: &mut ChaCha8Rng, side: usize) -> Self {
-        let half = Vector3::new(
-            random.random_range(0.1..0.16),
-            random.random_range(0.1..0.16),
-            random.random_range(0.2..0.7),
-        );
+        let half =
+            Vector3::new(random.random_range(0.1..0.16), random.random_range(0.1..0.16), random.random_range(0.2..0.7));
         let along = 1 - side / 2;
         let across = side / 2;
         let sign = if side % 2 == 0 { -1.0 } else { 1.0 };

@@ -119,9 +119,8 @@ impl Path {
         let [x, y, z, roll, pitch, yaw] = [0, 1, 2, 3, 4, 5].map(|index: usize| self.curves[index].at(t));
         let derivative = |order: usize| Vector3::new(x[order], y[order], z[order]);
         let axis_angle = |axis: Vector3<f64>, angle: f64| So3::exp(&(axis * angle));
-        let rotation = axis_angle(Vector3::z(), yaw[0])
-            * axis_angle(Vector3::y(), pitch[0])
-            * axis_angle(Vector3::x(), roll[0]);
+        let rotation =
+            axis_angle(Vector3::z(), yaw[0]) * axis_angle(Vector3::y(), pitch[0]) * axis_angle(Vector3::x(), roll[0]);
         let (angular_velocity, angular_acceleration) = body_rates(roll, pitch, yaw);
         Motion {
             map_from_base: Se3::new(rotation, derivative(0)),

@@ -60,7 +60,8 @@ impl Renderer {
         let rays = SUB_EXPOSURES.iter().map(|&[dx, dy, _]| {
             let pixels = (0..camera.height).flat_map(|row| (0..camera.width).map(move |column| (column, row)));
             let ray = |(column, row)| {
-                ray_through_lens(camera, &Vector2::new(f64::from(column) + dx, f64::from(row) + dy)).map(|ray| ray.cast())
+                ray_through_lens(camera, &Vector2::new(f64::from(column) + dx, f64::from(row) + dy))
+                    .map(|ray| ray.cast())
             };
             pixels.map(ray).collect::<Result<Vec<_>>>()
         });
