@@ -1,8 +1,11 @@
 //! Between ROS messages and the port's types: the one place where every adapter meets the node's meaning of a message.
 
 use super::{Diagnostics, Incoming, Input, Level, Picture, StampedPose, StampedTransform};
-use crate::msg::{builtin_interfaces, convert, diagnostic_msgs, geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
-use crate::{Error, Result, Stamp};
+use crate::geometry::Se3;
+use crate::msg::diagnostic_msgs::DiagnosticStatus;
+use crate::msg::{convert, diagnostic_msgs, geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
+use crate::sensor::{CameraModel, Distortion};
+use crate::{Error, Result};
 
 /// An image as it came; its content is checked when it is decoded.
 pub fn image(message: sensor_msgs::Image) -> Incoming {
@@ -20,12 +23,24 @@ pub fn compressed_image(message: sensor_msgs::CompressedImage) -> Incoming {
     }
 }
 
-/// A calibration, refused when it is none.
-pub fn camera_info(message: &sensor_msgs::CameraInfo) -> Incoming {
-    match convert::camera_model(message) {
+/// A calibration, refused when it is none: of the raw image, or of the rectified one (`p`).
+pub fn camera_info(message: &sensor_msgs::CameraInfo, rectified: bool) -> Incoming {
+    let camera = if rectified { rectified_camera(message) } else { CameraModel::try_from(message) };
+    match camera {
         Ok(camera) => Incoming::CameraInfo(camera),
         Err(error) => Incoming::Refused { input: Input::CameraInfo, error },
     }
+}
+
+fn rectified_camera(message: &sensor_msgs::CameraInfo) -> Result<CameraModel> {
+    let [fx, _, cx, _, _, fy, cy, ..] = message.p;
+    let (width, height) = (message.width, message.height);
+    let camera = CameraModel { width, height, fx, fy, cx, cy, distortion: Distortion::None };
+    if camera.is_calibrated() {
+        return Ok(camera);
+    }
+    let found = format!("{width} x {height}, p = {:?}", message.p);
+    Err(Error::message("CameraInfo", "the camera of a rectified image in p", found))
 }
 
 /// Transforms; one that is not finite or has no rotation refuses the message that carries it.
@@ -38,12 +53,12 @@ pub fn transforms(message: &tf2_msgs::TFMessage, is_static: bool) -> Incoming {
 }
 
 fn transform(message: &geometry_msgs::TransformStamped) -> Result<StampedTransform> {
-    let parent_from_child = convert::se3_from_transform(&message.transform).map_err(|error| {
+    let parent_from_child = Se3::try_from(&message.transform).map_err(|error| {
         let edge = format!("transform from {:?} to {:?}", message.child_frame_id, message.header.frame_id);
         Error::message(edge, "a rigid transform", error.to_string())
     })?;
     Ok(StampedTransform {
-        stamp: message.header.stamp.into(),
+        stamp: convert::stamp_of(&message.header)?,
         parent: message.header.frame_id.clone(),
         child: message.child_frame_id.clone(),
         parent_from_child,
@@ -53,7 +68,7 @@ fn transform(message: &geometry_msgs::TransformStamped) -> Result<StampedTransfo
 /// The message of `pose`.
 pub fn pose_message(pose: &StampedPose) -> geometry_msgs::PoseWithCovarianceStamped {
     geometry_msgs::PoseWithCovarianceStamped {
-        header: header(pose.stamp, &pose.frame_id),
+        header: std_msgs::Header::new(pose.stamp, &pose.frame_id),
         pose: geometry_msgs::PoseWithCovariance {
             pose: pose.map_from_base.into(),
             covariance: pose.covariance.to_fixed_axes(pose.map_from_base),
@@ -65,7 +80,7 @@ pub fn pose_message(pose: &StampedPose) -> geometry_msgs::PoseWithCovarianceStam
 pub fn transform_message(transform: &StampedTransform) -> tf2_msgs::TFMessage {
     tf2_msgs::TFMessage {
         transforms: vec![geometry_msgs::TransformStamped {
-            header: header(transform.stamp, &transform.parent),
+            header: std_msgs::Header::new(transform.stamp, &transform.parent),
             child_frame_id: transform.child.clone(),
             transform: transform.parent_from_child.into(),
         }],
@@ -76,14 +91,14 @@ pub fn transform_message(transform: &StampedTransform) -> tf2_msgs::TFMessage {
 pub fn diagnostics_message(diagnostics: &Diagnostics, node: &str) -> diagnostic_msgs::DiagnosticArray {
     let value = |(key, value): &(String, String)| diagnostic_msgs::KeyValue { key: key.clone(), value: value.clone() };
     let level = match diagnostics.level {
-        Level::Ok => 0,
-        Level::Warn => 1,
-        Level::Error => 2,
-        Level::Stale => 3,
+        Level::Ok => DiagnosticStatus::OK,
+        Level::Warn => DiagnosticStatus::WARN,
+        Level::Error => DiagnosticStatus::ERROR,
+        Level::Stale => DiagnosticStatus::STALE,
     };
     diagnostic_msgs::DiagnosticArray {
-        header: header(diagnostics.stamp, ""),
-        status: vec![diagnostic_msgs::DiagnosticStatus {
+        header: std_msgs::Header::new(diagnostics.stamp, ""),
+        status: vec![DiagnosticStatus {
             level,
             name: format!("{}: localization", node.trim_start_matches('/')),
             message: diagnostics.message.clone(),
@@ -91,8 +106,4 @@ pub fn diagnostics_message(diagnostics: &Diagnostics, node: &str) -> diagnostic_
             values: diagnostics.values.iter().map(value).collect(),
         }],
     }
-}
-
-fn header(stamp: Stamp, frame_id: &str) -> std_msgs::Header {
-    std_msgs::Header { stamp: builtin_interfaces::Time::from(stamp), frame_id: frame_id.into() }
 }

@@ -138,13 +138,13 @@ pub struct StampedPose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// It does its work.
-    Ok = 0,
+    Ok,
     /// It does its work, not always.
-    Warn = 1,
+    Warn,
     /// It does not do its work.
-    Error = 2,
+    Error,
     /// Nothing comes in.
-    Stale = 3,
+    Stale,
 }
 
 /// One `diagnostic_msgs/DiagnosticStatus`.

@@ -18,7 +18,6 @@ use crate::vision::Preprocessor;
 use crate::{Error, Result, Stamp};
 
 /// The node's state and rules. See the module's text.
-#[derive(Debug)]
 pub struct Core {
     config: Config,
     network_camera: CameraModel,
@@ -37,7 +36,6 @@ pub struct Core {
     outgoing: Vec<Outgoing>,
 }
 
-#[derive(Debug)]
 struct Calibration {
     announced: CameraModel,
     preprocessor: Arc<Preprocessor>,
@@ -213,8 +211,7 @@ impl Core {
         })
     }
 
-    fn calibrate(&mut self, camera: CameraModel) -> Result<()> {
-        let announced = if self.config.rectified_images { camera.rectified() } else { camera };
+    fn calibrate(&mut self, announced: CameraModel) -> Result<()> {
         if self.calibration.as_ref().is_some_and(|known| known.announced == announced) {
             return Ok(());
         }

@@ -10,20 +10,19 @@ use super::localizer::{Answer, Job, Localizer, Worker};
 use crate::{Error, Result};
 
 /// A thread that works on one image at a time.
-#[derive(Debug)]
 pub struct NetworkThread {
     inbox: Arc<Inbox>,
     answers: mpsc::UnboundedReceiver<Answer>,
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inbox {
     slot: Mutex<Slot>,
     filled: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Slot {
     job: Option<Job>,
     closed: bool,

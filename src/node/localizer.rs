@@ -24,7 +24,6 @@ pub trait Localizer: Send {
 }
 
 /// An image with what is needed to bring it to the network.
-#[derive(Debug)]
 pub struct Job {
     /// The image.
     pub picture: Picture,
