@@ -1,1 +1,4 @@
-//! Command line.
+//! The command line: one file per subcommand.
+
+pub mod node;
+pub mod replay;

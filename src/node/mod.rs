@@ -19,11 +19,15 @@ mod inbox;
 mod localizer;
 #[cfg(feature = "torch")]
 mod regressor;
+#[cfg(feature = "bag")]
+mod replay;
 
 pub use self::core::Core;
 pub use health::{Health, Reason, Refusals};
 pub use inbox::NetworkThread;
 pub use localizer::{Answer, Job, Localizer, Worker};
+#[cfg(feature = "bag")]
+pub use replay::{Refused, ReplayRequest, Summary, replay};
 
 /// How long a stop waits for the image in work.
 const PATIENCE_AT_STOP: Duration = Duration::from_secs(2);
