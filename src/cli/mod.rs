@@ -3,7 +3,7 @@
 mod demo;
 mod eval;
 mod inspect;
-mod node;
+pub mod node;
 mod replay;
 mod synth;
 mod train;
@@ -39,7 +39,7 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What to log, as a tracing filter (such as `debug` or `vloc::node=debug,warn`).
-    #[arg(long, global = true, env = "VLOC_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(long, global = true, env = "VLOC_LOG", default_value = "info,rustdds=warn,ros2_client=warn", value_name = "FILTER")]
     log: String,
 }
 
