@@ -97,9 +97,10 @@ impl Retrieval {
     }
 }
 
-/// The training pose whose position is nearest to the true one: an oracle.
+/// The training pose nearest to the true one, in metres plus radians: an oracle.
 pub fn nearest_pose(training: &[Se3], truth: Se3) -> Option<Se3> {
-    let distance = |pose: &Se3| (pose.translation - truth.translation).norm_squared();
+    let distance =
+        |pose: &Se3| (pose.translation - truth.translation).norm() + pose.rotation.local(truth.rotation).norm();
     training.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 

@@ -35,13 +35,13 @@ pub fn table(metrics: &Metrics) -> String {
 fn row(method: &MethodMetrics) -> [String; 10] {
     let errors = &method.errors;
     let number = |value: Option<f64>, digits: usize, unit: &str| {
-        value.map_or("-".into(), |value| format!("{value:.digits$} {unit}"))
+        value.map_or("-".into(), |value| format!("{value:.digits$}{unit}"))
     };
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     [
         method.name.clone(),
         format!("{}/{}", errors.answered, errors.frames),
-        number(errors.median_translation_error, 3, "m"),
+        number(errors.median_translation_error, 3, " m"),
         number(errors.median_rotation_error, 2, "°"),
         percent(errors.recall_5cm_5deg),
         percent(errors.recall_10cm_5deg),
