@@ -11,6 +11,14 @@
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
 
+#[cfg(feature = "bag")]
+mod rosbag2;
+#[cfg(feature = "bag")]
+mod rosbag2_poses;
+
+#[cfg(feature = "bag")]
+pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
+
 use image::RgbImage;
 
 use crate::geometry::Se3;
