@@ -12,6 +12,10 @@
 //! since neighbours in a video are nearly the same picture.
 
 mod loader;
+#[cfg(feature = "bag")]
+mod rosbag2;
+#[cfg(feature = "bag")]
+mod rosbag2_poses;
 mod seven_scenes;
 mod split;
 mod tum_rgbd;
@@ -24,6 +28,8 @@ use crate::geometry::Se3;
 use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 
+#[cfg(feature = "bag")]
+pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
 pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 pub use seven_scenes::SevenScenes;
 pub use split::{DeclaredSplit, Split, SplitRule, Validation};
