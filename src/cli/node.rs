@@ -9,7 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::Config;
 use crate::middleware::Names;
 use crate::middleware::rtps::Rtps;
-use crate::network::{Device, PoseRegressor, sleep_while_waiting};
+use crate::network::PoseRegressor;
+use crate::network::device::{Device, sleep_while_waiting};
 use crate::node::{self, Core, Localizer};
 use crate::{Error, Result};
 

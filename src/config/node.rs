@@ -127,8 +127,9 @@ impl Config {
     /// # Errors
     /// [`Error::Config`] for an unknown name (the known ones are listed), a value of the wrong type or out of range.
     pub fn from_parameters(parameters: Mapping) -> Result<Self> {
-        let config: Config = serde_yaml::from_value(Value::Mapping(parameters))
-            .map_err(|error| Error::config("(node)", "known parameters with values of their type", error.to_string()))?;
+        let config: Config = serde_yaml::from_value(Value::Mapping(parameters)).map_err(|error| {
+            Error::config("(node)", "known parameters with values of their type", error.to_string())
+        })?;
         config.check()?;
         Ok(config)
     }
@@ -194,8 +195,12 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_by_name() {
-        for (yaml, name) in [("tf_publish_rate: 0", "tf_publish_rate"), ("transform_timeout: .nan", "transform_timeout"),
-            ("odom_frame_id: ''", "odom_frame_id"), ("global_frame_id: /map", "global_frame_id")] {
+        for (yaml, name) in [
+            ("tf_publish_rate: 0", "tf_publish_rate"),
+            ("transform_timeout: .nan", "transform_timeout"),
+            ("odom_frame_id: ''", "odom_frame_id"),
+            ("global_frame_id: /map", "global_frame_id"),
+        ] {
             let text = Config::from_parameters(serde_yaml::from_str(yaml).unwrap()).unwrap_err().to_string();
             assert!(text.contains(name), "{yaml}: {text}");
         }

@@ -103,7 +103,8 @@ mod tests {
     fn names_resolve_as_in_ros() {
         let mut names = Names::default();
         assert_eq!(names.resolve("image").unwrap(), "/image");
-        for rule in ["__ns:=/robot1", "__node:=eyes", "image:=/camera/image_raw", "eyes:pose:=vloc/pose", "other:tf:=x"] {
+        for rule in ["__ns:=/robot1", "__node:=eyes", "image:=/camera/image_raw", "eyes:pose:=vloc/pose", "other:tf:=x"]
+        {
             names.remap(rule).unwrap();
         }
         assert_eq!(names.resolve("image").unwrap(), "/camera/image_raw");

@@ -83,7 +83,8 @@ impl Replay {
         for topic in reader.topics() {
             writer.add_topic(&topic.name, &topic.message_type, &topic.definition, &topic.offered_qos_profiles)?;
         }
-        let pose_type = (geometry_msgs::PoseWithCovarianceStamped::TYPE, geometry_msgs::PoseWithCovarianceStamped::DEFINITION);
+        let pose_type =
+            (geometry_msgs::PoseWithCovarianceStamped::TYPE, geometry_msgs::PoseWithCovarianceStamped::DEFINITION);
         writer.add_topic(&outputs.pose, pose_type.0, pose_type.1, TRANSIENT_LOCAL_QOS)?;
         Ok(Self {
             messages: reader.messages(None)?,
@@ -129,12 +130,12 @@ impl Replay {
         match decoder {
             Decoder::Image => parsed(message, Input::Image, messages::image),
             Decoder::CompressedImage => parsed(message, Input::Image, messages::compressed_image),
-            Decoder::CameraInfo => {
-                parsed(message, Input::CameraInfo, |info| messages::camera_info(&info, rectified))
+            Decoder::CameraInfo => parsed(message, Input::CameraInfo, |info| messages::camera_info(&info, rectified)),
+            Decoder::Transforms { is_static } => {
+                parsed(message, Input::Transforms, |transforms: tf2_msgs::TFMessage| {
+                    messages::transforms(&transforms, is_static)
+                })
             }
-            Decoder::Transforms { is_static } => parsed(message, Input::Transforms, |transforms: tf2_msgs::TFMessage| {
-                messages::transforms(&transforms, is_static)
-            }),
         }
     }
 }
@@ -195,8 +196,12 @@ fn check_images(reader: &BagReader, image: &str, image_type: &str) -> Result<()>
     let is_image = |topic: &&TopicInfo| {
         [sensor_msgs::Image::TYPE, sensor_msgs::CompressedImage::TYPE].contains(&topic.message_type.as_str())
     };
-    let found: Vec<String> =
-        reader.topics().iter().filter(is_image).map(|topic| format!("{} ({})", topic.name, topic.message_type)).collect();
+    let found: Vec<String> = reader
+        .topics()
+        .iter()
+        .filter(is_image)
+        .map(|topic| format!("{} ({})", topic.name, topic.message_type))
+        .collect();
     let found = match found.as_slice() {
         [] => "no images at all".to_owned(),
         found => format!(

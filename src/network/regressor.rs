@@ -142,7 +142,7 @@ impl PoseRegressor {
         let relative = relative.map(|(previous_stamp, prediction)| {
             let covariance = calibrated(&prediction)?;
             let previous_from_current = prediction.pose;
-            Ok(RelativePose { previous_stamp, stamp: frame.stamp, previous_from_current, covariance })
+            Ok::<_, Error>(RelativePose { previous_stamp, stamp: frame.stamp, previous_from_current, covariance })
         });
         let covariance = calibrated(&absolute)?;
         Ok(Regression {

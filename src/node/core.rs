@@ -290,8 +290,7 @@ impl Core {
 
     fn publish_pose(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Se3, (Reason, Error)> {
         let camera_from_base = base_from_camera.inverse();
-        let covariance =
-            PoseCovariance::new(&fix.camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
+        let covariance = PoseCovariance::new(&fix.camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
         let map_from_base = fix.camera.map_from_camera * camera_from_base;
         self.outgoing.push(Outgoing::Pose(StampedPose {
             stamp: fix.camera.stamp,

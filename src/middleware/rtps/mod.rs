@@ -65,8 +65,11 @@ impl Rtps {
         let rectified = config.rectified_images;
         let camera_info = move |message: sensor_msgs::CameraInfo| messages::camera_info(&message, rectified);
         endpoints.listen("camera_info", images, Input::CameraInfo, camera_info)?;
-        endpoints.listen("/tf", Qos::TF, Input::Transforms, |tf: tf2_msgs::TFMessage| messages::transforms(&tf, false))?;
-        endpoints.listen("/tf_static", Qos::TF_STATIC, Input::Transforms, |tf: tf2_msgs::TFMessage| messages::transforms(&tf, true))?;
+        endpoints
+            .listen("/tf", Qos::TF, Input::Transforms, |tf: tf2_msgs::TFMessage| messages::transforms(&tf, false))?;
+        endpoints.listen("/tf_static", Qos::TF_STATIC, Input::Transforms, |tf: tf2_msgs::TFMessage| {
+            messages::transforms(&tf, true)
+        })?;
         let sim_time = if config.use_sim_time { Some(endpoints.listen_to_clock()?) } else { None };
         Ok(Self {
             pose: endpoints.publisher("pose", Qos::POSE)?,
@@ -174,9 +177,9 @@ impl Endpoints {
         self.tasks.push(tokio::spawn(async move {
             let mut samples = Box::pin(subscription.async_stream());
             while let Some(sample) = samples.next().await {
-                let sample = sample.map(|(message, _)| message).map_err(|error| {
-                    Error::message(format!("sample of {topic}"), T::TYPE, format!("{error:?}"))
-                });
+                let sample = sample
+                    .map(|(message, _)| message)
+                    .map_err(|error| Error::message(format!("sample of {topic}"), T::TYPE, format!("{error:?}")));
                 if !handle.handle(sample).await {
                     return;
                 }
