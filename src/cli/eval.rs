@@ -28,6 +28,9 @@ pub struct EvalArgs {
     /// The dataset: a 7-Scenes scene, a TUM RGB-D sequence or a rosbag2.
     #[arg(long, value_name = "PATH")]
     pub dataset: PathBuf,
+    /// For a rosbag2: which topics and frames (YAML; config/bag_dataset.yaml explains them).
+    #[arg(long, value_name = "FILE")]
+    pub bag_options: Option<PathBuf>,
     /// The rule that divides it (YAML; config/splits has some). Without it, the sequences that the dataset declares.
     #[arg(long, value_name = "FILE")]
     pub split: Option<PathBuf>,
@@ -67,7 +70,7 @@ pub fn run(args: &EvalArgs) -> Result<()> {
 /// # Errors
 /// As [`run`]. A frame that cannot be read is an error; one that the network gives no answer for is counted.
 pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
-    let dataset = dataset::open(&args.dataset)?;
+    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);

@@ -1,15 +1,16 @@
-//! `vloc inspect`: what is in a bag.
+//! `vloc inspect`: what is in a bag or a model.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use crate::bag::{BagSummary, TopicSummary, inspect_bag};
+use crate::network::{CARD_FILE, ModelCard};
 use crate::{Error, Result};
 
-/// Say what is in a bag: topics, rates, gaps, stamps, image sizes.
+/// Say what is in a bag (topics, rates, gaps, stamps, image sizes) or a model (its card).
 #[derive(Clone, Debug, clap::Args)]
 pub struct InspectArgs {
-    /// A rosbag2: its folder, or a single .mcap or .db3 file.
+    /// A rosbag2 (its folder, or a single .mcap or .db3 file) or a model folder.
     pub path: PathBuf,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -19,8 +20,11 @@ pub struct InspectArgs {
 /// Prints the summary.
 ///
 /// # Errors
-/// As [`inspect_bag`].
+/// As [`inspect_bag`] and [`ModelCard::read`].
 pub fn run(args: &InspectArgs) -> Result<()> {
+    if args.path.join(CARD_FILE).is_file() {
+        return print_card(&ModelCard::read(&args.path)?, args.json);
+    }
     let summary = inspect_bag(&args.path)?;
     if args.json {
         let json = serde_json::to_string_pretty(&summary).map_err(|error| Error::compute("summary as JSON", error))?;
@@ -28,6 +32,28 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     } else {
         print!("{}", bag_table(&summary));
     }
+    Ok(())
+}
+
+/// A model's card: JSON, or the YAML of the file with angles in degrees as a headline.
+fn print_card(card: &ModelCard, as_json: bool) -> Result<()> {
+    if as_json {
+        let json = serde_json::to_string_pretty(card).map_err(|error| Error::compute("card as JSON", error))?;
+        println!("{json}");
+        return Ok(());
+    }
+    println!(
+        "{}: {} parameters, {}x{} pixels, trained on {} ({} frames); validation median {:.3} m, {:.2} deg",
+        card.name,
+        card.weights.parameters,
+        card.camera.width,
+        card.camera.height,
+        card.training.dataset,
+        card.training.frames,
+        card.validation.median_translation_error,
+        card.validation.median_rotation_error.to_degrees()
+    );
+    print!("{}", serde_yaml::to_string(card).map_err(|error| Error::compute("card as YAML", error))?);
     Ok(())
 }
 

@@ -116,6 +116,12 @@ struct Contents {
 }
 
 impl RosbagDataset {
+    /// Whether a path looks like a bag: a folder with `metadata.yaml`, or a file of a known storage.
+    pub fn recognises(path: &Path) -> bool {
+        let is_storage = path.extension().is_some_and(|extension| extension == "mcap" || extension == "db3");
+        path.join("metadata.yaml").is_file() || (path.is_file() && is_storage)
+    }
+
     /// Reads a bag once and lists its images that have a pose.
     ///
     /// # Errors
