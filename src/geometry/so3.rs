@@ -2,7 +2,7 @@
 
 use std::ops::Mul;
 
-use nalgebra::{Matrix3, Quaternion, UnitQuaternion, Vector3};
+use nalgebra::{Matrix3, Quaternion, Rotation3, UnitQuaternion, Vector3};
 use serde::{Deserialize, Serialize};
 
 /// Below this angle (radians) the closed forms lose digits to cancellation and their series are used: the first
@@ -40,12 +40,12 @@ impl So3 {
         [sign * q.i, sign * q.j, sign * q.k, sign * q.w]
     }
 
-    /// The rotation of a matrix that is orthonormal within `tolerance` per entry of `RᵀR - I` and has determinant
-    /// +1; `None` otherwise. Files round their digits: 1e-3 suits them.
+    /// The rotation nearest to a matrix that is orthonormal within `tolerance` (at most 0.5) per entry of `RᵀR - I`
+    /// and has a positive determinant; `None` otherwise. Files round their digits: 1e-3 suits them.
     pub fn from_matrix(matrix: &Matrix3<f64>, tolerance: f64) -> Option<Self> {
         let defect = (matrix.transpose() * matrix - Matrix3::identity()).amax();
-        let sound = defect.is_finite() && defect < tolerance && matrix.determinant() > 0.0;
-        sound.then(|| Self(UnitQuaternion::from_matrix_eps(matrix, 1e-15, 100, UnitQuaternion::identity())))
+        let sound = defect.is_finite() && defect < tolerance.min(0.5) && matrix.determinant() > 0.0;
+        sound.then(|| Self(UnitQuaternion::from_rotation_matrix(&Rotation3::from_matrix_unchecked(nearest(matrix)))))
     }
 
     /// The underlying quaternion.
@@ -137,7 +137,7 @@ impl So3 {
         let (a, b) = if theta < SMALL_ANGLE {
             (0.5 - t2 / 24.0 + t2 * t2 / 720.0, 1.0 / 6.0 - t2 / 120.0 + t2 * t2 / 5040.0)
         } else {
-            ((1.0 - theta.cos()) / t2, (theta - theta.sin()) / (t2 * theta))
+            (2.0 * ((0.5 * theta).sin() / theta).powi(2), (theta - theta.sin()) / (t2 * theta))
         };
         let hat = Self::hat(phi);
         Matrix3::identity() + a * hat + b * hat * hat
@@ -170,4 +170,11 @@ impl Mul<Vector3<f64>> for So3 {
     fn mul(self, vector: Vector3<f64>) -> Vector3<f64> {
         self.0 * vector
     }
+}
+
+/// The rotation matrix nearest to a nearly orthonormal one: its polar factor, by Newton's iteration
+/// `X <- (X + X⁻ᵀ) / 2`, which doubles the correct digits each time (Higham 1986).
+fn nearest(matrix: &Matrix3<f64>) -> Matrix3<f64> {
+    let step = |x: Matrix3<f64>| x.try_inverse().map_or(x, |inverse| 0.5 * (x + inverse.transpose()));
+    (0..6).fold(*matrix, |x, _| step(x))
 }
