@@ -8,20 +8,27 @@
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
+mod card;
 pub mod checkpoint;
 mod config;
+pub mod device;
 pub mod input;
 mod localizer;
 mod pose_tensor;
+mod regressor;
 pub mod resnet;
 pub mod squeezenet;
 pub mod uncertainty;
 mod vlocnet;
 
+pub use card::{CARD_FILE, ModelCard, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord};
 pub use config::{
     Activation, Block, InputSize, NetworkConfig, Normalization, PRESETS, Pooling, PreviousPose, ResNetConfig,
     TrunkConfig,
 };
+pub use device::Device;
 pub use localizer::{Dropout, Localizer, PoseOutput};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};
+pub use regressor::{PixelFrame, PoseRegressor, Regression};
+pub use uncertainty::Calibration;
 pub use vlocnet::{History, VLocNet};

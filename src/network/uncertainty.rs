@@ -157,3 +157,96 @@ fn quantile(values: impl IntoIterator<Item = Option<f64>>, ratio: f64) -> Result
     let rank = (ratio * values.len() as f64).ceil() as usize;
     Ok(values[rank.clamp(1, values.len()) - 1].max(1e-12))
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_distr::{Distribution, StandardNormal};
+
+    use super::*;
+
+    fn normal(generator: &mut ChaCha8Rng) -> Vector6 {
+        Vector6::from_fn(|_, _| StandardNormal.sample(generator))
+    }
+
+    /// Errors `factors` times as large as the covariances say.
+    fn frames(count: usize, factors: [f64; 2]) -> Vec<(Matrix6, Vector6)> {
+        let mut generator = ChaCha8Rng::seed_from_u64(5);
+        let sigmas = [0.2, 0.1, 0.3, 0.05, 0.08, 0.02];
+        let one = |_| {
+            let size = generator.random_range(0.5..2.0);
+            let sigma = Vector6::from_fn(|axis, _| size * sigmas[axis]);
+            let error = normal(&mut generator).component_mul(&sigma);
+            let error = Vector6::from_fn(|axis, _| error[axis] * factors[axis / 3]);
+            (Matrix6::from_diagonal(&sigma.component_mul(&sigma)), error)
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn gaussian_errors_give_back_their_factors() {
+        let calibration = Calibration::fit(&frames(20_000, [3.0, 0.7])).unwrap();
+        assert!((calibration.translation_scale / 3.0 - 1.0).abs() < 0.02, "{calibration:?}");
+        assert!((calibration.rotation_scale / 0.7 - 1.0).abs() < 0.02, "{calibration:?}");
+        assert!((calibration.mean_nees / 6.0 - 1.0).abs() < 0.03, "{calibration:?}");
+        assert!((calibration.coverage_90 - 0.9).abs() < 0.01, "{calibration:?}");
+    }
+
+    #[test]
+    fn a_few_hopeless_frames_do_not_blow_up_the_others() {
+        let mut frames = frames(1000, [2.0, 2.0]);
+        for (_, error) in frames.iter_mut().take(20) {
+            *error *= 100.0;
+        }
+        let calibration = Calibration::fit(&frames).unwrap();
+        assert!((0.9..=0.955).contains(&calibration.coverage_90), "{calibration:?}");
+        assert!(calibration.translation_scale < 2.6, "{calibration:?}");
+    }
+
+    #[test]
+    fn a_covariance_is_never_zero_and_never_nan() {
+        let calibration = Calibration { translation_scale: 2.0, ..Calibration::unfitted() };
+        let floor = calibration.apply(&Matrix6::zeros()).unwrap();
+        assert!((floor[(0, 0)].sqrt() - 1e-3).abs() < 1e-12 && Cholesky::new(floor).is_some());
+        let nan = Matrix6::repeat(f64::NAN);
+        let error = calibration.apply(&nan).unwrap_err().to_string();
+        assert_eq!(error, "covariance of a pose: expected finite numbers, found NaN or infinity");
+    }
+
+    #[test]
+    fn too_few_or_broken_frames_are_no_calibration() {
+        let error = Calibration::fit(&frames(19, [1.0; 2])).unwrap_err().to_string();
+        assert_eq!(error, "calibration of the covariance: expected at least 20 validation frames, found 19");
+        let mut broken = frames(30, [1.0; 2]);
+        broken[7].0 = Matrix6::zeros();
+        let error = Calibration::fit(&broken).unwrap_err().to_string();
+        assert!(error.contains("expected positive definite covariances and finite errors"), "{error}");
+    }
+
+    #[test]
+    fn samples_add_their_spread_about_the_prediction() {
+        let mut generator = ChaCha8Rng::seed_from_u64(9);
+        let prediction = Se3::exp(&Vector6::repeat(0.4));
+        let sigma = Vector6::new(0.05, 0.02, 0.03, 0.01, 0.04, 0.02);
+        let samples: Vec<Se3> =
+            (0..20_000).map(|_| prediction.retract(&normal(&mut generator).component_mul(&sigma))).collect();
+        let covariance = raw_covariance(prediction, &Vector6::repeat(0.01), &samples).unwrap();
+        for axis in 0..6 {
+            let expected = 0.01 + sigma[axis] * sigma[axis];
+            assert!((covariance[(axis, axis)] / expected - 1.0).abs() < 0.02, "{axis}");
+        }
+    }
+
+    #[test]
+    fn masks_keep_the_first_row_and_the_mean() {
+        let config = NetworkConfig {
+            hidden: vec![4096, 32],
+            dropout_samples: 30,
+            ..NetworkConfig::preset("vlocnet-small").unwrap()
+        };
+        let masks = dropout_masks(&config, Device::Cpu);
+        assert_eq!(masks.iter().map(Tensor::size).collect::<Vec<_>>(), [[31, 4096], [31, 32]]);
+        assert!(masks[0].get(0).equal(&masks[0].get(0).ones_like()));
+        assert!((masks[0].mean(tch::Kind::Double).double_value(&[]) - 1.0).abs() < 0.01);
+        assert!(masks[0].equal(&dropout_masks(&config, Device::Cpu)[0]));
+    }
+}

@@ -26,6 +26,7 @@ use tch::{Kind, Tensor};
 
 use super::config::{NetworkConfig, PreviousPose, TrunkConfig};
 use super::localizer::{Localizer, PoseOutput};
+use super::pose_tensor::PoseTensor;
 use super::resnet::{ResNet, Stage};
 use super::squeezenet::SqueezeNet;
 use crate::Result;
@@ -51,7 +52,15 @@ impl History {
 
     /// What the network said of the frame before, without its gradient.
     pub fn of(output: &PoseOutput) -> Self {
-        let pose = output.pose().detach();
+        Self::of_pose(&output.pose().detach())
+    }
+
+    /// The same of the first row alone, behind which inference has its samples.
+    pub(super) fn of_first(output: &PoseOutput) -> Self {
+        Self::of_pose(&output.pose().narrow(0, 1))
+    }
+
+    fn of_pose(pose: &PoseTensor) -> Self {
         let positive = pose.quaternion_b4.narrow(1, 0, 1).ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0;
         let pose_b7 = Tensor::cat(&[&pose.translation_b3, &(&pose.quaternion_b4 * positive)], 1);
         let known_b1 = pose_b7.narrow(1, 0, 1).ones_like();
