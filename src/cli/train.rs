@@ -9,7 +9,8 @@ use clap::Args;
 use crate::config::load_yaml;
 use crate::dataset::{self, SplitRule};
 use crate::network::{Device, NetworkConfig, device};
-use crate::training::{Job, Progress, TrainingConfig, train};
+use crate::progress::Progress;
+use crate::training::{Job, TrainingConfig, train};
 use crate::{Error, Result};
 
 /// Train a model on posed images: a 7-Scenes or TUM RGB-D folder, or a rosbag2 with poses.
@@ -21,6 +22,9 @@ pub struct TrainArgs {
     /// The dataset.
     #[arg(long, value_name = "PATH")]
     pub dataset: PathBuf,
+    /// For a rosbag2: which topics and frames (config/bag_dataset.yaml explains them).
+    #[arg(long, value_name = "YAML")]
+    pub bag_options: Option<PathBuf>,
     /// Rule that divides the frames (see config/splits); test frames are never looked at.
     #[arg(long, value_name = "YAML")]
     pub split: PathBuf,
@@ -87,7 +91,7 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         resume: args.resume,
         device: args.device,
     };
-    let dataset = dataset::open(&args.dataset)?;
+    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| eprintln!("{note}"));
     let stop = stop_on_signal()?;
     let card = train(dataset.as_ref(), &job, Progress::automatic(), &|| !stop.load(Ordering::Relaxed))?;

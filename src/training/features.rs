@@ -9,7 +9,7 @@ use super::batch::Source;
 use super::config::TrainingConfig;
 use super::pairs::{View, mix};
 use super::pixels::Pixels;
-use super::progress::Progress;
+use crate::progress::Progress;
 use crate::geometry::Se3;
 use crate::network::input::input_tensor;
 use crate::network::{NetworkConfig, VLocNet};

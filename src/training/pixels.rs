@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::config::{RotationAugmentation, TrainingConfig};
 use super::pairs::View;
-use super::progress::Progress;
+use crate::progress::Progress;
 use super::rotation::rotate_view;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};

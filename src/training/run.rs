@@ -14,7 +14,7 @@ use super::config::TrainingConfig;
 use super::features::FeatureCache;
 use super::pairs::PairPlan;
 use super::pixels::{Pixels, network_camera};
-use super::progress::Progress;
+use crate::progress::Progress;
 use super::state::RunState;
 use super::trainer::{Data, Trainer};
 use super::validation::{ValidationErrors, validate};

@@ -13,7 +13,7 @@ use super::batch::{Batch, Source, prefetch};
 use super::config::TrainingConfig;
 use super::objective::{Objective, Truth, learning};
 use super::pairs::{Pair, PairPlan, mix};
-use super::progress::{Progress, Steps};
+use crate::progress::{Progress, Steps};
 use super::schedule::learning_rate;
 use super::state::{EpochRecord, RunState};
 use super::validation::ValidationErrors;
