@@ -1,5 +1,6 @@
 //! A bag as a training set: poses from each source, interpolated and never extrapolated.
 #![cfg(feature = "bag")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod common;
 
