@@ -1,1 +1,3 @@
-//! Command line.
+//! The command line: one file per subcommand, each with its arguments and a `run`.
+
+pub mod train;
