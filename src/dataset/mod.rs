@@ -11,20 +11,23 @@
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
 
+mod loader;
+mod seven_scenes;
+mod split;
+mod tum_rgbd;
+
+use std::path::Path;
+
 use image::RgbImage;
 
 use crate::geometry::Se3;
 use crate::sensor::CameraModel;
-use crate::{Result, Stamp};
+use crate::{Error, Result, Stamp};
 
-/// The division of a dataset's sequences that its authors declare.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeclaredSplit {
-    /// Sequences for training, as in [`FrameInfo::sequence`].
-    pub train: Vec<usize>,
-    /// Sequences for the test.
-    pub test: Vec<usize>,
-}
+pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
+pub use seven_scenes::SevenScenes;
+pub use split::{DeclaredSplit, Split, SplitRule, Validation};
+pub use tum_rgbd::TumRgbd;
 
 /// One image of a dataset, with the pose that the dataset claims for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +56,7 @@ pub trait Dataset: Send + Sync {
     /// Decodes the image of frame `index` (into [`Dataset::frames`]).
     ///
     /// # Errors
-    /// [`crate::Error::Io`] or [`crate::Error::Format`] with the file's name when it is missing, cut or of another size than the
+    /// [`Error::Io`] or [`Error::Format`] with the file's name when it is missing, cut or of another size than the
     /// camera says.
     fn image(&self, index: usize) -> Result<RgbImage>;
 
@@ -66,4 +69,54 @@ pub trait Dataset: Send + Sync {
     fn notes(&self) -> &[String] {
         &[]
     }
+}
+
+/// Opens a dataset folder of any known format.
+///
+/// # Errors
+/// [`Error::Io`] when nothing is there; [`Error::Format`] when the format is not recognised or the content is broken.
+pub fn open(path: &Path) -> Result<Box<dyn Dataset>> {
+    let found = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    if found.is_dir() && TumRgbd::recognises(path) {
+        return Ok(Box::new(TumRgbd::open(path)?));
+    }
+    if found.is_dir() && SevenScenes::recognises(path) {
+        return Ok(Box::new(SevenScenes::open(path)?));
+    }
+    Err(unrecognised(path, found.is_dir()))
+}
+
+fn unrecognised(path: &Path, is_folder: bool) -> Error {
+    let expected = "a dataset: a 7-Scenes scene (seq-XX folders or frame-XXXXXX.pose.txt files) or a TUM RGB-D \
+                    sequence (rgb.txt and groundtruth.txt)";
+    let is_empty = is_folder && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let found = match (is_folder, is_empty) {
+        (true, true) => "an empty folder",
+        (true, false) => "a folder with none of them",
+        (false, _) => "a file",
+    };
+    Error::format(path, expected, found)
+}
+
+/// Refuses an image whose size is not the calibration's.
+fn check_size(path: &Path, image: &RgbImage, camera: &CameraModel) -> Result<()> {
+    if image.dimensions() == (camera.width, camera.height) {
+        return Ok(());
+    }
+    let expected = format!("a {}x{} image, as the camera calibration says", camera.width, camera.height);
+    let found = format!("{}x{}; a camera.yaml in the dataset folder overrides it", image.width(), image.height());
+    Err(Error::format(path, expected, found))
+}
+
+/// The calibration in `folder/camera.yaml`, when there is one.
+fn camera_beside(folder: &Path) -> Result<Option<CameraModel>> {
+    let path = folder.join("camera.yaml");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let camera: CameraModel = crate::config::load_yaml(&path)?;
+    if !camera.is_calibrated() {
+        return Err(Error::format(&path, "positive sizes and focal lengths", format!("{camera:?}")));
+    }
+    Ok(Some(camera))
 }
