@@ -137,7 +137,7 @@ pub fn sleep_while_waiting() -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Compute`] with libtorch's message.
-pub(super) fn guarded<T>(what: &str, operations: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn guarded<T>(what: &str, operations: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(operations)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Error::compute(what, text.unwrap_or("unknown failure of libtorch"))
