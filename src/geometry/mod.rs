@@ -22,3 +22,4 @@ pub use se3::{Matrix6, Se3, Vector6};
 pub use so3::So3;
 pub use trajectory::Trajectory;
 pub use transform_tree::{Insertion, TransformError, TransformTree};
+pub use tum::tum_text;
