@@ -38,7 +38,7 @@ fn scene(lengths: &[u32]) -> tempfile::TempDir {
 }
 
 fn error_of(folder: &Path) -> String {
-    dataset::open(folder).err().expect("must be refused").to_string()
+    dataset::open(folder, None).err().expect("must be refused").to_string()
 }
 
 fn rule(text: &str) -> SplitRule {
@@ -52,7 +52,7 @@ fn shipped(name: &str) -> SplitRule {
 #[test]
 fn redkitchen_is_read_and_split_as_documented() {
     let Some(data) = common::real_data_for("redkitchen_is_read_and_split_as_documented") else { return };
-    let kitchen = dataset::open(&data.join("redkitchen")).unwrap();
+    let kitchen = dataset::open(&data.join("redkitchen"), None).unwrap();
     assert_eq!((kitchen.name(), kitchen.frames().len(), kitchen.camera().fx), ("redkitchen", 1000, 525.0));
     let first = &kitchen.frames()[0];
     assert_eq!(first.name, "seq-01/frame-000000");
@@ -66,7 +66,7 @@ fn redkitchen_is_read_and_split_as_documented() {
     assert_eq!((extrapolation.train.len(), extrapolation.test.len()), (680, 300));
     let text = shipped("sequences.yaml").split(kitchen.as_ref()).unwrap_err().to_string();
     assert!(text.contains("dataset redkitchen without them"), "{text}");
-    let alone = dataset::open(&data.join("redkitchen/seq-01")).unwrap();
+    let alone = dataset::open(&data.join("redkitchen/seq-01"), None).unwrap();
     assert_eq!(alone.frames().len(), 1000);
 }
 
@@ -75,7 +75,7 @@ fn a_scene_is_read_with_its_splits_and_camera() {
     let folder = scene(&[3, 2, 2]);
     write(folder.path().join("TrainSplit.txt"), "sequence1\nsequence3\nsequence7\n");
     write(folder.path().join("TestSplit.txt"), "sequence2\n");
-    let scene = dataset::open(folder.path()).unwrap();
+    let scene = dataset::open(folder.path(), None).unwrap();
     assert_eq!((scene.camera().width, scene.frames().len()), (16, 7));
     assert_eq!(scene.image(4).unwrap().get_pixel(0, 0), &Rgb([2, 1, 9]));
     let seconds: Vec<f64> = scene.frames().iter().map(|frame| frame.stamp.as_seconds()).collect();
@@ -126,7 +126,7 @@ fn cut_and_foreign_images_are_errors_with_their_name() {
     let image = folder.path().join("seq-01/frame-000001.color.png");
     let bytes = std::fs::read(&image).unwrap();
     write(&image, &bytes[..bytes.len() / 2]);
-    let scene = dataset::open(folder.path()).unwrap();
+    let scene = dataset::open(folder.path(), None).unwrap();
     let text = scene.image(1).unwrap_err().to_string();
     assert!(text.contains("frame-000001.color.png: expected a complete png image, found "), "{text}");
     RgbImage::new(8, 8).save(&image).unwrap();
@@ -160,7 +160,7 @@ fn tum_images_get_interpolated_poses_and_strays_are_counted() {
     for name in ["a.png", "b.png"] {
         RgbImage::new(640, 480).save(root.join(name)).unwrap();
     }
-    let tum = dataset::open(&root).unwrap();
+    let tum = dataset::open(&root, None).unwrap();
     assert_eq!((tum.frames().len(), tum.camera().fx), (2, 517.3));
     let pose = tum.frames()[1].map_from_camera;
     assert!((pose.translation.x - 3.0).abs() < 1e-9, "{pose:?}");
@@ -187,7 +187,7 @@ fn tum_images_get_interpolated_poses_and_strays_are_counted() {
 #[test]
 fn validation_blocks_come_out_of_the_training_frames() {
     let folder = scene(&[100]);
-    let scene = dataset::open(folder.path()).unwrap();
+    let scene = dataset::open(folder.path(), None).unwrap();
     let rule = rule("{kind: separate, validation: {every: 5, length: 10, margin: 2}}");
     let split = rule.split(scene.as_ref()).unwrap();
     assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (80, 12, 0));
@@ -201,7 +201,7 @@ fn validation_blocks_come_out_of_the_training_frames() {
 #[test]
 fn unsound_and_empty_splits_are_refused() {
     let folder = scene(&[20]);
-    let scene = dataset::open(folder.path()).unwrap();
+    let scene = dataset::open(folder.path(), None).unwrap();
     let text = |yaml: &str| rule(yaml).split(scene.as_ref()).unwrap_err().to_string();
     assert_eq!(
         text("{kind: range, test: [50, 60]}"),
@@ -233,7 +233,7 @@ fn loader(scene: &Arc<dyn Dataset>, frames: &[usize], options: LoaderOptions) ->
 #[test]
 fn an_epoch_is_the_same_with_any_number_of_threads() {
     let folder = scene(&[23, 9]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path()).unwrap());
+    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
     let frames: Vec<usize> = (0..32).collect();
     let epoch = |threads: usize, cache_bytes: u64, epoch: u32| -> Vec<(usize, Vec<u8>)> {
         let augmentation = Augmentation::default();
@@ -255,7 +255,7 @@ fn an_epoch_is_the_same_with_any_number_of_threads() {
 #[test]
 fn pairs_stay_inside_their_sequence_and_their_part_of_the_split() {
     let folder = scene(&[6, 6]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path()).unwrap());
+    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
     let frames = [0, 1, 2, 3, 5, 6, 7, 8, 9];
     let options = LoaderOptions { skip: 2, shuffle: false, pairs_only: true, ..LoaderOptions::default() };
     let samples: Vec<_> = loader(&scene, &frames, options).epoch(0).flat_map(Result::unwrap).collect();
@@ -269,7 +269,7 @@ fn pairs_stay_inside_their_sequence_and_their_part_of_the_split() {
 #[test]
 fn an_unreadable_frame_ends_the_epoch_with_its_name() {
     let folder = scene(&[12]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path()).unwrap());
+    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
     write(folder.path().join("seq-01/frame-000007.color.png"), "no png");
     let options = LoaderOptions { batch_size: 2, shuffle: false, threads: 3, ..LoaderOptions::default() };
     let frames: Vec<usize> = (0..12).collect();

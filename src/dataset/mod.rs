@@ -7,11 +7,16 @@
 //! |---|---|
 //! | 7-Scenes ([`SevenScenes`]) | `seq-XX` folders, or `frame-XXXXXX.pose.txt` files |
 //! | TUM RGB-D ([`TumRgbd`]) | `rgb.txt` and `groundtruth.txt` |
+//! | rosbag2 (`RosbagDataset`) | `metadata.yaml`, or a file that ends in `.mcap` or `.db3` |
 //!
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
 
 mod loader;
+#[cfg(feature = "bag")]
+mod rosbag2;
+#[cfg(feature = "bag")]
+mod rosbag2_poses;
 mod seven_scenes;
 mod split;
 mod tum_rgbd;
@@ -24,6 +29,8 @@ use crate::geometry::Se3;
 use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 
+#[cfg(feature = "bag")]
+pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
 pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 pub use seven_scenes::SevenScenes;
 pub use split::{DeclaredSplit, Split, SplitRule, Validation};
@@ -71,12 +78,23 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-/// Opens a dataset folder of any known format.
+/// Opens a dataset of any known format. `bag_options` is a YAML file of `RosbagDatasetOptions` for a rosbag2 whose
+/// topics and frames are not the usual ones.
 ///
 /// # Errors
-/// [`Error::Io`] when nothing is there; [`Error::Format`] when the format is not recognised or the content is broken.
-pub fn open(path: &Path) -> Result<Box<dyn Dataset>> {
+/// [`Error::Io`] when nothing is there; [`Error::Format`] when the format is not recognised or the content is broken;
+/// [`Error::Config`] for `bag_options` with a dataset that is no bag.
+pub fn open(path: &Path, bag_options: Option<&Path>) -> Result<Box<dyn Dataset>> {
     let found = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    #[cfg(feature = "bag")]
+    if RosbagDataset::recognises(path) {
+        let options = bag_options.map_or_else(|| Ok(RosbagDatasetOptions::default()), crate::config::load_yaml)?;
+        return Ok(Box::new(RosbagDataset::open(path, &options)?));
+    }
+    if let Some(file) = bag_options {
+        let found = format!("{} for {}", file.display(), path.display());
+        return Err(Error::config("bag options", "a rosbag2 as the dataset", found));
+    }
     if found.is_dir() && TumRgbd::recognises(path) {
         return Ok(Box::new(TumRgbd::open(path)?));
     }
@@ -87,8 +105,8 @@ pub fn open(path: &Path) -> Result<Box<dyn Dataset>> {
 }
 
 fn unrecognised(path: &Path, is_folder: bool) -> Error {
-    let expected = "a dataset: a 7-Scenes scene (seq-XX folders or frame-XXXXXX.pose.txt files) or a TUM RGB-D \
-                    sequence (rgb.txt and groundtruth.txt)";
+    let expected = "a dataset: a 7-Scenes scene (seq-XX folders or frame-XXXXXX.pose.txt files), a TUM RGB-D sequence \
+                    (rgb.txt and groundtruth.txt) or a rosbag2 (metadata.yaml, .mcap or .db3)";
     let is_empty = is_folder && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
     let found = match (is_folder, is_empty) {
         (true, true) => "an empty folder",
