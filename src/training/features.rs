@@ -2,6 +2,7 @@
 //! streams behind the trunk cost.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tch::{Device, Kind, Tensor};
 
@@ -21,8 +22,8 @@ const CHUNK: usize = 32;
 /// Shared features of some frames in half precision, on the CPU: the plain frame first, then its copies.
 pub struct FeatureCache {
     rows: HashMap<usize, usize>,
-    /// Per copy, features of all frames `nchw`.
-    features: Vec<Tensor>,
+    /// Per copy, features of all frames `nchw`. Tensors may be used by one thread at a time.
+    features: Mutex<Vec<Tensor>>,
     /// Per copy, `map_from_camera` of all frames.
     poses: Vec<Vec<Se3>>,
 }
@@ -45,7 +46,7 @@ impl FeatureCache {
         let (vlocnet, architecture, device) = network;
         let rows = frames.iter().enumerate().map(|(row, &frame)| (frame, row)).collect();
         let bar = progress.steps("computing features", ((config.cached_copies + 1) * frames.len()) as u64);
-        let mut cache = Self { rows, features: Vec::new(), poses: Vec::new() };
+        let mut cache = Self { rows, features: Mutex::default(), poses: Vec::new() };
         for copy in 0..=config.cached_copies {
             let (mut features, mut poses) = (Vec::new(), Vec::new());
             for chunk in frames.chunks(CHUNK) {
@@ -65,7 +66,7 @@ impl FeatureCache {
                 poses.extend(images.iter().map(|(_, pose)| *pose));
                 bar.advance(chunk.len() as u64);
             }
-            cache.features.push(Tensor::cat(&features, 0));
+            cache.features().push(Tensor::cat(&features, 0));
             cache.poses.push(poses);
             cache.check_size(config)?;
         }
@@ -73,7 +74,7 @@ impl FeatureCache {
     }
 
     fn check_size(&self, config: &TrainingConfig) -> Result<()> {
-        let bytes = 2 * self.features[0].numel() * (config.cached_copies + 1);
+        let bytes = 2 * self.features()[0].numel() * (config.cached_copies + 1);
         if bytes >> 20 > config.cache_limit {
             let found = format!("{} MiB of features; raise it, or lower cached_copies", bytes >> 20);
             return Err(Error::config("cache_limit", format!("at most {} MiB", config.cache_limit), found));
@@ -81,19 +82,24 @@ impl FeatureCache {
         Ok(())
     }
 
+    fn features(&self) -> MutexGuard<'_, Vec<Tensor>> {
+        self.features.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Plain features of frames, single precision.
     pub fn plain(&self, frames: &[usize]) -> Tensor {
         let rows: Vec<i64> = frames.iter().map(|frame| self.rows[frame] as i64).collect();
-        self.features[0].index_select(0, &Tensor::from_slice(&rows)).to_kind(Kind::Float)
+        self.features()[0].index_select(0, &Tensor::from_slice(&rows)).to_kind(Kind::Float)
     }
 }
 
 impl Source for FeatureCache {
     fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
-        let copies = self.features.len() as u64;
+        let cached = self.features();
+        let copies = cached.len() as u64;
         let picked = views.iter().map(|view| {
             let (copy, row) = ((view.draw % copies) as usize, self.rows[&view.frame]);
-            (self.features[copy].get(row as i64), self.poses[copy][row])
+            (cached[copy].get(row as i64), self.poses[copy][row])
         });
         let (features, poses): (Vec<Tensor>, Vec<Se3>) = picked.unzip();
         Ok((Tensor::stack(&features, 0).to_kind(Kind::Float), poses))

@@ -66,7 +66,7 @@ pub struct RunState {
     pub best: Option<(usize, f64)>,
     /// Name of the file with the tensors.
     #[serde(default)]
-    tensors: String,
+    pub(super) tensors: String,
 }
 
 impl RunState {
