@@ -73,7 +73,7 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
     let answers =
         || results.iter().filter_map(|result| Some((result.truth, result.estimate.as_ref()?.map_from_camera)));
     let lines = answers().map(|(truth, estimate)| {
-        PathElement::new(vec![place(truth.translation), place(estimate.translation)], METHODS[0].mix(0.35))
+        PathElement::new(vec![place(truth.translation), place(estimate.translation)], METHODS[0].mix(0.6))
     });
     chart.draw_series(lines).map_err(failed)?;
     chart.draw_series(dots(truths().collect(), 2, TRUTH)).map_err(failed)?.label("truth").legend(legend(TRUTH));
@@ -150,6 +150,7 @@ fn draw_curves(
         .bold_line_style(BLACK.mix(0.12))
         .x_desc(title)
         .y_desc("frames below (%)")
+        .y_label_formatter(&|percent| format!("{percent:.0}"))
         .label_style((FONT, 15))
         .draw()
         .map_err(failed)?;
