@@ -1,1 +1,19 @@
-fn main() {}
+//! The node as ROS 2 starts it: `vloc_node --ros-args -p model:=FOLDER -r image:=/camera/image_raw`.
+
+use std::process::ExitCode;
+
+use vloc::cli::node::{NodeArgs, RosArgs, run};
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("VLOC_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rustdds=warn,ros2_client=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let ros = RosArgs::from_ros(std::env::args().skip(1));
+    match ros.and_then(|ros| run(&NodeArgs { model: None, device: None, ros })) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vloc_node: error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Configuration: plain structs with their defaults inside, read from YAML; an unknown key is an error.
 
+mod node;
+
+pub use node::{Config, ImageTransport, Reliability, seconds};
+
 use std::path::Path;
 
 use serde::de::DeserializeOwned;

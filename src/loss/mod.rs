@@ -1,1 +1,15 @@
-//! Room: loss.
+//! What training minimizes. One file per loss: the formula, the shapes, a case computed by hand.
+//!
+//! Losses compare [`PoseTensor`](crate::network::PoseTensor)s in normalized units and hold no layers. Each returns a
+//! scalar, the mean over the batch; a pair of learned weights joins translation and rotation ([`PoseWeights`]).
+
+mod geometric_consistency;
+mod nll;
+mod pose;
+mod relative;
+pub mod tangent;
+
+pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
+pub use nll::nll_loss;
+pub use pose::{Norm, PoseErrors, PoseWeights, pose_errors};
+pub use relative::relative_pose;

@@ -1,1 +1,174 @@
-//! Room: middleware.
+//! The port between the node and the world, and its adapters.
+//!
+//! What comes in is an [`Incoming`], already in the crate's own types; what goes out is an [`Outgoing`]. An adapter
+//! implements [`Middleware`]: [`rtps`] speaks ROS 2's wire protocol without a ROS 2 installation, [`replay`] plays a
+//! bag by its recorded time. Messages that mean nothing (NaN, a zero quaternion, an uncalibrated camera) arrive as
+//! [`Incoming::Refused`], so that the node counts and reports them, whatever brought them.
+
+use std::future::Future;
+
+use crate::geometry::{PoseCovariance, Se3};
+use crate::sensor::{CameraModel, CompressedImage, Image};
+use crate::{Error, Result, Stamp};
+
+pub mod messages;
+mod names;
+mod qos;
+#[cfg(feature = "bag")]
+pub mod replay;
+#[cfg(feature = "rtps")]
+pub mod rtps;
+
+pub use names::Names;
+pub use qos::{Durability, Qos};
+
+/// A topic that the node listens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Input {
+    /// `image` or `image/compressed`.
+    Image,
+    /// `camera_info`.
+    CameraInfo,
+    /// `/tf` or `/tf_static`.
+    Transforms,
+}
+
+impl Input {
+    /// Every input.
+    pub const ALL: [Input; 3] = [Input::Image, Input::CameraInfo, Input::Transforms];
+
+    /// The name in diagnostics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Input::Image => "image",
+            Input::CameraInfo => "camera_info",
+            Input::Transforms => "tf",
+        }
+    }
+}
+
+/// An image, raw or encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Picture {
+    /// `sensor_msgs/Image`.
+    Raw(Image),
+    /// `sensor_msgs/CompressedImage`.
+    Compressed(CompressedImage),
+}
+
+impl Picture {
+    /// When the image was exposed.
+    pub fn stamp(&self) -> Stamp {
+        match self {
+            Picture::Raw(image) => image.stamp,
+            Picture::Compressed(image) => image.stamp,
+        }
+    }
+
+    /// The camera's optical frame.
+    pub fn frame_id(&self) -> &str {
+        match self {
+            Picture::Raw(image) => &image.frame_id,
+            Picture::Compressed(image) => &image.frame_id,
+        }
+    }
+}
+
+/// A transform `parent_from_child` with the stamp that it is true for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StampedTransform {
+    /// When it is true.
+    pub stamp: Stamp,
+    /// The frame it leads to.
+    pub parent: String,
+    /// The frame it comes from.
+    pub child: String,
+    /// Pose of `child` in `parent`.
+    pub parent_from_child: Se3,
+}
+
+/// What arrives at the node.
+#[derive(Debug)]
+pub enum Incoming {
+    /// An image.
+    Image(Picture),
+    /// The calibration of the camera.
+    CameraInfo(CameraModel),
+    /// Transforms of `/tf` (or `/tf_static`: true for all time).
+    Transforms {
+        /// The transforms.
+        transforms: Vec<StampedTransform>,
+        /// Whether they came on `/tf_static`.
+        is_static: bool,
+    },
+    /// A message that cannot be used, and why.
+    Refused {
+        /// Where it came.
+        input: Input,
+        /// What was wrong with it.
+        error: Error,
+    },
+}
+
+/// What the node says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outgoing {
+    /// `pose` (`geometry_msgs/PoseWithCovarianceStamped`).
+    Pose(StampedPose),
+    /// `/tf`.
+    Transform(StampedTransform),
+    /// `/diagnostics` (`diagnostic_msgs/DiagnosticArray` of one status).
+    Diagnostics(Diagnostics),
+}
+
+/// Where the robot was when an image was exposed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StampedPose {
+    /// The stamp of the image.
+    pub stamp: Stamp,
+    /// The map's frame.
+    pub frame_id: String,
+    /// Pose of the robot's base in the map.
+    pub map_from_base: Se3,
+    /// Covariance of its right perturbation, in the axes of the base.
+    pub covariance: PoseCovariance,
+}
+
+/// How well the node is, in the levels of `diagnostic_msgs/DiagnosticStatus`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It does its work.
+    Ok,
+    /// It does its work, not always.
+    Warn,
+    /// It does not do its work.
+    Error,
+    /// Nothing comes in.
+    Stale,
+}
+
+/// One `diagnostic_msgs/DiagnosticStatus`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostics {
+    /// When it was true.
+    pub stamp: Stamp,
+    /// How well the node is.
+    pub level: Level,
+    /// The same in words.
+    pub message: String,
+    /// Counts, rates and ages, in a fixed order.
+    pub values: Vec<(String, String)>,
+}
+
+/// The port. Adapters: native RTPS, bag replay.
+pub trait Middleware: Send {
+    /// The next message; `None` when nothing will come any more. Cancel-safe.
+    fn next(&mut self) -> impl Future<Output = Option<Incoming>> + Send;
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`Error::Middleware`], or what a bag's writer says.
+    fn send(&mut self, outgoing: Outgoing) -> impl Future<Output = Result<()>> + Send;
+    /// The time, in the clock of the messages' stamps.
+    fn now(&self) -> Stamp;
+}

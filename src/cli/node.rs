@@ -1,0 +1,155 @@
+//! `vloc node`: the localization node over native RTPS, until SIGINT or SIGTERM.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_yaml::{Mapping, Value};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::middleware::Names;
+use crate::middleware::rtps::Rtps;
+use crate::network::PoseRegressor;
+use crate::network::device::{Device, sleep_while_waiting};
+use crate::node::{self, Core, Localizer};
+use crate::{Error, Result};
+
+/// Parameters and names, as ROS nodes take them.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RosArgs {
+    /// Parameter file: plain YAML, or ROS's form with `ros__parameters`. Later files win.
+    #[arg(long = "config", visible_alias = "params-file", value_name = "FILE")]
+    pub config: Vec<PathBuf>,
+    /// A parameter, such as `use_odometry:=false` (config/vloc.yaml lists them). Wins over files.
+    #[arg(short = 'p', long = "param", value_name = "NAME:=VALUE")]
+    pub parameters: Vec<String>,
+    /// A topic under another name, such as `image:=/camera/image_raw`; `__ns:=/robot1`, `__node:=eyes`.
+    #[arg(short = 'r', long = "remap", value_name = "FROM:=TO")]
+    pub remappings: Vec<String>,
+}
+
+/// Arguments of `vloc node`.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArgs {
+    /// Model folder; the same as `-p model:=FOLDER`.
+    #[arg(long, value_name = "FOLDER")]
+    pub model: Option<PathBuf>,
+    /// Where the network runs: auto, cpu, cuda:0; the same as `-p device:=...`.
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Parameters and names.
+    #[command(flatten)]
+    pub ros: RosArgs,
+}
+
+impl RosArgs {
+    /// The arguments of a ROS node: what stands between `--ros-args` and `--` (or the end). Others are refused.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an argument that is not known or lacks its value.
+    pub fn from_ros(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
+        let mut parsed = Self::default();
+        let mut arguments = arguments.into_iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || {
+                let missing = || Error::config(argument.clone(), "a value after it", "nothing");
+                arguments.next().ok_or_else(missing)
+            };
+            match argument.as_str() {
+                "--ros-args" | "--" => {}
+                "-p" | "--param" => parsed.parameters.push(value()?),
+                "-r" | "--remap" => parsed.remappings.push(value()?),
+                "--params-file" => parsed.config.push(value()?.into()),
+                "--log-level" => drop(value()?),
+                unknown => {
+                    let known = "--ros-args with -p name:=value, -r from:=to, --params-file FILE, --log-level LEVEL";
+                    return Err(Error::config("command line", known, unknown));
+                }
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The names after remapping.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a rule that is none.
+    pub fn names(&self) -> Result<Names> {
+        let mut names = Names::default();
+        self.remappings.iter().try_for_each(|rule| names.remap(rule))?;
+        Ok(names)
+    }
+
+    /// The configuration: defaults, then files, then single parameters, then `extra`.
+    ///
+    /// # Errors
+    /// Those of [`Config::read_parameters`] and [`Config::from_parameters`].
+    pub fn configuration(&self, extra: &[(&str, Option<String>)]) -> Result<Config> {
+        let mut parameters = Mapping::new();
+        for file in &self.config {
+            parameters.extend(Config::read_parameters(file)?);
+        }
+        for parameter in &self.parameters {
+            let (name, value) = parameter
+                .split_once(":=")
+                .ok_or_else(|| Error::config("-p", "name:=value", format!("{parameter:?}")))?;
+            let value: Value = serde_yaml::from_str(value)
+                .map_err(|error| Error::config(name, "a YAML value", format!("{value:?} ({error})")))?;
+            parameters.insert(name.into(), value);
+        }
+        for (name, value) in extra {
+            if let Some(value) = value {
+                parameters.insert((*name).into(), value.as_str().into());
+            }
+        }
+        Config::from_parameters(parameters)
+    }
+}
+
+/// Runs the node until a signal ends it.
+///
+/// # Errors
+/// A wrong parameter, a model that does not load, a network that cannot be joined.
+pub fn run(args: &NodeArgs) -> Result<()> {
+    let model = args.model.as_ref().map(|folder| folder.to_string_lossy().into_owned());
+    let config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
+    let names = args.ros.names()?;
+    let localizer = load_model(&config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
+    runtime.block_on(localize(config, names, localizer))
+}
+
+/// The model that the configuration names.
+///
+/// # Errors
+/// [`Error::Config`] without a model; those of [`PoseRegressor::load`].
+pub fn load_model(config: &Config) -> Result<PoseRegressor> {
+    if config.model.as_os_str().is_empty() {
+        return Err(Error::config("model", "a model folder, by --model FOLDER or -p model:=FOLDER", "none"));
+    }
+    let device: Device = config.device.parse()?;
+    if let Err(error) = sleep_while_waiting() {
+        tracing::warn!("{error}");
+    }
+    PoseRegressor::load(&config.model, device)
+}
+
+async fn localize<L: Localizer + 'static>(config: Config, names: Names, localizer: L) -> Result<()> {
+    let watch = |kind| signal(kind).map_err(|error| Error::compute("watching for signals", error));
+    let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
+    let mut core = Core::new(config.clone(), localizer.camera())?;
+    let mut port = Rtps::open(&config, &names)?;
+    tracing::info!("listening for images on {}", names.resolve("image")?);
+    let stop = async {
+        tokio::select! {
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        }
+    };
+    let ran = node::run(&mut port, &mut core, localizer, stop).await;
+    port.close().await;
+    let health = core.health();
+    tracing::info!(poses = health.poses(), p50_s = health.percentile(0.5), p99_s = health.percentile(0.99), "stopped");
+    ran
+}

@@ -1,0 +1,208 @@
+//! The parameters of the node: the only home of their names and defaults.
+//!
+//! Names follow `nav2_amcl` where they mean the same. The same struct is read from a parameter file
+//! (`config/vloc.yaml`, in the form that `ros2 launch` writes) and from `-p name:=value`; an unknown name is an error
+//! that lists the known ones.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_yaml::{Mapping, Value};
+
+use crate::{Error, Result};
+
+/// The parameters of the node, each with its default in [`Config::default`]; `config/vloc.yaml` explains them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Model folder (`model.yaml` and `weights.safetensors`).
+    pub model: PathBuf,
+    /// Where the network runs: `auto`, `cpu`, `cuda:0`.
+    pub device: String,
+    /// How images come: `raw` on `image`, or `compressed` on `image/compressed`.
+    pub image_transport: ImageTransport,
+    /// Reliability asked of the image and `camera_info` publishers.
+    pub image_reliability: Reliability,
+    /// Whether images are rectified already (`image_rect`): lens distortion in `camera_info` is then ignored.
+    pub rectified_images: bool,
+    /// Frame of the map.
+    pub global_frame_id: String,
+    /// Frame of the odometry.
+    pub odom_frame_id: String,
+    /// Frame of the robot.
+    pub base_frame_id: String,
+    /// The camera's optical frame; empty: the `frame_id` of each image.
+    pub camera_frame_id: String,
+    /// Mounting of the camera, `[x, y, z, qx, qy, qz, qw]` of the optical frame in the base frame; unset: from TF.
+    pub base_from_camera: Option<[f64; 7]>,
+    /// Whether something publishes `odom -> base_link`: then `map -> odom` is published, else `map -> base_link`.
+    pub use_odometry: bool,
+    /// Whether to publish on `/tf` at all.
+    pub tf_broadcast: bool,
+    /// How far published transforms are dated ahead, seconds.
+    pub transform_tolerance: f64,
+    /// How often the last transform is repeated while no new fix comes, Hz.
+    pub tf_publish_rate: f64,
+    /// How long a fix waits for a transform at the stamp of its image, seconds.
+    pub transform_timeout: f64,
+    /// How much of `/tf` is kept, seconds.
+    pub tf_buffer_duration: f64,
+    /// An image this much older than the newest one means that the clock jumped back: everything is cleared, seconds.
+    pub clock_jump_threshold: f64,
+    /// Time between two diagnostics messages, seconds.
+    pub diagnostics_period: f64,
+    /// Whether time comes from `/clock`.
+    pub use_sim_time: bool,
+}
+
+/// How images come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageTransport {
+    /// `sensor_msgs/Image` on `image`.
+    Raw,
+    /// `sensor_msgs/CompressedImage` (jpeg or png) on `image/compressed`.
+    Compressed,
+}
+
+/// What a subscription asks of its publisher. A reliable subscription hears no best-effort publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reliability {
+    /// Messages may be lost, none is repeated (sensor data, REP 2003).
+    BestEffort,
+    /// Lost messages are repeated.
+    Reliable,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: PathBuf::new(),
+            device: "auto".into(),
+            image_transport: ImageTransport::Raw,
+            image_reliability: Reliability::BestEffort,
+            rectified_images: false,
+            global_frame_id: "map".into(),
+            odom_frame_id: "odom".into(),
+            base_frame_id: "base_link".into(),
+            camera_frame_id: String::new(),
+            base_from_camera: None,
+            use_odometry: true,
+            tf_broadcast: true,
+            transform_tolerance: 0.2,
+            tf_publish_rate: 20.0,
+            transform_timeout: 0.2,
+            tf_buffer_duration: 10.0,
+            clock_jump_threshold: 1.0,
+            diagnostics_period: 1.0,
+            use_sim_time: false,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a parameter file: a plain mapping, or ROS's form (`node name or /**` over `ros__parameters`).
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Format`] when it is no YAML mapping.
+    pub fn read_parameters(path: &Path) -> Result<Mapping> {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+        let expected = "a YAML mapping of parameters, plain or below <node name>/ros__parameters";
+        let value: Value = serde_yaml::from_str(&text).map_err(|e| Error::format(path, expected, e.to_string()))?;
+        let Value::Mapping(mapping) = value else {
+            return Err(Error::format(path, expected, format!("{value:?}")));
+        };
+        let nested = mapping.values().find_map(|node| node.get("ros__parameters"));
+        match nested {
+            None => Ok(mapping),
+            Some(Value::Mapping(parameters)) => Ok(parameters.clone()),
+            Some(other) => Err(Error::format(path, expected, format!("ros__parameters: {other:?}"))),
+        }
+    }
+
+    /// The configuration that a mapping of parameters describes; what it leaves out keeps its default.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name (the known ones are listed), a value of the wrong type or out of range.
+    pub fn from_parameters(parameters: Mapping) -> Result<Self> {
+        let config: Config = serde_yaml::from_value(Value::Mapping(parameters)).map_err(|error| {
+            Error::config("(node)", "known parameters with values of their type", error.to_string())
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<()> {
+        let positive = [
+            ("tf_publish_rate", self.tf_publish_rate),
+            ("tf_buffer_duration", self.tf_buffer_duration),
+            ("clock_jump_threshold", self.clock_jump_threshold),
+            ("diagnostics_period", self.diagnostics_period),
+        ];
+        let not_negative =
+            [("transform_tolerance", self.transform_tolerance), ("transform_timeout", self.transform_timeout)];
+        for (key, value) in positive {
+            if !(value > 0.0 && value < 1e6) {
+                return Err(Error::config(key, "a number above 0 and below 1e6", value.to_string()));
+            }
+        }
+        for (key, value) in not_negative {
+            if !(0.0..1e6).contains(&value) {
+                return Err(Error::config(key, "a number of seconds from 0 to 1e6", value.to_string()));
+            }
+        }
+        let frames = [
+            ("global_frame_id", &self.global_frame_id),
+            ("odom_frame_id", &self.odom_frame_id),
+            ("base_frame_id", &self.base_frame_id),
+        ];
+        for (key, frame) in frames {
+            if frame.is_empty() || frame.starts_with('/') {
+                return Err(Error::config(key, "the name of a frame, without a leading slash", format!("{frame:?}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A checked number of seconds as a [`Duration`].
+pub fn seconds(value: f64) -> Duration {
+    Duration::from_secs_f64(value.max(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_names_every_parameter_with_its_default() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/vloc.yaml");
+        let shipped = Config::read_parameters(&path).unwrap();
+        let Value::Mapping(all) = serde_yaml::to_value(Config::default()).unwrap() else { panic!("a mapping") };
+        let names = |mapping: &Mapping| mapping.keys().map(|key| key.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&shipped), names(&all), "same parameters in the same order");
+        assert_eq!(Config::from_parameters(shipped).unwrap(), Config::default());
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let parameters: Mapping = serde_yaml::from_str("base_frame: base_link").unwrap();
+        let text = Config::from_parameters(parameters).unwrap_err().to_string();
+        assert!(text.contains("unknown field `base_frame`") && text.contains("`base_frame_id`"), "{text}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused_by_name() {
+        for (yaml, name) in [
+            ("tf_publish_rate: 0", "tf_publish_rate"),
+            ("transform_timeout: .nan", "transform_timeout"),
+            ("odom_frame_id: ''", "odom_frame_id"),
+            ("global_frame_id: /map", "global_frame_id"),
+        ] {
+            let text = Config::from_parameters(serde_yaml::from_str(yaml).unwrap()).unwrap_err().to_string();
+            assert!(text.contains(name), "{yaml}: {text}");
+        }
+    }
+}

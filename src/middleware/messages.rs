@@ -1,0 +1,109 @@
+//! Between ROS messages and the port's types: the one place where every adapter meets the node's meaning of a message.
+
+use super::{Diagnostics, Incoming, Input, Level, Picture, StampedPose, StampedTransform};
+use crate::geometry::Se3;
+use crate::msg::diagnostic_msgs::DiagnosticStatus;
+use crate::msg::{convert, diagnostic_msgs, geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
+use crate::sensor::{CameraModel, Distortion};
+use crate::{Error, Result};
+
+/// An image as it came; its content is checked when it is decoded.
+pub fn image(message: sensor_msgs::Image) -> Incoming {
+    match message.try_into() {
+        Ok(image) => Incoming::Image(Picture::Raw(image)),
+        Err(error) => Incoming::Refused { input: Input::Image, error },
+    }
+}
+
+/// An encoded image as it came.
+pub fn compressed_image(message: sensor_msgs::CompressedImage) -> Incoming {
+    match message.try_into() {
+        Ok(image) => Incoming::Image(Picture::Compressed(image)),
+        Err(error) => Incoming::Refused { input: Input::Image, error },
+    }
+}
+
+/// A calibration, refused when it is none: of the raw image, or of the rectified one (`p`).
+pub fn camera_info(message: &sensor_msgs::CameraInfo, rectified: bool) -> Incoming {
+    let camera = if rectified { rectified_camera(message) } else { CameraModel::try_from(message) };
+    match camera {
+        Ok(camera) => Incoming::CameraInfo(camera),
+        Err(error) => Incoming::Refused { input: Input::CameraInfo, error },
+    }
+}
+
+fn rectified_camera(message: &sensor_msgs::CameraInfo) -> Result<CameraModel> {
+    let [fx, _, cx, _, _, fy, cy, ..] = message.p;
+    let (width, height) = (message.width, message.height);
+    let camera = CameraModel { width, height, fx, fy, cx, cy, distortion: Distortion::None };
+    if camera.is_calibrated() {
+        return Ok(camera);
+    }
+    let found = format!("{width} x {height}, p = {:?}", message.p);
+    Err(Error::message("CameraInfo", "the camera of a rectified image in p", found))
+}
+
+/// Transforms; one that is not finite or has no rotation refuses the message that carries it.
+pub fn transforms(message: &tf2_msgs::TFMessage, is_static: bool) -> Incoming {
+    let transforms: Result<Vec<_>> = message.transforms.iter().map(transform).collect();
+    match transforms {
+        Ok(transforms) => Incoming::Transforms { transforms, is_static },
+        Err(error) => Incoming::Refused { input: Input::Transforms, error },
+    }
+}
+
+fn transform(message: &geometry_msgs::TransformStamped) -> Result<StampedTransform> {
+    let parent_from_child = Se3::try_from(&message.transform).map_err(|error| {
+        let edge = format!("transform from {:?} to {:?}", message.child_frame_id, message.header.frame_id);
+        Error::message(edge, "a rigid transform", error.to_string())
+    })?;
+    Ok(StampedTransform {
+        stamp: convert::stamp_of(&message.header)?,
+        parent: message.header.frame_id.clone(),
+        child: message.child_frame_id.clone(),
+        parent_from_child,
+    })
+}
+
+/// The message of `pose`.
+pub fn pose_message(pose: &StampedPose) -> geometry_msgs::PoseWithCovarianceStamped {
+    geometry_msgs::PoseWithCovarianceStamped {
+        header: std_msgs::Header::new(pose.stamp, &pose.frame_id),
+        pose: geometry_msgs::PoseWithCovariance {
+            pose: pose.map_from_base.into(),
+            covariance: pose.covariance.to_fixed_axes(pose.map_from_base),
+        },
+    }
+}
+
+/// The message of `/tf`.
+pub fn transform_message(transform: &StampedTransform) -> tf2_msgs::TFMessage {
+    tf2_msgs::TFMessage {
+        transforms: vec![geometry_msgs::TransformStamped {
+            header: std_msgs::Header::new(transform.stamp, &transform.parent),
+            child_frame_id: transform.child.clone(),
+            transform: transform.parent_from_child.into(),
+        }],
+    }
+}
+
+/// The message of `/diagnostics`; `node` is the node's absolute name.
+pub fn diagnostics_message(diagnostics: &Diagnostics, node: &str) -> diagnostic_msgs::DiagnosticArray {
+    let value = |(key, value): &(String, String)| diagnostic_msgs::KeyValue { key: key.clone(), value: value.clone() };
+    let level = match diagnostics.level {
+        Level::Ok => DiagnosticStatus::OK,
+        Level::Warn => DiagnosticStatus::WARN,
+        Level::Error => DiagnosticStatus::ERROR,
+        Level::Stale => DiagnosticStatus::STALE,
+    };
+    diagnostic_msgs::DiagnosticArray {
+        header: std_msgs::Header::new(diagnostics.stamp, ""),
+        status: vec![DiagnosticStatus {
+            level,
+            name: format!("{}: localization", node.trim_start_matches('/')),
+            message: diagnostics.message.clone(),
+            hardware_id: String::new(),
+            values: diagnostics.values.iter().map(value).collect(),
+        }],
+    }
+}

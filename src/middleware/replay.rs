@@ -1,0 +1,214 @@
+//! A bag as the port: what was recorded comes by its recorded time, what the node says is written beside it.
+//!
+//! Time is the log time of the newest message, so nothing depends on the machine: the same bag and the same node
+//! write the same bytes. With a rate, messages are held back until their time has come, for watching.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Incoming, Input, Middleware, Names, Outgoing, messages};
+use crate::bag::{BagMessage, BagReader, BagWriter, Messages, Storage, TRANSIENT_LOCAL_QOS, TopicInfo};
+use crate::config::{Config, ImageTransport};
+use crate::msg::{RosMessage, cdr, diagnostic_msgs, geometry_msgs, sensor_msgs, tf2_msgs};
+use crate::{Error, Result, Stamp};
+
+/// A bag that plays. See the module's text.
+pub struct Replay {
+    messages: Messages,
+    topics: HashMap<Arc<str>, TopicInfo>,
+    inputs: HashMap<String, Decoder>,
+    rectified_images: bool,
+    outputs: Outputs,
+    node_name: String,
+    writer: BagWriter,
+    now: Stamp,
+    pace: Option<Pace>,
+    failure: Option<Error>,
+}
+
+/// What to make of the messages of a topic.
+#[derive(Clone, Copy, Debug)]
+enum Decoder {
+    Image,
+    CompressedImage,
+    CameraInfo,
+    Transforms { is_static: bool },
+}
+
+struct Outputs {
+    pose: String,
+    transforms: String,
+    diagnostics: String,
+}
+
+/// Seconds of the recording per second of the day.
+struct Pace {
+    rate: f64,
+    start: Option<(Stamp, Instant)>,
+}
+
+impl Replay {
+    /// Plays `bag`, and writes it together with the node's messages into the new mcap bag `output`.
+    ///
+    /// # Errors
+    /// What opening and creating say; [`Error::Format`] when the bag has no images on the node's topic (those that it
+    /// has are listed) or has another node's `pose` where ours would go.
+    pub fn open(bag: &Path, output: &Path, config: &Config, names: &Names, rate: Option<f64>) -> Result<Self> {
+        let reader = BagReader::open(bag)?;
+        let (image, decoder, image_type) = match config.image_transport {
+            ImageTransport::Raw => (names.resolve("image")?, Decoder::Image, sensor_msgs::Image::TYPE),
+            ImageTransport::Compressed => {
+                (names.resolve("image/compressed")?, Decoder::CompressedImage, sensor_msgs::CompressedImage::TYPE)
+            }
+        };
+        check_images(&reader, &image, image_type)?;
+        let pose = names.resolve("pose")?;
+        if reader.topic(&pose).is_some() {
+            let found = format!("messages on it; give the node's another name: -r pose:=/vloc{pose}");
+            return Err(Error::format(bag, format!("a bag without the topic {pose}"), found));
+        }
+        let inputs = HashMap::from([
+            (image, decoder),
+            (names.resolve("camera_info")?, Decoder::CameraInfo),
+            (names.resolve("/tf")?, Decoder::Transforms { is_static: false }),
+            (names.resolve("/tf_static")?, Decoder::Transforms { is_static: true }),
+        ]);
+        let transforms = names.resolve("/tf")?;
+        let outputs = Outputs { pose, transforms, diagnostics: names.resolve("/diagnostics")? };
+        let mut writer = BagWriter::create(output, Storage::Mcap)?;
+        for topic in reader.topics() {
+            writer.add_topic(&topic.name, &topic.message_type, &topic.definition, &topic.offered_qos_profiles)?;
+        }
+        let pose_type =
+            (geometry_msgs::PoseWithCovarianceStamped::TYPE, geometry_msgs::PoseWithCovarianceStamped::DEFINITION);
+        writer.add_topic(&outputs.pose, pose_type.0, pose_type.1, TRANSIENT_LOCAL_QOS)?;
+        Ok(Self {
+            messages: reader.messages(None)?,
+            topics: reader.topics().iter().map(|topic| (topic.name.clone(), topic.clone())).collect(),
+            inputs,
+            rectified_images: config.rectified_images,
+            outputs,
+            node_name: format!("{}/{}", names.namespace.trim_end_matches('/'), names.node),
+            writer,
+            now: reader.start().unwrap_or_default(),
+            pace: rate.map(|rate| Pace { rate, start: None }),
+            failure: None,
+        })
+    }
+
+    /// Ends the output bag.
+    ///
+    /// # Errors
+    /// What ended the input before its end (the output holds what came before), or what the writer says.
+    pub fn finish(self) -> Result<()> {
+        self.writer.finish()?;
+        self.failure.map_or(Ok(()), Err)
+    }
+
+    /// Copies a message to the output; `None` for one that the node does not listen to.
+    fn take(&mut self, message: &BagMessage) -> Result<Option<Incoming>> {
+        if let Some(topic) = self.topics.get(&message.topic) {
+            let (message_type, definition) = (&topic.message_type, &topic.definition);
+            self.writer.write_raw(&topic.name, message_type, definition, message.log_stamp, &message.data)?;
+        }
+        let Some(decoder) = self.inputs.get(&*message.topic) else { return Ok(None) };
+        Ok(Some(self.decode(*decoder, message)))
+    }
+
+    fn decode(&self, decoder: Decoder, message: &BagMessage) -> Incoming {
+        fn parsed<T: RosMessage>(message: &BagMessage, input: Input, convert: impl Fn(T) -> Incoming) -> Incoming {
+            match cdr::from_bytes(&message.topic, &message.data) {
+                Ok(message) => convert(message),
+                Err(error) => Incoming::Refused { input, error },
+            }
+        }
+        let rectified = self.rectified_images;
+        match decoder {
+            Decoder::Image => parsed(message, Input::Image, messages::image),
+            Decoder::CompressedImage => parsed(message, Input::Image, messages::compressed_image),
+            Decoder::CameraInfo => parsed(message, Input::CameraInfo, |info| messages::camera_info(&info, rectified)),
+            Decoder::Transforms { is_static } => {
+                parsed(message, Input::Transforms, |transforms: tf2_msgs::TFMessage| {
+                    messages::transforms(&transforms, is_static)
+                })
+            }
+        }
+    }
+}
+
+impl Middleware for Replay {
+    async fn next(&mut self) -> Option<Incoming> {
+        loop {
+            let taken = self.messages.next()?.and_then(|message| {
+                self.now = message.log_stamp;
+                self.take(&message)
+            });
+            match taken {
+                Ok(None) => {}
+                Ok(Some(incoming)) => {
+                    if let Some(pace) = &mut self.pace {
+                        pace.wait_for(self.now).await;
+                    }
+                    return Some(incoming);
+                }
+                Err(error) => {
+                    self.failure = Some(error);
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, outgoing: Outgoing) -> Result<()> {
+        match outgoing {
+            Outgoing::Pose(pose) => self.writer.write(&self.outputs.pose, self.now, &messages::pose_message(&pose)),
+            Outgoing::Transform(transform) => {
+                self.writer.write(&self.outputs.transforms, self.now, &messages::transform_message(&transform))
+            }
+            Outgoing::Diagnostics(report) => {
+                let message: diagnostic_msgs::DiagnosticArray = messages::diagnostics_message(&report, &self.node_name);
+                self.writer.write(&self.outputs.diagnostics, self.now, &message)
+            }
+        }
+    }
+
+    fn now(&self) -> Stamp {
+        self.now
+    }
+}
+
+impl Pace {
+    async fn wait_for(&mut self, stamp: Stamp) {
+        let (first, began) = *self.start.get_or_insert_with(|| (stamp, Instant::now()));
+        let seconds = (stamp.seconds_since(first) / self.rate).clamp(0.0, 1e9);
+        tokio::time::sleep_until(began + Duration::from_secs_f64(seconds)).await;
+    }
+}
+
+fn check_images(reader: &BagReader, image: &str, image_type: &str) -> Result<()> {
+    if reader.topic(image).is_some_and(|topic| topic.message_type == image_type && topic.message_count > 0) {
+        return Ok(());
+    }
+    let is_image = |topic: &&TopicInfo| {
+        [sensor_msgs::Image::TYPE, sensor_msgs::CompressedImage::TYPE].contains(&topic.message_type.as_str())
+    };
+    let found: Vec<String> = reader
+        .topics()
+        .iter()
+        .filter(is_image)
+        .map(|topic| format!("{} ({})", topic.name, topic.message_type))
+        .collect();
+    let found = match found.as_slice() {
+        [] => "no images at all".to_owned(),
+        found => format!(
+            "images on {}; name them with -r image:=TOPIC, compressed ones with -r image/compressed:=TOPIC and \
+             -p image_transport:=compressed",
+            found.join(", ")
+        ),
+    };
+    Err(Error::format(reader.path(), format!("images of type {image_type} on {image}"), found))
+}

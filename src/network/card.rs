@@ -1,0 +1,155 @@
+//! The model card, `model.yaml`: all that is needed to use a model and to judge it.
+
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::Precision;
+use super::config::NetworkConfig;
+use super::pose_tensor::MapFromNormalized;
+use super::uncertainty::Calibration;
+use crate::config::load_yaml;
+use crate::sensor::{CameraModel, Distortion};
+use crate::{Error, Result};
+
+/// Name of the card in a model folder.
+pub const CARD_FILE: &str = "model.yaml";
+/// Name of the weights in a model folder.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Version of the card's fields that this build writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Where a model comes from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingRecord {
+    /// The data, by name.
+    pub dataset: String,
+    /// SHA-256 over names, stamps and poses of the training frames, hexadecimal.
+    pub dataset_sha256: String,
+    /// Frames trained on.
+    pub frames: usize,
+    /// The command line.
+    pub command: String,
+    /// Seed of every generator.
+    pub seed: u64,
+    /// Passes over the training frames, up to the weights that were kept.
+    pub epochs: usize,
+    /// The weights the trunk started from; empty for random ones.
+    #[serde(default)]
+    pub pretrained: String,
+}
+
+/// Errors on the validation frames, which were neither trained on nor tested.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ValidationRecord {
+    /// Frames.
+    pub frames: usize,
+    /// Median error of the position, metres.
+    pub median_translation_error: f64,
+    /// Median error of the orientation, radians.
+    pub median_rotation_error: f64,
+}
+
+/// The weights beside the card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightsRecord {
+    /// How they are stored.
+    pub precision: Precision,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Numbers in it.
+    pub parameters: u64,
+}
+
+/// A model in words and numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelCard {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Name of the model.
+    pub name: String,
+    /// The program and version that wrote it.
+    pub created_by: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// The architecture.
+    pub network: NetworkConfig,
+    /// The pinhole camera of the network's input pixels: images are rectified and resized to it.
+    pub camera: CameraModel,
+    /// The frame that poses are in: `map_from_camera` has its axes and origin.
+    pub map_frame: String,
+    /// Units of the network's translations.
+    pub map_from_normalized: MapFromNormalized,
+    /// The longest time between the frames of a training pair, seconds; no relative pose is given beyond it.
+    pub max_pair_interval: f64,
+    /// Where it comes from.
+    pub training: TrainingRecord,
+    /// How well it does.
+    pub validation: ValidationRecord,
+    /// What makes its covariances true.
+    pub calibration: Calibration,
+    /// The weights.
+    pub weights: WeightsRecord,
+}
+
+impl ModelCard {
+    /// Reads and checks the card of a model folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] and [`Error::Format`] as [`load_yaml`]; [`Error::Model`] for another schema version or fields
+    /// that contradict each other; [`Error::Config`] for an architecture out of range.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join(CARD_FILE);
+        let card: Self = load_yaml(&path)?;
+        card.check(&path)?;
+        Ok(card)
+    }
+
+    /// Writes the card into a model folder, complete or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Model`] and [`Error::Config`] when it could not be read back.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(CARD_FILE);
+        self.check(&path)?;
+        let text = serde_yaml::to_string(self).map_err(|error| Error::compute("writing the model card", error))?;
+        let partial = path.with_extension("partial");
+        fs::write(&partial, text).map_err(Error::io("write", &partial))?;
+        fs::rename(&partial, &path).map_err(Error::io("create", &path))
+    }
+
+    fn check(&self, path: &Path) -> Result<()> {
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
+        if self.schema_version != SCHEMA_VERSION {
+            return fail(
+                &format!("schema_version {SCHEMA_VERSION}"),
+                format!("{} (written by {}); use that version or train again", self.schema_version, self.created_by),
+            );
+        }
+        self.network.check()?;
+        let (camera, input) = (&self.camera, &self.network.input);
+        if !camera.is_calibrated() || camera.distortion != Distortion::None {
+            return fail("a calibrated camera without distortion", format!("{camera:?}"));
+        }
+        if (camera.width, camera.height) != (input.width, input.height) {
+            let expected = format!("a camera of the network's input, {}x{} pixels", input.width, input.height);
+            return fail(&expected, format!("{}x{}", camera.width, camera.height));
+        }
+        let MapFromNormalized { mean, scale } = self.map_from_normalized;
+        if !mean.iter().all(|value| value.is_finite()) || !(scale.is_finite() && scale > 0.0) {
+            return fail("map_from_normalized with a finite mean and a positive scale", format!("{mean:?}, {scale}"));
+        }
+        if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
+            return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
+        }
+        if !self.calibration.is_valid() {
+            return fail("positive, finite calibration factors", format!("{:?}", self.calibration));
+        }
+        Ok(())
+    }
+}

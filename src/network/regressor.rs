@@ -1,0 +1,220 @@
+//! Inference: frames in, poses with covariance out.
+
+use std::path::Path;
+
+use image::RgbImage;
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use super::card::{ModelCard, WEIGHTS_FILE};
+use super::checkpoint;
+use super::device::{Device, guarded};
+use super::input::input_tensor;
+use super::localizer::{Dropout, Localizer, PoseOutput};
+use super::pose_tensor::{MapFromNormalized, numbers};
+use super::uncertainty::{dropout_masks, raw_covariance};
+use super::vlocnet::{History, VLocNet};
+use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::sensor::{AbsolutePose, RelativePose};
+use crate::{Error, Result, Stamp};
+
+/// An image as the network takes it: of the camera in its [`ModelCard`], rectified and resized.
+#[derive(Clone, Debug)]
+pub struct PixelFrame {
+    /// When it was exposed.
+    pub stamp: Stamp,
+    /// Its colours.
+    pub pixels: RgbImage,
+}
+
+/// What a model says of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Regression {
+    /// Where the camera was.
+    pub absolute: AbsolutePose,
+    /// How it moved since the frame before; `None` when there was none, or too long ago.
+    pub relative: Option<RelativePose>,
+}
+
+/// What stays of a frame until the next comes.
+#[derive(Debug)]
+struct Previous {
+    stamp: Stamp,
+    odometry_features: Tensor,
+    output: PoseOutput,
+}
+
+/// A prediction in metres before its calibration.
+struct Prediction {
+    pose: Se3,
+    raw_covariance: Matrix6,
+}
+
+/// A model at work. It remembers the frame before: its features, and what it said of it itself.
+///
+/// No pose can be handed to it, so no evaluation can help it with a true one:
+///
+/// ```no_run
+/// use vloc::network::{PixelFrame, PoseRegressor, Regression};
+/// fn evaluate(regressor: &mut PoseRegressor, frame: &PixelFrame) -> vloc::Result<Regression> {
+///     regressor.regress(frame)
+/// }
+/// ```
+///
+/// ```compile_fail,E0061
+/// use vloc::network::{PixelFrame, PoseRegressor, Regression};
+/// fn evaluate(regressor: &mut PoseRegressor, frame: &PixelFrame, truth: vloc::geometry::Se3) -> vloc::Result<Regression> {
+///     regressor.regress(frame, truth) // there is no such argument
+/// }
+/// ```
+#[derive(Debug)]
+pub struct PoseRegressor {
+    card: ModelCard,
+    network: VLocNet,
+    store: VarStore,
+    masks: Vec<Tensor>,
+    half_precision: bool,
+    previous: Option<Previous>,
+}
+
+impl PoseRegressor {
+    /// Reads a model folder and checks its weights against its card.
+    ///
+    /// # Errors
+    /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`]; [`Error::Model`] when the weights
+    /// are not those the card was written with.
+    pub fn load(folder: &Path, device: Device) -> Result<Self> {
+        let card = ModelCard::read(folder)?;
+        let weights = folder.join(WEIGHTS_FILE);
+        let device = device.resolve()?;
+        let mut store = VarStore::new(device);
+        let network = guarded("building the network", || VLocNet::new(&store.root(), &card.network))??;
+        guarded("loading the weights", || checkpoint::load(&store, &weights))??;
+        let found = checkpoint::sha256(&weights)?;
+        if found != card.weights.sha256 {
+            let expected = format!("SHA-256 {} as in model.yaml", card.weights.sha256);
+            return Err(Error::model(
+                &weights,
+                expected,
+                format!("{found}; keep the two files of one training together"),
+            ));
+        }
+        store.freeze();
+        Ok(Self::from_parts(card, network, store))
+    }
+
+    /// A regressor over a network in memory, for validation while it trains.
+    pub fn from_parts(card: ModelCard, network: VLocNet, store: VarStore) -> Self {
+        let masks = dropout_masks(&card.network, store.device());
+        Self { card, network, store, masks, half_precision: false, previous: None }
+    }
+
+    /// Computes in half precision where a GPU does; a CPU stays with single.
+    pub fn with_half_precision(mut self, half_precision: bool) -> Self {
+        self.half_precision = half_precision;
+        self
+    }
+
+    /// The model's card.
+    pub fn card(&self) -> &ModelCard {
+        &self.card
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> tch::Device {
+        self.store.device()
+    }
+
+    /// Forgets the frame before: the next has neither a relative pose nor a history.
+    pub fn reset(&mut self) {
+        self.previous = None;
+    }
+
+    /// The poses of a frame. The same frames in the same order give the same bytes. A frame that is not later than the
+    /// one before, or later by more than the card's `max_pair_interval`, starts anew.
+    ///
+    /// # Errors
+    /// [`Error::Message`] for an image of another size; [`Error::Compute`] when libtorch fails or a number is not
+    /// finite. The frame before is forgotten then.
+    pub fn regress(&mut self, frame: &PixelFrame) -> Result<Regression> {
+        let (absolute, relative) = self.predict(frame)?;
+        let calibrated = |prediction: &Prediction| self.card.calibration.apply(&prediction.raw_covariance);
+        let relative = relative.map(|(previous_stamp, prediction)| {
+            let previous_from_current = prediction.pose;
+            calibrated(&prediction).map(|covariance| RelativePose {
+                previous_stamp,
+                stamp: frame.stamp,
+                previous_from_current,
+                covariance,
+            })
+        });
+        let covariance = calibrated(&absolute)?;
+        Ok(Regression {
+            absolute: AbsolutePose { stamp: frame.stamp, map_from_camera: absolute.pose, covariance },
+            relative: relative.transpose()?,
+        })
+    }
+
+    /// The absolute pose of a frame with its covariance before calibration: what [`Calibration::fit`] takes.
+    ///
+    /// # Errors
+    /// As [`PoseRegressor::regress`].
+    ///
+    /// [`Calibration::fit`]: super::Calibration::fit
+    pub fn regress_uncalibrated(&mut self, frame: &PixelFrame) -> Result<AbsolutePose> {
+        let (absolute, _) = self.predict(frame)?;
+        Ok(AbsolutePose { stamp: frame.stamp, map_from_camera: absolute.pose, covariance: absolute.raw_covariance })
+    }
+
+    fn predict(&mut self, frame: &PixelFrame) -> Result<(Prediction, Option<(Stamp, Prediction)>)> {
+        let max_interval = self.card.max_pair_interval;
+        let previous = self.previous.take().filter(|previous| {
+            let interval = frame.stamp.seconds_since(previous.stamp);
+            interval > 0.0 && interval <= max_interval
+        });
+        let config = &self.card.network;
+        let input = input_tensor(&[&frame.pixels], config.input, &config.normalization, self.device())?;
+        let half = self.half_precision && self.device().is_cuda();
+        let (absolute, relative, odometry_features) =
+            guarded("network", || tch::no_grad(|| tch::autocast(half, || self.forward(&input, previous.as_ref()))))?;
+        let frame_units = &self.card.map_from_normalized;
+        let result = (
+            prediction(&absolute, frame_units)?,
+            match (&previous, relative) {
+                (Some(previous), Some(output)) => Some((previous.stamp, prediction(&output, &frame_units.relative())?)),
+                _ => None,
+            },
+        );
+        self.previous = Some(Previous { stamp: frame.stamp, odometry_features, output: absolute });
+        Ok(result)
+    }
+
+    /// Absolute output, relative output, and the features for the next frame. Outputs have the deterministic
+    /// prediction in their first row and the samples behind it.
+    fn forward(&self, input_b3hw: &Tensor, previous: Option<&Previous>) -> (PoseOutput, Option<PoseOutput>, Tensor) {
+        let network = &self.network;
+        let shared = network.shared(input_b3hw, false);
+        let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
+        let sampled = |localizer: &Localizer, features: &Tensor| {
+            localizer.regress(&localizer.embed(features), Dropout::Masks(&self.masks))
+        };
+        let absolute = sampled(network.global_localizer(), &network.global_features(&shared, &history, false));
+        let current = network.odometry_features(&shared, false);
+        let relative = previous.map(|previous| {
+            let joined = network.joined_features(&previous.odometry_features, &current, false);
+            sampled(network.odometry_localizer(), &joined)
+        });
+        (absolute, relative, current)
+    }
+}
+
+/// The first row as the prediction, the others as samples of it; metres.
+fn prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
+    let poses = output.pose().to_poses(units)?;
+    let log_variance = numbers(&output.log_variance_b6().narrow(0, 0, 1).to_kind(Kind::Double));
+    let variances = Vector6::from_fn(|axis, _| {
+        let unit = if axis < 3 { units.scale } else { 1.0 };
+        log_variance[axis].exp() * unit * unit
+    });
+    Ok(Prediction { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
+}

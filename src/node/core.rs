@@ -1,0 +1,364 @@
+//! The node without threads, sockets and clocks: messages and answers in, messages out, time as an argument.
+//!
+//! Live and replayed runs share it, so what a replay shows is what a robot gets. Read it in the order of the data:
+//! [`Core::receive`] turns an image into a [`Job`], a [`Worker`](super::Worker) turns the job into an [`Answer`], and
+//! [`Core::finish`] turns the answer into `pose` and `map -> odom`. A fix whose transforms are not there yet waits for
+//! them, at most `transform_timeout`. [`Core::tick`] repeats the last transform and reports.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::health::{Health, Reason};
+use super::localizer::{Answer, Job};
+use crate::config::{Config, seconds};
+use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
+use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedPose, StampedTransform};
+use crate::sensor::{AbsolutePose, CameraModel};
+use crate::vision::Preprocessor;
+use crate::{Error, Result, Stamp};
+
+/// The node's state and rules. See the module's text.
+pub struct Core {
+    config: Config,
+    network_camera: CameraModel,
+    /// From the parameter; else the mounting is looked up in `transforms`.
+    base_from_camera: Option<Se3>,
+    calibration: Option<Calibration>,
+    transforms: TransformTree,
+    /// Which run of the clock this is.
+    epoch: u64,
+    newest_image: Option<Stamp>,
+    newest_time: Option<Stamp>,
+    waiting: Vec<Fix>,
+    broadcast: Option<Broadcast>,
+    next_report: Option<Stamp>,
+    health: Health,
+    outgoing: Vec<Outgoing>,
+}
+
+struct Calibration {
+    announced: CameraModel,
+    preprocessor: Arc<Preprocessor>,
+}
+
+/// A pose of the camera on its way to the robot's frames.
+#[derive(Debug)]
+struct Fix {
+    camera: AbsolutePose,
+    frame_id: String,
+    seconds: Option<f64>,
+    deadline: Stamp,
+    /// Known once `pose` went out.
+    map_from_base: Option<Se3>,
+}
+
+/// The transform that was published last, and when.
+#[derive(Debug)]
+struct Broadcast {
+    transform: StampedTransform,
+    published: Stamp,
+}
+
+/// What an attempt on a [`Fix`] came to.
+enum Progress {
+    Done,
+    /// A transform at the image's stamp has not arrived.
+    Waits,
+}
+
+impl Core {
+    /// A core for a network that sees through `network_camera`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when `base_from_camera` is no rigid transform.
+    pub fn new(config: Config, network_camera: CameraModel) -> Result<Self> {
+        let base_from_camera = config.base_from_camera.map(mounting).transpose()?;
+        let transforms = TransformTree::new(seconds(config.tf_buffer_duration));
+        Ok(Self {
+            config,
+            network_camera,
+            base_from_camera,
+            calibration: None,
+            transforms,
+            epoch: 0,
+            newest_image: None,
+            newest_time: None,
+            waiting: Vec::new(),
+            broadcast: None,
+            next_report: None,
+            health: Health::default(),
+            outgoing: Vec::new(),
+        })
+    }
+
+    /// The counters.
+    pub fn health(&self) -> &Health {
+        &self.health
+    }
+
+    /// What is to be sent, in order.
+    pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
+        std::mem::take(&mut self.outgoing)
+    }
+
+    /// Takes a message that came at `now`; an image that can be localized becomes a job for the network.
+    pub fn receive(&mut self, incoming: Incoming, now: Stamp) -> Option<Job> {
+        self.watch_clock(now);
+        match incoming {
+            Incoming::Image(picture) => {
+                self.health.arrived(Input::Image, now);
+                return self.admit(picture).map_err(|(reason, error)| self.health.refused(reason, &error)).ok();
+            }
+            Incoming::CameraInfo(camera) => {
+                self.health.arrived(Input::CameraInfo, now);
+                if let Err(error) = self.calibrate(camera) {
+                    self.health.refused(Reason::CameraInfoRefused, &error);
+                }
+            }
+            Incoming::Transforms { transforms, is_static } => {
+                self.health.arrived(Input::Transforms, now);
+                for transform in transforms {
+                    self.insert(&transform, is_static);
+                }
+                self.settle(now);
+            }
+            Incoming::Refused { input, error } => {
+                self.health.arrived(input, now);
+                let reason = match input {
+                    Input::Image => Reason::ImageUndecodable,
+                    Input::CameraInfo => Reason::CameraInfoRefused,
+                    Input::Transforms => Reason::TransformRefused,
+                };
+                self.health.refused(reason, &error);
+            }
+        }
+        None
+    }
+
+    /// Takes what the network made of a job, at `now`.
+    pub fn finish(&mut self, answer: Answer, now: Stamp) {
+        let camera = match answer.result {
+            Ok(_) if answer.epoch != self.epoch => {
+                let error = Error::message("image", "an image of this run of the clock", "one of the run before");
+                return self.health.refused(Reason::ClockJumped, &error);
+            }
+            Ok(camera) => camera,
+            Err((reason, error)) => return self.health.refused(reason, &error),
+        };
+        let deadline = now + seconds(self.config.transform_timeout);
+        let (frame_id, seconds) = (answer.frame_id, answer.seconds);
+        self.waiting.push(Fix { camera, frame_id, seconds, deadline, map_from_base: None });
+        self.settle(now);
+    }
+
+    /// A newer image took this one's place before the network was free.
+    pub fn replaced(&mut self, _job: Job) {
+        self.health.replaced();
+    }
+
+    /// A message could not be sent.
+    pub fn not_sent(&mut self, error: &Error) {
+        self.health.refused(Reason::SendFailed, error);
+    }
+
+    /// Time passes: overdue fixes are given up, the last transform is repeated, diagnostics go out.
+    pub fn tick(&mut self, now: Stamp) {
+        self.watch_clock(now);
+        self.settle(now);
+        self.repeat_transform(now);
+        let next = *self.next_report.get_or_insert(now);
+        if now >= next {
+            self.next_report = Some(now + seconds(self.config.diagnostics_period));
+            let report = self.health.report(now);
+            self.outgoing.push(Outgoing::Diagnostics(report));
+        }
+    }
+
+    /// The time between two calls of [`Core::tick`].
+    pub fn tick_period(&self) -> Duration {
+        seconds((0.5 / self.config.tf_publish_rate).clamp(1e-3, 0.1))
+    }
+
+    /// Nothing will come any more: what still waits is given up.
+    pub fn end(&mut self) {
+        for fix in &mut self.waiting {
+            fix.deadline = Stamp::from_nanos(i64::MIN);
+        }
+        self.settle(self.newest_time.unwrap_or_default());
+    }
+
+    fn admit(&mut self, picture: Picture) -> Result<Job, (Reason, Error)> {
+        let stamp = picture.stamp();
+        if let Some(newest) = self.newest_image {
+            if newest.seconds_since(stamp) > self.config.clock_jump_threshold {
+                self.transforms.clear();
+                self.start_epoch();
+            } else if stamp <= newest {
+                let error = Error::message("image", format!("a stamp after {newest}"), stamp.to_string());
+                return Err((Reason::ImageOutOfOrder, error));
+            }
+        }
+        self.newest_image = Some(stamp);
+        let calibration = self.calibration.as_ref().ok_or_else(|| {
+            let found = "none yet; is camera_info published, with the same QoS as image, and remapped with it?";
+            (Reason::NoCameraInfo, Error::message("image", "a usable camera_info before it", found))
+        })?;
+        Ok(Job {
+            picture,
+            preprocessor: calibration.preprocessor.clone(),
+            announced_size: (calibration.announced.width, calibration.announced.height),
+            epoch: self.epoch,
+        })
+    }
+
+    fn calibrate(&mut self, announced: CameraModel) -> Result<()> {
+        if self.calibration.as_ref().is_some_and(|known| known.announced == announced) {
+            return Ok(());
+        }
+        let preprocessor = Arc::new(Preprocessor::new(&announced, &self.network_camera)?);
+        self.calibration = Some(Calibration { announced, preprocessor });
+        Ok(())
+    }
+
+    fn insert(&mut self, transform: &StampedTransform, is_static: bool) {
+        let StampedTransform { stamp, parent, child, parent_from_child } = transform;
+        if self.is_published_here(child) && !is_static {
+            return;
+        }
+        match self.transforms.insert(parent, child, *stamp, *parent_from_child, is_static) {
+            Ok(Insertion::Added) => {}
+            Ok(Insertion::ClearedAndAdded) => self.start_epoch(),
+            Err(error) => self.health.refused(Reason::TransformRefused, &error.into()),
+        }
+    }
+
+    /// Our own transform comes back on `/tf`; it is not a measurement.
+    fn is_published_here(&self, child: &str) -> bool {
+        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.transform.child == child)
+    }
+
+    /// Carries every waiting fix as far as the transforms allow.
+    fn settle(&mut self, now: Stamp) {
+        for mut fix in std::mem::take(&mut self.waiting) {
+            match self.advance(&mut fix, now) {
+                Ok(Progress::Done) => {}
+                Ok(Progress::Waits) => self.waiting.push(fix),
+                Err((reason, error)) => self.health.refused(reason, &error),
+            }
+        }
+    }
+
+    /// From the camera's pose to the robot's (`pose`), and from there to `map -> odom`.
+    fn advance(&mut self, fix: &mut Fix, now: Stamp) -> Result<Progress, (Reason, Error)> {
+        let stamp = fix.camera.stamp;
+        let base = self.config.base_frame_id.clone();
+        let map_from_base = match fix.map_from_base {
+            Some(map_from_base) => map_from_base,
+            None => {
+                let base_from_camera = match self.base_from_camera {
+                    Some(base_from_camera) => base_from_camera,
+                    None => match self.transforms.lookup(&base, self.camera_frame(fix), stamp) {
+                        Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
+                            return Ok(Progress::Waits);
+                        }
+                        found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
+                    },
+                };
+                self.publish_pose(fix, base_from_camera)?
+            }
+        };
+        fix.map_from_base = Some(map_from_base);
+        if !self.config.tf_broadcast {
+            return Ok(Progress::Done);
+        }
+        if !self.config.use_odometry {
+            self.publish_transform(stamp, &base, map_from_base, now);
+            return Ok(Progress::Done);
+        }
+        let odom = self.config.odom_frame_id.clone();
+        let odom_from_base = match self.transforms.lookup(&odom, &base, stamp) {
+            Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => return Ok(Progress::Waits),
+            found => found.map_err(|error| (Reason::NoOdometry, error.into()))?,
+        };
+        self.publish_transform(stamp, &odom, map_from_base * odom_from_base.inverse(), now);
+        Ok(Progress::Done)
+    }
+
+    fn camera_frame<'a>(&'a self, fix: &'a Fix) -> &'a str {
+        if self.config.camera_frame_id.is_empty() { &fix.frame_id } else { &self.config.camera_frame_id }
+    }
+
+    fn publish_pose(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Se3, (Reason, Error)> {
+        let camera_from_base = base_from_camera.inverse();
+        let covariance = PoseCovariance::new(&fix.camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
+        let map_from_base = fix.camera.map_from_camera * camera_from_base;
+        self.outgoing.push(Outgoing::Pose(StampedPose {
+            stamp: fix.camera.stamp,
+            frame_id: self.config.global_frame_id.clone(),
+            map_from_base,
+            covariance: covariance.composed_with(camera_from_base),
+        }));
+        self.health.answered(fix.seconds);
+        Ok(map_from_base)
+    }
+
+    /// Publishes `map -> child`, dated ahead of the image by the tolerance and never behind what was published before.
+    fn publish_transform(&mut self, image: Stamp, child: &str, map_from_child: Se3, now: Stamp) {
+        let dated = image + seconds(self.config.transform_tolerance);
+        let after_last = self.broadcast.as_ref().map(|last| last.transform.stamp + Duration::from_nanos(1));
+        let transform = StampedTransform {
+            stamp: after_last.map_or(dated, |after| after.max(dated)),
+            parent: self.config.global_frame_id.clone(),
+            child: child.to_owned(),
+            parent_from_child: map_from_child,
+        };
+        self.send_transform(transform, now);
+    }
+
+    /// Without a new fix the robot still moves, but its odometry's error does not change: `map -> odom` stays true.
+    /// `map -> base_link` does not, so it is never repeated.
+    fn repeat_transform(&mut self, now: Stamp) {
+        let Some(last) = &self.broadcast else { return };
+        let due = now.seconds_since(last.published) >= 1.0 / self.config.tf_publish_rate;
+        let stamp = now + seconds(self.config.transform_tolerance);
+        if due && self.config.use_odometry && stamp > last.transform.stamp {
+            let transform = StampedTransform { stamp, ..last.transform.clone() };
+            self.send_transform(transform, now);
+        }
+    }
+
+    fn send_transform(&mut self, transform: StampedTransform, now: Stamp) {
+        self.outgoing.push(Outgoing::Transform(transform.clone()));
+        self.health.transformed();
+        self.broadcast = Some(Broadcast { transform, published: now });
+    }
+
+    /// The node's own clock may jump back as well: a simulation that starts anew.
+    fn watch_clock(&mut self, now: Stamp) {
+        let jumped =
+            self.newest_time.is_some_and(|newest| newest.seconds_since(now) > self.config.clock_jump_threshold);
+        if jumped {
+            self.transforms.clear();
+            self.start_epoch();
+        }
+        self.newest_time = if jumped { Some(now) } else { self.newest_time.max(Some(now)) };
+    }
+
+    /// Another run of the clock: nothing of the one before may meet what comes now.
+    fn start_epoch(&mut self) {
+        self.epoch += 1;
+        self.newest_image = None;
+        self.waiting.clear();
+        self.broadcast = None;
+        self.next_report = None;
+        self.health.clock_jumped();
+    }
+}
+
+fn mounting([x, y, z, qx, qy, qz, qw]: [f64; 7]) -> Result<Se3> {
+    let transform = So3::from_xyzw(qx, qy, qz, qw).map(|rotation| Se3::new(rotation, [x, y, z].into()));
+    transform.filter(|transform| transform.is_finite()).ok_or_else(|| {
+        let found = format!("{:?}", [x, y, z, qx, qy, qz, qw]);
+        Error::config("base_from_camera", "[x, y, z, qx, qy, qz, qw] with a unit quaternion", found)
+    })
+}

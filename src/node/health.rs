@@ -1,0 +1,220 @@
+//! What the node counts, and how it tells: refusals by reason, rate and age of inputs, time of inference, state.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::middleware::{Diagnostics, Input, Level};
+use crate::{Error, Stamp};
+
+/// Why an image got no pose, or another message was not used. The name is the key in diagnostics and summaries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// A newer image came before the network was free: no defect.
+    Replaced,
+    /// Not newer than the image before it.
+    ImageOutOfOrder,
+    /// The message or its pixels mean nothing: lying sizes, unknown encoding, broken jpeg.
+    ImageUndecodable,
+    /// Not of the size that `camera_info` announced.
+    ImageSize,
+    /// No usable `camera_info` came before it.
+    NoCameraInfo,
+    /// A `camera_info` that is no calibration.
+    CameraInfoRefused,
+    /// A transform that is none: NaN, zero quaternion, a circle.
+    TransformRefused,
+    /// The network failed on the image.
+    NetworkFailed,
+    /// The camera's mounting is not known: no path from base to camera in TF.
+    NoExtrinsics,
+    /// No odometry at the image's stamp: the pose went out, `map -> odom` did not.
+    NoOdometry,
+    /// The clock jumped back while the image was worked on.
+    ClockJumped,
+    /// The middleware did not take a message of the node.
+    SendFailed,
+}
+
+impl Reason {
+    /// The name in diagnostics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Replaced => "replaced",
+            Reason::ImageOutOfOrder => "image_out_of_order",
+            Reason::ImageUndecodable => "image_undecodable",
+            Reason::ImageSize => "image_size",
+            Reason::NoCameraInfo => "no_camera_info",
+            Reason::CameraInfoRefused => "camera_info_refused",
+            Reason::TransformRefused => "transform_refused",
+            Reason::NetworkFailed => "network_failed",
+            Reason::NoExtrinsics => "no_extrinsics",
+            Reason::NoOdometry => "no_odometry",
+            Reason::ClockJumped => "clock_jumped",
+            Reason::SendFailed => "send_failed",
+        }
+    }
+
+    fn level(self) -> Level {
+        match self {
+            Reason::Replaced => Level::Ok,
+            Reason::NetworkFailed | Reason::NoCameraInfo | Reason::NoExtrinsics => Level::Error,
+            _ => Level::Warn,
+        }
+    }
+}
+
+/// How often something was refused, and the text of the last time.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Refusals {
+    /// How often since the start.
+    pub count: u64,
+    /// What was said the last time.
+    pub last: String,
+}
+
+#[derive(Debug, Default)]
+struct Arrivals {
+    count: u64,
+    since_report: u64,
+    last: Option<Stamp>,
+}
+
+/// Durations that are kept for the percentiles.
+const KEPT_DURATIONS: usize = 512;
+
+/// The node's counters.
+#[derive(Debug, Default)]
+pub struct Health {
+    inputs: BTreeMap<Input, Arrivals>,
+    refusals: BTreeMap<Reason, Refusals>,
+    poses: u64,
+    transforms: u64,
+    clock_jumps: u64,
+    seconds: VecDeque<f64>,
+    worst_since_report: Option<(Level, String)>,
+    poses_since_report: u64,
+    last_report: Option<Stamp>,
+}
+
+impl Health {
+    /// A message came in at `now`.
+    pub fn arrived(&mut self, input: Input, now: Stamp) {
+        let arrivals = self.inputs.entry(input).or_default();
+        arrivals.count += 1;
+        arrivals.since_report += 1;
+        arrivals.last = Some(now);
+    }
+
+    /// Something was not used.
+    pub fn refused(&mut self, reason: Reason, error: &Error) {
+        let refusals = self.refusals.entry(reason).or_default();
+        refusals.count += 1;
+        refusals.last = error.to_string();
+        if refusals.count.is_power_of_two() {
+            tracing::warn!(reason = reason.name(), count = refusals.count, "{error}");
+        }
+        let level = reason.level();
+        if level > Level::Ok && self.worst_since_report.as_ref().is_none_or(|(worst, _)| level >= *worst) {
+            self.worst_since_report = Some((level, format!("{}: {error}", reason.name())));
+        }
+    }
+
+    /// A newer image took the place of one that waited.
+    pub fn replaced(&mut self) {
+        self.refusals.entry(Reason::Replaced).or_default().count += 1;
+    }
+
+    /// A pose went out; the work on its image took so many seconds.
+    pub fn answered(&mut self, seconds: Option<f64>) {
+        self.poses += 1;
+        self.poses_since_report += 1;
+        if let Some(seconds) = seconds {
+            self.seconds.truncate(KEPT_DURATIONS - 1);
+            self.seconds.push_front(seconds);
+        }
+    }
+
+    /// A transform went out.
+    pub fn transformed(&mut self) {
+        self.transforms += 1;
+    }
+
+    /// The clock jumped back: ages and rates start anew.
+    pub fn clock_jumped(&mut self) {
+        self.clock_jumps += 1;
+        self.last_report = None;
+        for arrivals in self.inputs.values_mut() {
+            arrivals.last = None;
+        }
+    }
+
+    /// Poses since the start.
+    pub fn poses(&self) -> u64 {
+        self.poses
+    }
+
+    /// Messages of an input since the start.
+    pub fn arrivals(&self, input: Input) -> u64 {
+        self.inputs.get(&input).map_or(0, |arrivals| arrivals.count)
+    }
+
+    /// Clock jumps since the start.
+    pub fn clock_jumps(&self) -> u64 {
+        self.clock_jumps
+    }
+
+    /// Refusals since the start, by reason.
+    pub fn refusals(&self) -> &BTreeMap<Reason, Refusals> {
+        &self.refusals
+    }
+
+    /// The state now; starts a new interval for rates and for the worst event.
+    pub fn report(&mut self, now: Stamp) -> Diagnostics {
+        let interval = self.last_report.map(|last| now.seconds_since(last)).filter(|seconds| *seconds > 0.0);
+        let (level, message) = self.state();
+        let mut values = vec![("poses".to_owned(), self.poses.to_string())];
+        values.push(("transforms".to_owned(), self.transforms.to_string()));
+        values.push(("clock_jumps".to_owned(), self.clock_jumps.to_string()));
+        for input in Input::ALL {
+            let arrivals = self.inputs.entry(input).or_default();
+            values.push((format!("{}/count", input.name()), arrivals.count.to_string()));
+            let rate = interval.map_or("unknown".into(), |s| format!("{:.1}", arrivals.since_report as f64 / s));
+            values.push((format!("{}/rate_hz", input.name()), rate));
+            let age = arrivals.last.map_or("none came".into(), |last| format!("{:.3}", now.seconds_since(last)));
+            values.push((format!("{}/age_s", input.name()), age));
+            arrivals.since_report = 0;
+        }
+        for (reason, refusals) in &self.refusals {
+            values.push((format!("refused/{}", reason.name()), refusals.count.to_string()));
+            if !refusals.last.is_empty() {
+                values.push((format!("refused/{}/last", reason.name()), refusals.last.clone()));
+            }
+        }
+        for (name, share) in [("inference/p50_ms", 0.5), ("inference/p99_ms", 0.99)] {
+            if let Some(seconds) = self.percentile(share) {
+                values.push((name.to_owned(), format!("{:.1}", 1e3 * seconds)));
+            }
+        }
+        self.worst_since_report = None;
+        self.poses_since_report = 0;
+        self.last_report = Some(now);
+        Diagnostics { stamp: now, level, message, values }
+    }
+
+    fn state(&mut self) -> (Level, String) {
+        let images = self.inputs.entry(Input::Image).or_default().since_report;
+        match &self.worst_since_report {
+            Some((level, text)) => (*level, text.clone()),
+            None if images == 0 => (Level::Stale, "no image came".into()),
+            None if self.poses_since_report == 0 => (Level::Warn, "images came, no pose yet".into()),
+            None => (Level::Ok, "localizing".into()),
+        }
+    }
+
+    /// The time of work that a share of the last images stayed below, seconds.
+    pub fn percentile(&self, share: f64) -> Option<f64> {
+        let mut sorted: Vec<f64> = self.seconds.iter().copied().collect();
+        sorted.sort_by(f64::total_cmp);
+        let index = (share * sorted.len() as f64).ceil() as usize;
+        sorted.get(index.saturating_sub(1)).copied()
+    }
+}

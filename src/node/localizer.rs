@@ -1,0 +1,99 @@
+//! What the node needs of a network, and how an image gets there.
+
+use std::sync::Arc;
+
+use image::RgbImage;
+
+use super::health::Reason;
+use crate::middleware::Picture;
+use crate::sensor::{AbsolutePose, CameraModel};
+use crate::vision::{Preprocessor, decode, decode_compressed};
+use crate::{Error, Result, Stamp};
+
+/// Something that tells from pixels where the camera is. It is given no pose of anything.
+pub trait Localizer: Send {
+    /// The pinhole camera of the pixels that [`Localizer::localize`] takes.
+    fn camera(&self) -> CameraModel;
+    /// Where the camera was. Images come in the order of their stamps.
+    ///
+    /// # Errors
+    /// What the computation says; the node counts it and publishes no pose.
+    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<AbsolutePose>;
+    /// Forgets the images before.
+    fn reset(&mut self);
+}
+
+/// An image with what is needed to bring it to the network.
+pub struct Job {
+    /// The image.
+    pub picture: Picture,
+    /// From the pixels of `camera_info` to those of the network.
+    pub preprocessor: Arc<Preprocessor>,
+    /// Size of the images that `camera_info` announced.
+    pub announced_size: (u32, u32),
+    /// Which run of the clock the image belongs to: images of different runs are no sequence.
+    pub epoch: u64,
+}
+
+/// What became of a [`Job`].
+#[derive(Debug)]
+pub struct Answer {
+    /// The stamp of the image.
+    pub stamp: Stamp,
+    /// The frame of the image.
+    pub frame_id: String,
+    /// The run of the clock it belongs to.
+    pub epoch: u64,
+    /// The pose of the camera, or why there is none.
+    pub result: Result<AbsolutePose, (Reason, Error)>,
+    /// Seconds of work on it, where time is measured.
+    pub seconds: Option<f64>,
+}
+
+/// A network at work on one image after the other.
+#[derive(Debug)]
+pub struct Worker<L> {
+    localizer: L,
+    epoch: u64,
+}
+
+impl<L: Localizer> Worker<L> {
+    /// A worker that has seen no image.
+    pub fn new(localizer: L) -> Self {
+        Self { localizer, epoch: 0 }
+    }
+
+    /// Decodes, rectifies and localizes one image.
+    pub fn work(&mut self, job: Job) -> Answer {
+        if job.epoch != self.epoch {
+            self.localizer.reset();
+            self.epoch = job.epoch;
+        }
+        let (stamp, frame_id) = (job.picture.stamp(), job.picture.frame_id().to_owned());
+        let result = pixels(&job).and_then(|pixels| {
+            self.localizer.localize(stamp, pixels).and_then(usable).map_err(|error| (Reason::NetworkFailed, error))
+        });
+        Answer { stamp, frame_id, epoch: job.epoch, result, seconds: None }
+    }
+}
+
+fn pixels(job: &Job) -> Result<RgbImage, (Reason, Error)> {
+    let decoded = match &job.picture {
+        Picture::Raw(image) => decode(image),
+        Picture::Compressed(image) => decode_compressed(image),
+    };
+    let rgb = decoded.map_err(|error| (Reason::ImageUndecodable, error))?;
+    if rgb.dimensions() != job.announced_size {
+        let ((width, height), (expected_width, expected_height)) = (rgb.dimensions(), job.announced_size);
+        let expected = format!("{expected_width} x {expected_height} pixels, as camera_info says");
+        return Err((Reason::ImageSize, Error::message("image", expected, format!("{width} x {height}"))));
+    }
+    job.preprocessor.apply(&rgb).map_err(|error| (Reason::ImageUndecodable, error))
+}
+
+fn usable(pose: AbsolutePose) -> Result<AbsolutePose> {
+    if pose.map_from_camera.is_finite() {
+        return Ok(pose);
+    }
+    Err(Error::compute("network", "the pose is not finite"))
+}

@@ -1,0 +1,134 @@
+//! A whole run of the node over a bag, and what it leaves behind in a folder: the same bytes on every run.
+//!
+//! | file | content |
+//! |---|---|
+//! | `trajectory.tum` | pose of the base in the map at the images' stamps: `stamp x y z qx qy qz qw` |
+//! | `summary.yaml` | how many images, poses, transforms; what was refused and why ([`Summary`]) |
+//! | `bag/` | rosbag2 (mcap): the input and the node's messages beside it |
+//! | `report.md` | the summary as a page, when asked for |
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Core, Health, Localizer, run_lock_step};
+use crate::config::Config;
+use crate::geometry::Trajectory;
+use crate::middleware::replay::Replay;
+use crate::middleware::{Input, Names, Outgoing};
+use crate::{Error, Result};
+
+/// What a replay came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Summary {
+    /// Images that came.
+    pub images: u64,
+    /// Poses that went out.
+    pub poses: u64,
+    /// Seconds from the first pose's stamp to the last one's.
+    pub span_s: f64,
+    /// How often the clock jumped back.
+    pub clock_jumps: u64,
+    /// What was refused, by reason.
+    pub refused: BTreeMap<String, Refused>,
+}
+
+/// How often a reason occurred, and its last text.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Refused {
+    /// How often.
+    pub count: u64,
+    /// What was said the last time.
+    pub last: String,
+}
+
+/// Which files a replay reads and writes.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayRequest<'a> {
+    /// The bag to play.
+    pub bag: &'a Path,
+    /// The folder to write; it must not hold an earlier replay's `bag`.
+    pub out: &'a Path,
+    /// Whether to write `report.md`.
+    pub report: bool,
+    /// Seconds of the recording per second; `None`: as fast as the machine allows.
+    pub rate: Option<f64>,
+}
+
+/// Replays a bag through the node. What was read before an error is written before the error is returned.
+///
+/// # Errors
+/// Those of [`Replay::open`]; [`Error::Interrupted`] when `stop` said so; a bag that is cut off or cannot be written.
+pub async fn replay<L: Localizer>(
+    request: ReplayRequest<'_>,
+    config: Config,
+    names: &Names,
+    localizer: L,
+    stop: impl FnMut() -> bool,
+) -> Result<Summary> {
+    let mut core = Core::new(config.clone(), localizer.camera())?;
+    std::fs::create_dir_all(request.out).map_err(Error::io("create", request.out))?;
+    let mut port = Replay::open(request.bag, &request.out.join("bag"), &config, names, request.rate)?;
+    let mut poses = Vec::new();
+    let watch = |outgoing: &Outgoing| {
+        if let Outgoing::Pose(pose) = outgoing {
+            poses.push((pose.stamp, pose.map_from_base));
+        }
+    };
+    let ran = run_lock_step(&mut port, &mut core, localizer, stop, watch).await;
+    let read = port.finish();
+    // A clock that jumped back leaves two runs in one recording; a trajectory has one pose per stamp, the last one.
+    let poses: BTreeMap<_, _> = poses.into_iter().collect();
+    let trajectory = Trajectory::new(poses.into_iter().collect())?;
+    trajectory.write_tum(&request.out.join("trajectory.tum"))?;
+    let summary = summarize(core.health(), &trajectory);
+    let path = request.out.join("summary.yaml");
+    let yaml = serde_yaml::to_string(&summary).map_err(|error| Error::compute("writing the summary", error))?;
+    std::fs::write(&path, yaml).map_err(Error::io("write", &path))?;
+    if request.report {
+        let path = request.out.join("report.md");
+        std::fs::write(&path, page(&summary, &trajectory)).map_err(Error::io("write", &path))?;
+    }
+    ran.and(read).map(|()| summary)
+}
+
+fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
+    let refused = health.refusals().iter().map(|(reason, refusals)| {
+        (reason.name().to_owned(), Refused { count: refusals.count, last: refusals.last.clone() })
+    });
+    Summary {
+        images: health.arrivals(Input::Image),
+        poses: health.poses(),
+        span_s: trajectory.span().map_or(0.0, |(first, last)| last.seconds_since(first)),
+        clock_jumps: health.clock_jumps(),
+        refused: refused.collect(),
+    }
+}
+
+fn page(summary: &Summary, trajectory: &Trajectory) -> String {
+    let positions: Vec<_> = trajectory.positions().collect();
+    let length: f64 = positions.windows(2).map(|pair| (pair[1] - pair[0]).norm()).sum();
+    let mut page = String::from("# Replay\n\n| quantity | value |\n|---|---|\n");
+    let rows = [
+        ("images", summary.images.to_string()),
+        ("poses", summary.poses.to_string()),
+        ("from the first pose to the last", format!("{:.3} s", summary.span_s)),
+        ("length of the path through all poses", format!("{length:.2} m")),
+        ("clock jumps", summary.clock_jumps.to_string()),
+    ];
+    for (quantity, value) in rows {
+        let _ = writeln!(page, "| {quantity} | {value} |");
+    }
+    page.push_str("\n## What was refused\n\n");
+    if summary.refused.is_empty() {
+        page.push_str("Nothing.\n");
+        return page;
+    }
+    page.push_str("| reason | count | last time |\n|---|---|---|\n");
+    for (reason, Refused { count, last }) in &summary.refused {
+        let _ = writeln!(page, "| {reason} | {count} | {} |", last.replace('|', "\\|"));
+    }
+    page
+}

@@ -1,0 +1,178 @@
+//! The losses: cases computed by hand, and what they must not depend on.
+
+use nalgebra::Vector3;
+use tch::nn::{self, OptimizerConfig};
+use tch::{Device, Kind, Tensor};
+use vloc::geometry::{Se3, So3, Vector6};
+use vloc::loss::{
+    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, nll_loss, pose_errors, relative_pose, tangent,
+};
+use vloc::network::{MapFromNormalized, PoseTensor};
+
+const METRES: MapFromNormalized = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
+
+fn tensor(poses: &[Se3]) -> PoseTensor {
+    tch::set_num_threads(1);
+    PoseTensor::from_poses(poses, &METRES, Device::Cpu)
+}
+
+fn pose(turn: [f64; 3], position: [f64; 3]) -> Se3 {
+    Se3::new(So3::exp(&Vector3::from(turn)), Vector3::from(position))
+}
+
+fn value(scalar: &Tensor) -> f64 {
+    scalar.double_value(&[])
+}
+
+fn row(tensor: &Tensor, index: i64) -> Vec<f64> {
+    (0..tensor.size()[1]).map(|column| tensor.double_value(&[index, column])).collect()
+}
+
+/// A handful of poses all over the place.
+fn path() -> Vec<Se3> {
+    (0..8)
+        .map(|index| {
+            let t = f64::from(index);
+            pose([0.4 * t, -0.3 * t + 1.0, 0.2 * t * t], [t.sin(), 0.5 * t, 2.0 - 0.1 * t])
+        })
+        .collect()
+}
+
+#[test]
+fn tangent_operations_equal_those_of_geometry() {
+    let from = path();
+    let to: Vec<Se3> = from.iter().rev().copied().collect();
+    let local = tangent::local(&tensor(&from), &tensor(&to));
+    for (index, (a, b)) in from.iter().zip(&to).enumerate() {
+        let expected = a.local(*b);
+        let found = Vector6::from_row_slice(&row(&local, index as i64));
+        // the series of the translation's coefficient is 1e-4 accurate close to half a turn
+        assert!((found - expected).norm() < 1e-3 * (1.0 + expected.norm()), "{index}: {found} {expected}");
+    }
+    let small = tangent::local(&tensor(&[from[3]]), &tensor(&[from[3].retract(&Vector6::repeat(0.01))]));
+    assert!((Vector6::from_row_slice(&row(&small, 0)) - Vector6::repeat(0.01)).norm() < 1e-5);
+}
+
+#[test]
+fn the_pose_loss_of_a_case_by_hand() {
+    // 3-4-5 triangle; a half turn about x is the quaternion (0, 1, 0, 0), at distance sqrt 2 from (1, 0, 0, 0)
+    let estimate = tensor(&[pose([0.0; 3], [0.0; 3]), pose([0.0; 3], [1.0; 3])]);
+    let truth = tensor(&[pose([std::f64::consts::PI, 0.0, 0.0], [3.0, 4.0, 0.0]), pose([0.0; 3], [1.0; 3])]);
+    let errors = pose_errors(&estimate, &truth, Norm::L2);
+    assert!((value(&errors.translation) - 2.5).abs() < 1e-5);
+    assert!((value(&errors.rotation) - 2f64.sqrt() / 2.0).abs() < 1e-5);
+    let errors = pose_errors(&estimate, &truth, Norm::L1);
+    assert!((value(&errors.translation) - 7.0 / 6.0).abs() < 1e-5);
+    assert!((value(&errors.rotation) - 0.25).abs() < 1e-5);
+
+    let store = nn::VarStore::new(Device::Cpu);
+    let weights = PoseWeights::new(&store.root(), 0.5, -3.0);
+    let expected = 7.0 / 6.0 * (-0.5f64).exp() + 0.5 + 0.25 * 3f64.exp() - 3.0;
+    assert!((value(&weights.apply(&errors)) - expected).abs() < 1e-5);
+}
+
+#[test]
+fn the_sign_of_a_quaternion_does_not_matter() {
+    let (estimate, truth) = (tensor(&path()[..4]), tensor(&path()[1..5]));
+    let opposite =
+        PoseTensor { translation_b3: estimate.translation_b3.shallow_clone(), quaternion_b4: -&estimate.quaternion_b4 };
+    for norm in [Norm::L1, Norm::L2] {
+        let (one, other) = (pose_errors(&estimate, &truth, norm), pose_errors(&opposite, &truth, norm));
+        assert!((value(&one.rotation) - value(&other.rotation)).abs() < 1e-6);
+    }
+    let log_variance = Tensor::zeros([4, 6], (Kind::Float, Device::Cpu));
+    let (one, other) =
+        (nll_loss(&estimate, &log_variance, &truth, false), nll_loss(&opposite, &log_variance, &truth, false));
+    assert!((value(&one) - value(&other)).abs() < 1e-5);
+}
+
+#[test]
+fn learned_weights_settle_at_the_logarithms_of_the_errors() {
+    let store = nn::VarStore::new(Device::Cpu);
+    let weights = PoseWeights::new(&store.root(), 0.0, -3.0);
+    let errors = pose_errors(&tensor(&[pose([0.2, 0.0, 0.0], [0.5, 0.0, 0.0])]), &tensor(&[Se3::identity()]), Norm::L2);
+    let mut optimizer = nn::Adam::default().build(&store, 0.05).unwrap();
+    for _ in 0..600 {
+        optimizer.backward_step(&weights.apply(&errors));
+    }
+    let learned = store.variables();
+    for (name, error) in [("s_translation", &errors.translation), ("s_rotation", &errors.rotation)] {
+        let (found, expected) = (value(&learned[name]), value(error).ln());
+        assert!((found - expected).abs() < 1e-2, "{name}: {found} is not {expected}");
+    }
+}
+
+#[test]
+fn the_likelihood_of_a_case_by_hand() {
+    // one metre off along x with variance 4, exact otherwise with variance 1: 1/2 (1/4 + ln 4)
+    let log_variance = Tensor::from_slice(&[4f32.ln(), 0.0, 0.0, 0.0, 0.0, 0.0]).view([1, 6]);
+    let loss = nll_loss(&tensor(&[Se3::identity()]), &log_variance, &tensor(&[pose([0.0; 3], [1.0, 0.0, 0.0])]), false);
+    assert!((value(&loss) - 0.5 * (0.25 + 4f64.ln())).abs() < 1e-5);
+}
+
+#[test]
+fn a_detached_likelihood_trains_the_variance_alone() {
+    let estimate = tensor(&path()[..2]);
+    let translation_b3 = estimate.translation_b3.set_requires_grad(true);
+    let estimate = PoseTensor { translation_b3: translation_b3.shallow_clone(), quaternion_b4: estimate.quaternion_b4 };
+    let log_variance = Tensor::zeros([2, 6], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+    nll_loss(&estimate, &log_variance, &tensor(&path()[1..3]), true).backward();
+    assert!(!translation_b3.grad().defined());
+    assert!(log_variance.grad().abs().sum(Kind::Float).double_value(&[]) > 0.0);
+}
+
+#[test]
+fn relative_poses_equal_those_of_geometry() {
+    let path = path();
+    let relative = relative_pose(&tensor(&path[..7]), &tensor(&path[1..])).to_poses(&METRES).unwrap();
+    for (pair, found) in path.windows(2).zip(relative) {
+        let expected = pair[0].inverse() * pair[1];
+        assert!(expected.local(found).norm() < 1e-5);
+    }
+}
+
+#[test]
+fn consistency_does_not_depend_on_the_map() {
+    let truth = path();
+    let guess: Vec<Se3> =
+        truth.iter().zip(1..).map(|(pose, index)| pose.retract(&(Vector6::repeat(0.03) * f64::from(index)))).collect();
+    let other_from_map = pose([0.9, -2.0, 0.4], [5.0, -3.0, 8.0]);
+    let moved = |poses: &[Se3]| poses.iter().map(|pose| other_from_map * *pose).collect::<Vec<_>>();
+    let errors = |guess: &[Se3], truth: &[Se3]| {
+        let (previous, current) = (tensor(&guess[..7]), tensor(&guess[1..]));
+        let truth = (tensor(&truth[..7]), tensor(&truth[1..]));
+        let gradient = ConsistencyGradient::Both;
+        let errors = geometric_consistency_loss(&previous, &current, &truth.0, &truth.1, gradient, Norm::L1);
+        // the difference in the axes of the map, for comparison
+        let world =
+            (&current.translation_b3 - &previous.translation_b3) - (&truth.1.translation_b3 - &truth.0.translation_b3);
+        (value(&errors.translation), value(&errors.rotation), value(&world.abs().mean(Kind::Float)))
+    };
+    let (here, there) = (errors(&guess, &truth), errors(&moved(&guess), &moved(&truth)));
+    assert!(here.0 > 0.01 && here.1 > 0.01, "the guess must be wrong for this to show anything");
+    assert!((here.0 - there.0).abs() < 1e-5 && (here.1 - there.1).abs() < 1e-5, "{here:?} {there:?}");
+    assert!(
+        (here.2 - there.2).abs() > 1e-3,
+        "a difference in the axes of the map does depend on it: {here:?} {there:?}"
+    );
+    let exact = errors(&truth, &truth);
+    assert!(exact.0 < 1e-5 && exact.1 < 1e-5, "{exact:?}");
+}
+
+#[test]
+fn consistency_corrects_the_predictions_it_says() {
+    for (gradient, reaches_previous) in [(ConsistencyGradient::Current, false), (ConsistencyGradient::Both, true)] {
+        let leaf = |poses: &[Se3]| {
+            let pose = tensor(poses);
+            PoseTensor {
+                translation_b3: pose.translation_b3.set_requires_grad(true),
+                quaternion_b4: pose.quaternion_b4,
+            }
+        };
+        let (previous, current, truth) = (leaf(&path()[..3]), leaf(&path()[1..4]), tensor(&path()[2..5]));
+        let errors = geometric_consistency_loss(&previous, &current, &truth, &truth, gradient, Norm::L2);
+        errors.translation.backward();
+        assert!(current.translation_b3.grad().defined());
+        assert_eq!(previous.translation_b3.grad().defined(), reaches_previous);
+    }
+}

@@ -1,0 +1,135 @@
+//! The node in an independent peer's eyes: CycloneDDS plays images over the wire and checks every answer.
+
+#[path = "common/mod.rs"]
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use image::RgbImage;
+use vloc::Stamp;
+use vloc::bag::{BagWriter, Storage};
+use vloc::config::Config;
+use vloc::geometry::{Se3, So3, Trajectory};
+use vloc::middleware::{Names, StampedTransform, messages};
+use vloc::msg::sensor_msgs;
+use vloc::network::checkpoint::{self, Precision};
+use vloc::network::*;
+use vloc::node::{ReplayRequest, replay};
+use vloc::sensor::{CameraModel, Image};
+
+const FRAMES: usize = 30;
+const EXIT_NO_NETWORK: i32 = 77;
+
+/// A model with random weights: the way of the data is under test, not where it leads.
+fn write_model(folder: &Path) {
+    tch::set_num_threads(1);
+    tch::manual_seed(3);
+    let network = NetworkConfig::preset("vlocnet-small").unwrap();
+    let store = tch::nn::VarStore::new(tch::Device::Cpu);
+    VLocNet::new(&store.root(), &network).unwrap();
+    std::fs::create_dir_all(folder).unwrap();
+    let sha256 = checkpoint::save(&store, &folder.join(WEIGHTS_FILE), Precision::Single).unwrap();
+    let parameters = store.variables().values().map(|tensor| tensor.numel() as u64).sum();
+    let card = ModelCard {
+        schema_version: SCHEMA_VERSION,
+        name: "untrained".into(),
+        created_by: "vloc test".into(),
+        licence: "Apache-2.0".into(),
+        camera: network_camera(&network),
+        network,
+        map_frame: "map".into(),
+        map_from_normalized: MapFromNormalized { mean: [1.0, 2.0, 3.0], scale: 2.0 },
+        max_pair_interval: 0.5,
+        training: TrainingRecord::default(),
+        validation: ValidationRecord::default(),
+        calibration: Calibration::unfitted(),
+        weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
+    };
+    card.write(folder).unwrap();
+}
+
+fn network_camera(network: &NetworkConfig) -> CameraModel {
+    vloc::vision::network_camera(&CameraModel::pinhole(640, 480, 525.0), network.input.width, network.input.height)
+}
+
+/// A picture that moves from frame to frame.
+fn pixels(frame: usize) -> RgbImage {
+    RgbImage::from_fn(640, 480, |x, y| {
+        let shifted = x + 12 * frame as u32;
+        image::Rgb([(shifted / 3) as u8, (y / 2) as u8, ((shifted / 40 + y / 40) % 2 * 200) as u8])
+    })
+}
+
+fn write_bag(folder: &Path) {
+    let frame_id = "camera_optical_frame";
+    let at = |frame: usize| Stamp::from_nanos(1_700_000_000_000_000_000 + frame as i64 * 33_333_333);
+    let mut bag = BagWriter::create(folder, Storage::Mcap).unwrap();
+    let half = 0.5_f64.sqrt();
+    let mounting = StampedTransform {
+        stamp: at(0),
+        parent: "base_link".into(),
+        child: frame_id.into(),
+        parent_from_child: Se3::new(So3::from_xyzw(-half, 0.0, 0.0, half).unwrap(), [0.1, 0.0, 0.3].into()),
+    };
+    bag.write("/tf_static", at(0), &messages::transform_message(&mounting)).unwrap();
+    for frame in 0..FRAMES {
+        let camera = CameraModel::pinhole(640, 480, 525.0);
+        bag.write("/camera_info", at(frame), &camera.to_message(at(frame), frame_id)).unwrap();
+        let image = Image {
+            stamp: at(frame),
+            frame_id: frame_id.into(),
+            height: 480,
+            width: 640,
+            encoding: "rgb8".into(),
+            step: 640 * 3,
+            is_bigendian: false,
+            data: pixels(frame).into_raw(),
+        };
+        bag.write("/image", at(frame) + Duration::from_millis(1), &sensor_msgs::Image::from(image)).unwrap();
+    }
+    bag.finish().unwrap();
+}
+
+#[tokio::test]
+async fn a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay() {
+    let name = "a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay";
+    let Some(python) = common::peers_python_for(name) else { return };
+    let work = tempfile::tempdir().unwrap();
+    let (model, bag, out) = (work.path().join("model"), work.path().join("bag"), work.path().join("out"));
+    write_model(&model);
+    write_bag(&bag);
+
+    let regressor = PoseRegressor::load(&model, Device::Cpu).unwrap();
+    let request = ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None };
+    let summary = replay(request, Config::default(), &Names::default(), regressor, || false).await.unwrap();
+    assert_eq!(summary.poses, FRAMES as u64, "{summary:?}");
+
+    // Three images a second: what is under test here is that they arrive and are answered, not how fast.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/run_peer_test.sh");
+    let output = Command::new(script)
+        .env("NODE", env!("CARGO_BIN_EXE_vloc_node"))
+        .env("PYTHON", &python)
+        .args([&bag, &model, &out])
+        .args(["--image", "/image", "--camera-info", "/camera_info", "--rate", "3", "--seconds", "5"])
+        .output()
+        .unwrap();
+    if output.status.code() == Some(EXIT_NO_NETWORK) {
+        eprintln!("skipped: {name}: {}", String::from_utf8_lossy(&output.stderr));
+        return;
+    }
+    let log = std::fs::read_to_string(out.join("node.log")).unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("\"images\": 15,") && said.contains("\"failures\": 0,"), "{said}");
+
+    let replayed = Trajectory::read_tum(&work.path().join("replay/trajectory.tum")).unwrap();
+    let answered = Trajectory::read_tum(&out.join("peer.tum")).unwrap();
+    let pairs = answered.associate(&replayed, Duration::ZERO);
+    assert_eq!(pairs.len(), 15);
+    for (live, replay) in pairs {
+        let difference = answered.poses()[live].1.local(replayed.poses()[replay].1).norm();
+        assert!(difference < 1e-4, "frame {replay}: {difference}");
+    }
+}

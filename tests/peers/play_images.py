@@ -1,0 +1,318 @@
+"""Plays the images of a bag to a vloc node over DDS, as a ROS 2 peer would, and checks its answers.
+
+usage: play_images.py BAG --image TOPIC --camera-info TOPIC --out FOLDER [--seconds S] [--rate HZ] [--tolerance S]
+
+Images go out best effort with the time of sending as their stamp, in a circle until the seconds are over; camera_info
+goes with each, odom -> base_link before each, and base_link -> camera on /tf_static. Every image must be answered on
+`pose` with its own stamp, before the next but one is sent, and by map -> odom on /tf. The poses of the first round are
+written to FOLDER/peer.tum under the bag's stamps, for comparison with those of `vloc replay`; later rounds must repeat
+them. The result is one JSON line; the exit status is 1 when an answer is missing, late or wrong.
+"""
+
+import argparse
+import json
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from cyclonedds.core import Qos, Policy, ReadCondition, SampleState, InstanceState, ViewState, WaitSet
+from cyclonedds.domain import DomainParticipant
+from cyclonedds.idl import IdlStruct
+from cyclonedds.idl.types import array, float64, int32, sequence, uint8, uint32
+from cyclonedds.pub import DataWriter
+from cyclonedds.sub import DataReader
+from cyclonedds.topic import Topic
+from cyclonedds.util import duration
+from rosbags.highlevel import AnyReader
+from rosbags.typesys import Stores, get_typestore
+
+
+def ros(package, name):
+    return f"{package}::msg::dds_::{name}_"
+
+
+@dataclass
+class Time(IdlStruct, typename=ros("builtin_interfaces", "Time")):
+    sec: int32
+    nanosec: uint32
+
+
+@dataclass
+class Header(IdlStruct, typename=ros("std_msgs", "Header")):
+    stamp: Time
+    frame_id: str
+
+
+@dataclass
+class Image(IdlStruct, typename=ros("sensor_msgs", "Image")):
+    header: Header
+    height: uint32
+    width: uint32
+    encoding: str
+    is_bigendian: uint8
+    step: uint32
+    data: bytes
+
+
+@dataclass
+class RegionOfInterest(IdlStruct, typename=ros("sensor_msgs", "RegionOfInterest")):
+    x_offset: uint32
+    y_offset: uint32
+    height: uint32
+    width: uint32
+    do_rectify: bool
+
+
+@dataclass
+class CameraInfo(IdlStruct, typename=ros("sensor_msgs", "CameraInfo")):
+    header: Header
+    height: uint32
+    width: uint32
+    distortion_model: str
+    d: sequence[float64]
+    k: array[float64, 9]
+    r: array[float64, 9]
+    p: array[float64, 12]
+    binning_x: uint32
+    binning_y: uint32
+    roi: RegionOfInterest
+
+
+@dataclass
+class Vector3(IdlStruct, typename=ros("geometry_msgs", "Vector3")):
+    x: float64
+    y: float64
+    z: float64
+
+
+@dataclass
+class Point(IdlStruct, typename=ros("geometry_msgs", "Point")):
+    x: float64
+    y: float64
+    z: float64
+
+
+@dataclass
+class Quaternion(IdlStruct, typename=ros("geometry_msgs", "Quaternion")):
+    x: float64
+    y: float64
+    z: float64
+    w: float64
+
+
+@dataclass
+class Pose(IdlStruct, typename=ros("geometry_msgs", "Pose")):
+    position: Point
+    orientation: Quaternion
+
+
+@dataclass
+class PoseWithCovariance(IdlStruct, typename=ros("geometry_msgs", "PoseWithCovariance")):
+    pose: Pose
+    covariance: array[float64, 36]
+
+
+@dataclass
+class PoseWithCovarianceStamped(IdlStruct, typename=ros("geometry_msgs", "PoseWithCovarianceStamped")):
+    header: Header
+    pose: PoseWithCovariance
+
+
+@dataclass
+class Transform(IdlStruct, typename=ros("geometry_msgs", "Transform")):
+    translation: Vector3
+    rotation: Quaternion
+
+
+@dataclass
+class TransformStamped(IdlStruct, typename=ros("geometry_msgs", "TransformStamped")):
+    header: Header
+    child_frame_id: str
+    transform: Transform
+
+
+@dataclass
+class TFMessage(IdlStruct, typename=ros("tf2_msgs", "TFMessage")):
+    transforms: sequence[TransformStamped]
+
+
+def qos(reliable, depth, latched=False):
+    reliability = Policy.Reliability.Reliable(duration(milliseconds=100)) if reliable else Policy.Reliability.BestEffort
+    durability = Policy.Durability.TransientLocal if latched else Policy.Durability.Volatile
+    return Qos(reliability, durability, Policy.History.KeepLast(depth))
+
+
+def nanos(stamp):
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def stamp_of(time_ns):
+    return Time(time_ns // 10**9, time_ns % 10**9)
+
+
+class Bag:
+    """The images and the first camera_info of a bag, in memory."""
+
+    def __init__(self, path, image_topic, info_topic):
+        self.stamps, self.images, self.info = [], [], None
+        with AnyReader([Path(path)], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
+            wanted = [c for c in reader.connections if c.topic in (image_topic, info_topic)]
+            for connection, _, raw in reader.messages(connections=wanted):
+                message = reader.deserialize(raw, connection.msgtype)
+                if connection.topic == info_topic:
+                    self.info = self.info or message
+                    continue
+                self.stamps.append(nanos(message.header.stamp))
+                self.images.append(Image(Header(Time(0, 0), message.header.frame_id), message.height, message.width,
+                                         message.encoding, message.is_bigendian, message.step, message.data.tobytes()))
+        if not self.images or self.info is None:
+            sys.exit(f"{path}: no images on {image_topic} or no camera_info on {info_topic}")
+
+    def camera_info(self):
+        m = self.info
+        return CameraInfo(Header(Time(0, 0), self.images[0].header.frame_id), m.height, m.width, m.distortion_model,
+                          list(m.d), list(m.k), list(m.r), list(m.p), 0, 0, RegionOfInterest(0, 0, 0, 0, False))
+
+
+class Peer:
+    """The writers and readers, what was sent and what was answered, by stamp."""
+
+    def __init__(self):
+        self.participant = DomainParticipant(0)
+        sensor, tf = qos(False, 5), qos(True, 100)
+        self.image = self.writer("rt/image", Image, sensor)
+        self.info = self.writer("rt/camera_info", CameraInfo, sensor)
+        self.tf = self.writer("rt/tf", TFMessage, tf)
+        self.tf_static = self.writer("rt/tf_static", TFMessage, qos(True, 1, latched=True))
+        self.pose = self.reader("rt/pose", PoseWithCovarianceStamped, qos(True, 10, latched=True))
+        self.transforms = self.reader("rt/tf", TFMessage, tf)
+        self.waitset = WaitSet(self.participant)
+        for reader in (self.pose, self.transforms):
+            self.waitset.attach(ReadCondition(reader, SampleState.Any | ViewState.Any | InstanceState.Any))
+        self.poses, self.map_from_odom = {}, set()
+
+    def writer(self, name, kind, quality):
+        return DataWriter(self.participant, Topic(self.participant, name, kind), qos=quality)
+
+    def reader(self, name, kind, quality):
+        return DataReader(self.participant, Topic(self.participant, name, kind), qos=quality)
+
+    def wait_for_node(self, seconds=20.0):
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            matched = [w.get_matched_subscriptions() for w in (self.image, self.info, self.tf_static)]
+            # our own /tf reader matches our own /tf writer: the node is the second
+            if all(matched) and self.pose.get_matched_publications() and len(self.tf.get_matched_subscriptions()) > 1:
+                time.sleep(0.5)
+                return
+            time.sleep(0.05)
+        sys.exit("the node was not discovered")
+
+    def collect(self, until_ns):
+        """Takes answers until the time has come."""
+        while (left := until_ns - time.time_ns()) > 0:
+            self.waitset.wait(duration(nanoseconds=left))
+            now = time.time_ns()
+            for message in self.pose.take(N=100):
+                self.poses.setdefault(nanos(message.header.stamp), []).append((now, message))
+            for message in self.transforms.take(N=100):
+                for t in message.transforms:
+                    if t.header.frame_id == "map" and t.child_frame_id == "odom":
+                        self.map_from_odom.add(nanos(t.header.stamp))
+
+
+def base_from_camera(frame_id):
+    half = math.sqrt(0.5)
+    mounting = Transform(Vector3(0.1, 0.0, 0.3), Quaternion(-half, 0.0, 0.0, half))
+    return TFMessage([TransformStamped(Header(Time(0, 0), "base_link"), frame_id, mounting)])
+
+
+def odom_from_base(time_ns):
+    pose = Transform(Vector3(0.0, 0.0, 0.0), Quaternion(0.0, 0.0, 0.0, 1.0))
+    return TFMessage([TransformStamped(Header(stamp_of(time_ns), "odom"), "base_link", pose)])
+
+
+def play(peer, bag, seconds, rate):
+    """Sends images at the rate; returns [(stamp, index, seconds that sending took)]."""
+    info, period = bag.camera_info(), int(1e9 / rate)
+    peer.tf_static.write(base_from_camera(info.header.frame_id))
+    for _ in range(5):
+        peer.info.write(info)
+        peer.collect(time.time_ns() + 10**8)
+    sent, start = [], time.time_ns() + period
+    for k in range(int(seconds * rate)):
+        peer.collect(start + k * period)
+        image = bag.images[k % len(bag.images)]
+        stamp = time.time_ns()
+        image.header.stamp = info.header.stamp = stamp_of(stamp)
+        peer.tf.write(odom_from_base(stamp))
+        peer.info.write(info)
+        peer.image.write(image)
+        sent.append((stamp, k % len(bag.images), (time.time_ns() - stamp) * 1e-9))
+    peer.collect(time.time_ns() + 10**9)
+    return sent
+
+
+def numbers(message):
+    p, q = message.pose.pose.position, message.pose.pose.orientation
+    return [p.x, p.y, p.z, q.x, q.y, q.z, q.w]
+
+
+def judge(peer, bag, sent, tolerance, out):
+    first_round, failures, latencies = {}, [], []
+    for k, (stamp, index, _) in enumerate(sent):
+        answers = peer.poses.get(stamp, [])
+        if len(answers) != 1:
+            failures.append(f"image {k}: {len(answers)} answers")
+            continue
+        arrived, message = answers[0]
+        latencies.append((arrived - stamp) * 1e-6)
+        if k + 2 < len(sent) and arrived >= sent[k + 2][0]:
+            failures.append(f"image {k}: answered after {latencies[-1]:.1f} ms, later than the next but one was sent")
+        if stamp + tolerance not in peer.map_from_odom:
+            failures.append(f"image {k}: no map -> odom for its stamp")
+        covariance = message.pose.covariance
+        if message.header.frame_id != "map" or not all(covariance[7 * i] > 0 for i in range(6)):
+            failures.append(f"image {k}: frame {message.header.frame_id!r}, covariance {covariance}")
+        known = first_round.setdefault(index, numbers(message))
+        if max(abs(a - b) for a, b in zip(known, numbers(message))) > 1e-4:
+            failures.append(f"image {k}: another pose than in the first round")
+    unasked = set(peer.poses) - {stamp for stamp, _, _ in sent}
+    if unasked:
+        failures.append(f"{len(unasked)} poses with stamps of no image")
+    with open(Path(out) / "peer.tum", "w") as file:
+        for index, pose in sorted(first_round.items()):
+            seconds, rest = divmod(bag.stamps[index], 10**9)
+            file.write(f"{seconds}.{rest:09} " + " ".join(f"{value:.12g}" for value in pose) + "\n")
+    return failures, sorted(latencies)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("bag")
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--camera-info", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=30.0)
+    parser.add_argument("--tolerance", type=float, default=0.2, help="the node's transform_tolerance, seconds")
+    arguments = parser.parse_args()
+    bag, peer = Bag(arguments.bag, arguments.image, arguments.camera_info), Peer()
+    peer.wait_for_node()
+    sent = play(peer, bag, arguments.seconds, arguments.rate)
+    failures, latencies = judge(peer, bag, sent, round(arguments.tolerance * 1e9), arguments.out)
+    at = lambda values, share: values[min(len(values) - 1, math.ceil(share * len(values)) - 1)] if values else None
+    sending = sorted(seconds * 1e3 for _, _, seconds in sent)
+    print(json.dumps({
+        "images": len(sent), "size": [bag.images[0].width, bag.images[0].height], "answered": len(latencies),
+        "failures": len(failures), "first_failures": failures[:10],
+        "stamp_to_answer_ms": {"p50": at(latencies, 0.5), "p99": at(latencies, 0.99), "max": at(latencies, 1.0)},
+        "sending_ms": {"p50": at(sending, 0.5), "p99": at(sending, 0.99)},
+    }))
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,545 @@
+//! The node through its public API, without a network of weights: messages in, poses and transforms out; what is bad
+//! is counted under its reason; a replay writes the same bytes every time.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use image::RgbImage;
+use nalgebra::{Matrix6, Vector3};
+use vloc::bag::{BagReader, BagWriter, Storage};
+use vloc::config::Config;
+use vloc::geometry::{Se3, So3, Trajectory};
+use vloc::middleware::{
+    Diagnostics, Incoming, Level, Middleware, Names, Outgoing, Picture, StampedTransform, messages,
+};
+use vloc::msg::{geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
+use vloc::node::{Core, Localizer, ReplayRequest, Summary, Worker, replay, run};
+use vloc::sensor::{AbsolutePose, CameraModel, Image};
+use vloc::{Error, Result, Stamp};
+
+const CAMERA: &str = "camera_optical_frame";
+
+/// Says a pose that grows with the brightness of the image; fails on black images.
+#[derive(Default)]
+struct Brightness {
+    delay: Duration,
+    resets: usize,
+}
+
+fn map_from_camera(brightness: u8) -> Se3 {
+    let turn = So3::exp(&Vector3::new(0.0, 0.0, 0.01 * f64::from(brightness)));
+    Se3::new(turn, Vector3::new(0.1 * f64::from(brightness), 2.0, 3.0))
+}
+
+impl Localizer for Brightness {
+    fn camera(&self) -> CameraModel {
+        CameraModel::pinhole(32, 24, 30.0)
+    }
+
+    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<AbsolutePose> {
+        assert_eq!(pixels.dimensions(), (32, 24));
+        std::thread::sleep(self.delay);
+        match pixels.get_pixel(16, 12).0[0] {
+            0 => Err(Error::compute("network", "a black image")),
+            brightness => {
+                let covariance = Matrix6::identity() * 0.01;
+                Ok(AbsolutePose { stamp, map_from_camera: map_from_camera(brightness), covariance })
+            }
+        }
+    }
+
+    fn reset(&mut self) {
+        self.resets += 1;
+    }
+}
+
+fn at(milliseconds: i64) -> Stamp {
+    Stamp::from_nanos(1_700_000_000_000_000_000 + milliseconds * 1_000_000)
+}
+
+fn picture(stamp: Stamp, brightness: u8) -> Image {
+    let data = vec![brightness; 64 * 48 * 3];
+    let (frame_id, encoding) = (CAMERA.into(), "rgb8".into());
+    Image { stamp, frame_id, height: 48, width: 64, encoding, step: 64 * 3, is_bigendian: false, data }
+}
+
+fn base_from_camera() -> Se3 {
+    Se3::new(So3::exp(&Vector3::new(-1.2, 1.2, -1.2)), Vector3::new(0.2, 0.0, 0.5))
+}
+
+fn odom_from_base(stamp: Stamp) -> Se3 {
+    let seconds = stamp.seconds_since(at(0));
+    Se3::new(So3::exp(&Vector3::new(0.0, 0.0, 0.1 * seconds)), Vector3::new(0.3 * seconds, 0.0, 0.0))
+}
+
+fn edge(parent: &str, child: &str, stamp: Stamp, parent_from_child: Se3) -> StampedTransform {
+    StampedTransform { stamp, parent: parent.into(), child: child.into(), parent_from_child }
+}
+
+fn mounting() -> Incoming {
+    let transforms = vec![edge("base_link", CAMERA, at(0), base_from_camera())];
+    Incoming::Transforms { transforms, is_static: true }
+}
+
+fn odometry(stamp: Stamp) -> Incoming {
+    let transforms = vec![edge("odom", "base_link", stamp, odom_from_base(stamp))];
+    Incoming::Transforms { transforms, is_static: false }
+}
+
+fn calibration() -> Incoming {
+    Incoming::CameraInfo(CameraModel::pinhole(64, 48, 60.0))
+}
+
+/// A core with its worker in lock step.
+struct Bench {
+    core: Core,
+    worker: Worker<Brightness>,
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        let localizer = Brightness::default();
+        Self { core: Core::new(config, localizer.camera()).unwrap(), worker: Worker::new(localizer) }
+    }
+
+    /// Calibrated, mounted, with odometry from 0 to 1 s.
+    fn ready(config: Config) -> Self {
+        let mut bench = Self::new(config);
+        for incoming in [calibration(), mounting()].into_iter().chain((0..=10).map(|i| odometry(at(100 * i)))) {
+            assert!(bench.give(incoming, at(0)).is_empty());
+        }
+        bench
+    }
+
+    fn give(&mut self, incoming: Incoming, now: Stamp) -> Vec<Outgoing> {
+        if let Some(job) = self.core.receive(incoming, now) {
+            let answer = self.worker.work(job);
+            self.core.finish(answer, now);
+        }
+        self.core.take_outgoing()
+    }
+
+    fn image(&mut self, milliseconds: i64, brightness: u8) -> Vec<Outgoing> {
+        self.give(Incoming::Image(Picture::Raw(picture(at(milliseconds), brightness))), at(milliseconds + 10))
+    }
+
+    fn tick(&mut self, now: Stamp) -> Vec<Outgoing> {
+        self.core.tick(now);
+        self.core.take_outgoing()
+    }
+
+    fn refused(&self) -> BTreeMap<&'static str, (u64, String)> {
+        let refusals = self.core.health().refusals().iter();
+        refusals.map(|(reason, refusals)| (reason.name(), (refusals.count, refusals.last.clone()))).collect()
+    }
+
+    fn report(&mut self) -> Diagnostics {
+        let outgoing = self.tick(at(60_000));
+        let report = outgoing.into_iter().find_map(|out| match out {
+            Outgoing::Diagnostics(report) => Some(report),
+            _ => None,
+        });
+        report.expect("a report is due")
+    }
+
+    /// Exactly this was refused, diagnostics say so, and no pose went out.
+    fn assert_refused(&mut self, reason: &str, text: &str) {
+        let refused = self.refused();
+        assert_eq!(refused.keys().copied().collect::<Vec<_>>(), [reason]);
+        assert!(refused[reason].1.contains(text), "{reason}: {}", refused[reason].1);
+        let report = self.report();
+        let values: BTreeMap<_, _> = report.values.into_iter().collect();
+        assert_eq!(values[&format!("refused/{reason}")], refused[reason].0.to_string());
+        assert_eq!(values[&format!("refused/{reason}/last")], refused[reason].1);
+        assert!(report.level > Level::Ok && report.message.contains(text), "{:?} {}", report.level, report.message);
+        assert_eq!(self.core.health().poses(), 0);
+    }
+}
+
+fn transforms(outgoing: &[Outgoing]) -> Vec<&StampedTransform> {
+    let transform = |out| if let Outgoing::Transform(transform) = out { Some(transform) } else { None };
+    outgoing.iter().filter_map(transform).collect()
+}
+
+fn assert_close(a: Se3, b: Se3) {
+    assert!(a.local(b).norm() < 1e-9, "{a:?} is not {b:?}");
+}
+
+#[test]
+fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
+    let mut bench = Bench::ready(Config::default());
+    let outgoing = bench.image(450, 100);
+    let [Outgoing::Pose(pose), Outgoing::Transform(transform)] = outgoing.as_slice() else { panic!("{outgoing:?}") };
+    let map_from_base = map_from_camera(100) * base_from_camera().inverse();
+    assert_eq!((pose.stamp, pose.frame_id.as_str()), (at(450), "map"));
+    assert_close(pose.map_from_base, map_from_base);
+    let adjoint = base_from_camera().adjoint();
+    assert!((pose.covariance.matrix() - adjoint * 0.01 * adjoint.transpose()).amax() < 1e-12);
+    assert_eq!((transform.parent.as_str(), transform.child.as_str()), ("map", "odom"));
+    assert_eq!(transform.stamp, at(650));
+    let halfway = odom_from_base(at(400)).interpolate(odom_from_base(at(500)), 0.5);
+    assert_close(transform.parent_from_child, map_from_base * halfway.inverse());
+}
+
+#[test]
+fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
+    let mut bench = Bench::ready(Config { use_odometry: false, ..Config::default() });
+    let outgoing = bench.image(450, 100);
+    let transforms_out = transforms(&outgoing);
+    assert_eq!(transforms_out.len(), 1);
+    assert_eq!(transforms_out[0].child, "base_link");
+    assert!(transforms(&bench.tick(at(2000))).is_empty());
+}
+
+#[test]
+fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
+    let mut bench = Bench::ready(Config::default());
+    for i in 0..10 {
+        assert!(transforms(&bench.tick(at(40 * i))).is_empty(), "nothing before the first fix");
+    }
+    assert_eq!(transforms(&bench.image(450, 100)).len(), 1);
+    let repeated: Vec<Stamp> = (0..1000)
+        .flat_map(|i| transforms(&bench.tick(at(460 + i))).iter().map(|transform| transform.stamp).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(repeated.len(), 19);
+    assert!(repeated.windows(2).all(|pair| pair[1].nanos_since(pair[0]) == 50_000_000));
+    assert_eq!(repeated[0], at(510 + 200));
+}
+
+#[test]
+fn stamps_of_published_transforms_never_go_back() {
+    let mut bench = Bench::ready(Config::default());
+    let first = transforms(&bench.image(450, 100))[0].stamp;
+    let repeated = transforms(&bench.tick(at(800)))[0].stamp;
+    let next = transforms(&bench.image(750, 101))[0].stamp;
+    assert!(first < repeated && repeated < next, "{first} {repeated} {next}");
+}
+
+#[test]
+fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
+    let mut bench = Bench::ready(Config::default());
+    let outgoing = bench.image(1050, 100);
+    assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "the pose does not wait: {outgoing:?}");
+    let outgoing = bench.give(odometry(at(1100)), at(1110));
+    assert_eq!(transforms(&outgoing)[0].stamp, at(1250));
+    bench.image(1150, 100);
+    let outgoing = bench.tick(at(1150 + 10 + 250));
+    assert!(transforms(&outgoing).iter().all(|transform| transform.stamp != at(1350)), "{outgoing:?}");
+    let refused = bench.refused();
+    assert_eq!(refused["no_odometry"].0, 1);
+    assert!(refused["no_odometry"].1.contains("the newest known is of 1700000001.1"), "{refused:?}");
+}
+
+#[test]
+fn images_without_camera_info_are_refused() {
+    let mut bench = Bench::new(Config::default());
+    bench.give(mounting(), at(0));
+    assert!(bench.image(450, 100).is_empty());
+    bench.assert_refused("no_camera_info", "expected a usable camera_info before it, found none yet");
+}
+
+#[test]
+fn images_without_a_mounting_are_refused() {
+    let mut bench = Bench::new(Config::default());
+    bench.give(calibration(), at(0));
+    assert!(bench.image(450, 100).is_empty());
+    bench.assert_refused("no_extrinsics", "frame \"base_link\" is unknown");
+}
+
+#[test]
+fn images_that_lie_about_themselves_are_refused() {
+    let lies: [(fn(&mut Image), &str, &str); 5] = [
+        (|image| image.step = 63 * 3, "image_undecodable", "step"),
+        (|image| image.height = 4_000_000_000, "image_undecodable", "4000000000"),
+        (|image| image.encoding = "klingon8".into(), "image_undecodable", "klingon8"),
+        (|image| image.data.truncate(100), "image_undecodable", "100"),
+        (
+            |image| (image.width, image.height, image.step) = (48, 64, 48 * 3),
+            "image_size",
+            "expected 64 x 48 pixels, as camera_info says, found 48 x 64",
+        ),
+    ];
+    for (lie, reason, text) in lies {
+        let mut bench = Bench::ready(Config::default());
+        let mut image = picture(at(450), 100);
+        lie(&mut image);
+        assert!(bench.give(Incoming::Image(Picture::Raw(image)), at(460)).is_empty());
+        bench.assert_refused(reason, text);
+    }
+}
+
+#[test]
+fn a_network_that_fails_is_counted_and_says_no_pose() {
+    let mut bench = Bench::ready(Config::default());
+    assert!(bench.image(450, 0).is_empty());
+    bench.assert_refused("network_failed", "network: a black image");
+}
+
+#[test]
+fn transforms_that_are_none_are_refused() {
+    let rotations = [(f64::NAN, 1.0, "finite"), (0.0, 0.0, "a unit quaternion, found x 0, y 0, z 0, w 0")];
+    for (x, w, text) in rotations {
+        let mut message = tf2_msgs::TFMessage::default();
+        message.transforms.push(geometry_msgs::TransformStamped {
+            header: std_msgs::Header::new(at(0), "odom"),
+            child_frame_id: "base_link".into(),
+            transform: geometry_msgs::Transform {
+                translation: geometry_msgs::Vector3 { x, y: 0.0, z: 0.0 },
+                rotation: geometry_msgs::Quaternion { x: 0.0, y: 0.0, z: 0.0, w },
+            },
+        });
+        let mut bench = Bench::new(Config::default());
+        bench.give(messages::transforms(&message, false), at(0));
+        bench.assert_refused("transform_refused", text);
+    }
+}
+
+#[test]
+fn an_uncalibrated_camera_is_refused() {
+    let mut bench = Bench::new(Config::default());
+    bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), false), at(0));
+    bench.assert_refused("camera_info_refused", "a calibrated camera");
+    let mut bench = Bench::new(Config::default());
+    bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), true), at(0));
+    bench.assert_refused("camera_info_refused", "the camera of a rectified image in p");
+}
+
+#[test]
+fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew() {
+    let mut bench = Bench::ready(Config::default());
+    bench.image(950, 100);
+    assert!(bench.image(950, 101).is_empty());
+    assert!(bench.image(900, 101).is_empty());
+    let refused = bench.refused();
+    assert_eq!(refused["image_out_of_order"].0, 2);
+    assert!(
+        refused["image_out_of_order"]
+            .1
+            .ends_with("expected a stamp after 1700000000.950000000, found 1700000000.900000000")
+    );
+
+    let jump = Stamp::from_nanos(at(450).as_nanos() - 100_000_000_000);
+    let outgoing = bench.give(Incoming::Image(Picture::Raw(picture(jump, 100))), jump);
+    assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "odometry of the run before is gone: {outgoing:?}");
+    assert_eq!(bench.core.health().clock_jumps(), 1);
+    assert!(transforms(&bench.tick(jump + Duration::from_millis(100))).is_empty(), "nothing to repeat after a jump");
+    let report = bench.core.health();
+    assert_eq!(report.poses(), 2);
+    assert!(bench.refused()["no_odometry"].1.contains("\"odom\" is unknown"), "{:?}", bench.refused());
+}
+
+#[test]
+fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
+    let mut bench = Bench::ready(Config::default());
+    let job = bench.core.receive(Incoming::Image(Picture::Raw(picture(at(950), 100))), at(960)).unwrap();
+    let answer = bench.worker.work(job);
+    bench.core.tick(at(-50_000));
+    bench.core.finish(answer, at(-50_000));
+    assert!(!bench.core.take_outgoing().iter().any(|out| matches!(out, Outgoing::Pose(_))));
+    assert_eq!(bench.refused()["clock_jumped"].0, 1);
+}
+
+/// A port that is fed by hand.
+struct Channel {
+    incoming: tokio::sync::mpsc::UnboundedReceiver<Incoming>,
+    sent: Vec<Outgoing>,
+    wait_after: Duration,
+}
+
+impl Middleware for Channel {
+    async fn next(&mut self) -> Option<Incoming> {
+        match self.incoming.recv().await {
+            Some(incoming) => Some(incoming),
+            None => {
+                tokio::time::sleep(self.wait_after).await;
+                None
+            }
+        }
+    }
+
+    async fn send(&mut self, outgoing: Outgoing) -> Result<()> {
+        self.sent.push(outgoing);
+        Ok(())
+    }
+
+    fn now(&self) -> Stamp {
+        at(1000)
+    }
+}
+
+#[tokio::test]
+async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() {
+    let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
+    for message in [calibration(), mounting()].into_iter().chain((0..=10).map(|i| odometry(at(100 * i)))) {
+        sender.send(message).unwrap();
+    }
+    for i in 1..=10_u8 {
+        sender.send(Incoming::Image(Picture::Raw(picture(at(50 * i64::from(i)), i)))).unwrap();
+    }
+    drop(sender);
+    let mut port = Channel { incoming, sent: Vec::new(), wait_after: Duration::from_millis(1500) };
+    let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
+    let mut core = Core::new(Config::default(), localizer.camera()).unwrap();
+    run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
+    let poses: Vec<Stamp> = port
+        .sent
+        .iter()
+        .filter_map(|out| if let Outgoing::Pose(pose) = out { Some(pose.stamp) } else { None })
+        .collect();
+    assert_eq!(poses.last(), Some(&at(500)), "the newest image is answered");
+    let replaced = core.health().refusals()[&vloc::node::Reason::Replaced].count;
+    assert_eq!(poses.len() as u64 + replaced, 10);
+    assert!(replaced >= 7, "{replaced}");
+    assert!(core.health().percentile(0.5).unwrap() >= 0.2);
+}
+
+#[tokio::test]
+async fn the_node_stops_when_told_to() {
+    let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
+    let mut port = Channel { incoming, sent: Vec::new(), wait_after: Duration::ZERO };
+    let mut core = Core::new(Config::default(), Brightness::default().camera()).unwrap();
+    let stop = tokio::time::sleep(Duration::from_millis(50));
+    run(&mut port, &mut core, Brightness::default(), stop).await.unwrap();
+    drop(sender);
+}
+
+/// Two seconds at 10 Hz, with odometry that is logged behind its image, and one broken image.
+fn write_bag(folder: &Path, broken: bool) {
+    let mut bag = BagWriter::create(folder, Storage::Mcap).unwrap();
+    let message = |incoming: Incoming| match incoming {
+        Incoming::Transforms { transforms, .. } => messages::transform_message(&transforms[0]),
+        other => panic!("{other:?}"),
+    };
+    bag.write("/tf_static", at(0), &message(mounting())).unwrap();
+    for i in 0..20 {
+        let stamp = at(100 * i);
+        bag.write("/cam/camera_info", stamp, &CameraModel::pinhole(64, 48, 60.0).to_message(stamp, CAMERA)).unwrap();
+        let mut image: sensor_msgs::Image = picture(stamp, 50 + i as u8).into();
+        if broken && i == 7 {
+            image.step = 1;
+        }
+        bag.write("/cam/image_raw", stamp + Duration::from_millis(20), &image).unwrap();
+        bag.write("/tf", stamp + Duration::from_millis(50), &message(odometry(stamp + Duration::from_millis(30))))
+            .unwrap();
+    }
+    bag.finish().unwrap();
+}
+
+fn camera_names() -> Names {
+    let mut names = Names::default();
+    names.remap("image:=/cam/image_raw").unwrap();
+    names.remap("camera_info:=/cam/camera_info").unwrap();
+    names
+}
+
+async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
+    let request = ReplayRequest { bag, out, report: true, rate: None };
+    replay(request, Config::default(), names, Brightness::default(), || false).await
+}
+
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.strip_prefix(folder).unwrap().display().to_string(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn a_replay_answers_every_image_and_writes_the_same_bytes_twice() {
+    let work = tempfile::tempdir().unwrap();
+    let bag = work.path().join("recording");
+    write_bag(&bag, true);
+    let (first, second) = (work.path().join("first"), work.path().join("second"));
+    let summary = replay_to(&bag, &first, &camera_names()).await.unwrap();
+    replay_to(&bag, &second, &camera_names()).await.unwrap();
+    let (one, two) = (files(&first), files(&second));
+    assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+    assert_eq!(one.len(), 5, "{:?}", one.keys());
+    for (name, bytes) in &one {
+        assert!(bytes == &two[name], "{name} differs between two runs");
+    }
+
+    assert_eq!((summary.images, summary.poses), (20, 19));
+    let reasons: Vec<(&str, u64)> =
+        summary.refused.iter().map(|(name, refused)| (name.as_str(), refused.count)).collect();
+    // The first image is older than all odometry.
+    assert_eq!(reasons, [("image_undecodable", 1), ("no_odometry", 1)]);
+    let trajectory = Trajectory::read_tum(&first.join("trajectory.tum")).unwrap();
+    assert_eq!(trajectory.len(), 19);
+    let (stamp, pose) = trajectory.poses()[3];
+    assert_eq!(stamp, at(300));
+    assert!(pose.local(map_from_camera(53) * base_from_camera().inverse()).norm() < 1e-6);
+
+    let written = BagReader::open(&first.join("bag")).unwrap();
+    let count = |topic: &str| written.topic(topic).map(|topic| topic.message_count);
+    assert_eq!(count("/pose"), Some(19));
+    assert_eq!(count("/cam/image_raw"), Some(20), "the input stands beside the output");
+    assert!(count("/tf") > Some(20 + 18) && count("/diagnostics") >= Some(2));
+}
+
+#[tokio::test]
+async fn a_bag_without_the_nodes_images_lists_those_that_it_has() {
+    let work = tempfile::tempdir().unwrap();
+    let bag = work.path().join("recording");
+    write_bag(&bag, false);
+    let error = replay_to(&bag, &work.path().join("out"), &Names::default()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("expected images of type sensor_msgs/msg/Image on /image"), "{text}");
+    assert!(
+        text.contains("images on /cam/image_raw (sensor_msgs/msg/Image); name them with -r image:=TOPIC"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_cut_bag_gives_what_it_holds_and_then_its_error() {
+    let work = tempfile::tempdir().unwrap();
+    let bag = work.path().join("recording");
+    write_bag(&bag, false);
+    let whole = std::fs::read(bag.join("recording_0.mcap")).unwrap();
+    let cut = work.path().join("cut.mcap");
+    std::fs::write(&cut, &whole[..whole.len() * 9 / 10]).unwrap();
+    let out = work.path().join("out");
+    let error = replay_to(&cut, &out, &camera_names()).await.unwrap_err();
+    assert!(error.to_string().contains("cut.mcap"), "{error}");
+    assert!(!out.exists() || !out.join("bag").exists() || out.join("summary.yaml").exists());
+}
+
+#[tokio::test]
+async fn the_real_recording_goes_through_whole() {
+    let Some(data) = common::real_data_for("the_real_recording_goes_through_whole") else { return };
+    let bag = data.join("bags/euroc_v101_mcap");
+    let reader = BagReader::open(&bag).unwrap();
+    let images = reader.topics().iter().find(|topic| topic.message_type.ends_with("Image")).unwrap();
+    let mut names = Names::default();
+    names.remap(&format!("image:={}", images.name)).unwrap();
+    let infos = reader.topics().iter().find(|topic| topic.message_type.ends_with("CameraInfo"));
+    if let Some(info) = infos {
+        names.remap(&format!("camera_info:={}", info.name)).unwrap();
+    }
+    let work = tempfile::tempdir().unwrap();
+    let config = Config {
+        use_odometry: false,
+        base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
+        ..Config::default()
+    };
+    let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
+    let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();
+    assert_eq!(summary.images, 90);
+    match infos {
+        Some(_) => assert_eq!(summary.poses, 90, "{summary:?}"),
+        None => assert_eq!(summary.refused["no_camera_info"].count, 90),
+    }
+}
