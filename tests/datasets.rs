@@ -1,14 +1,14 @@
-//! Dataset readers, splits and the loader through the public API.
+//! Dataset readers and splits through the public API.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use image::{Rgb, RgbImage};
 use vloc::config::load_yaml;
-use vloc::dataset::{self, Dataset, Loader, LoaderOptions, SplitRule};
-use vloc::vision::{Augmentation, Preprocessor, network_camera};
+use vloc::dataset::{self, Dataset, SplitRule};
 
 const CAMERA: &str = "width: 16\nheight: 12\nfx: 14.0\nfy: 14.0\ncx: 7.5\ncy: 5.5\n";
 
@@ -210,7 +210,7 @@ fn unsound_and_empty_splits_are_refused() {
     assert!(text("{kind: range, test: [0, 20]}").contains("train 0, validation 0, test 20"));
     assert!(text("{kind: range, test: [9, 9]}").ends_with("found [9, 9]"));
     assert!(text("{kind: blocks, block: 0, period: 4, test: [2]}").contains("expected block above 2 * margin"));
-    assert!(text("{kind: blocks, block: 4, period: 0, test: []}").contains("frames in every part"));
+    assert!(text("{kind: blocks, block: 4, period: 0, test: []}").contains("period above 0"));
     assert!(text("{kind: blocks, block: 4, period: 2, test: [2]}").contains("test blocks in 0..period"));
     assert!(text("{kind: separate, validation: {every: 1}}").contains("every at least 2"));
     assert!(text("{kind: separate, validation: {length: 20}}").contains("validation 0"));
@@ -222,61 +222,4 @@ fn unsound_and_empty_splits_are_refused() {
         let text = serde_yaml::from_str::<SplitRule>(yaml).unwrap_err().to_string();
         assert!(text.contains(found), "{text}");
     }
-}
-
-fn loader(scene: &Arc<dyn Dataset>, frames: &[usize], options: LoaderOptions) -> Loader {
-    let target = network_camera(scene.camera(), 8, 6);
-    let preprocessor = Preprocessor::new(scene.camera(), &target).unwrap();
-    Loader::new(scene.clone(), frames, preprocessor, options).unwrap()
-}
-
-#[test]
-fn an_epoch_is_the_same_with_any_number_of_threads() {
-    let folder = scene(&[23, 9]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
-    let frames: Vec<usize> = (0..32).collect();
-    let epoch = |threads: usize, cache_bytes: u64, epoch: u32| -> Vec<(usize, Vec<u8>)> {
-        let augmentation = Augmentation::default();
-        let options = LoaderOptions { batch_size: 5, threads, cache_bytes, augmentation, ..LoaderOptions::default() };
-        let loader = loader(&scene, &frames, options);
-        let batches: Vec<_> = loader.epoch(epoch).map(Result::unwrap).collect();
-        assert_eq!((batches.len(), loader.batches(), batches[6].len()), (7, 7, 2));
-        batches.into_iter().flatten().map(|sample| (sample.index, sample.image.into_raw())).collect()
-    };
-    let reference = epoch(1, 1 << 20, 4);
-    assert_eq!(reference, epoch(3, 1 << 20, 4));
-    assert_eq!(reference, epoch(16, 0, 4));
-    let mut indices: Vec<usize> = reference.iter().map(|(index, _)| *index).collect();
-    assert_ne!(indices, epoch(1, 0, 5).into_iter().map(|(index, _)| index).collect::<Vec<_>>());
-    indices.sort_unstable();
-    assert_eq!(indices, frames);
-}
-
-#[test]
-fn pairs_stay_inside_their_sequence_and_their_part_of_the_split() {
-    let folder = scene(&[6, 6]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
-    let frames = [0, 1, 2, 3, 5, 6, 7, 8, 9];
-    let options = LoaderOptions { skip: 2, shuffle: false, pairs_only: true, ..LoaderOptions::default() };
-    let samples: Vec<_> = loader(&scene, &frames, options).epoch(0).flat_map(Result::unwrap).collect();
-    let pairs: Vec<_> = samples.iter().map(|s| (s.previous.as_ref().unwrap().index, s.index)).collect();
-    assert_eq!(pairs, [(0, 2), (1, 3), (3, 5), (6, 8), (7, 9)]);
-    let previous = samples[0].previous.as_ref().unwrap();
-    assert_eq!(previous.previous_from_current.translation.x, 2.0);
-    assert_eq!((previous.image.get_pixel(0, 0)[1], samples[0].image.get_pixel(0, 0)[1]), (0, 2));
-}
-
-#[test]
-fn an_unreadable_frame_ends_the_epoch_with_its_name() {
-    let folder = scene(&[12]);
-    let scene: Arc<dyn Dataset> = Arc::from(dataset::open(folder.path(), None).unwrap());
-    write(folder.path().join("seq-01/frame-000007.color.png"), "no png");
-    let options = LoaderOptions { batch_size: 2, shuffle: false, threads: 3, ..LoaderOptions::default() };
-    let frames: Vec<usize> = (0..12).collect();
-    let mut batches = loader(&scene, &frames, options).epoch(0);
-    assert_eq!(batches.by_ref().take_while(Result::is_ok).count(), 3);
-    assert!(batches.next().is_none());
-    let options = LoaderOptions { batch_size: 12, shuffle: false, threads: 3, ..LoaderOptions::default() };
-    let text = loader(&scene, &frames, options).epoch(0).next().unwrap().unwrap_err().to_string();
-    assert!(text.contains("frame-000007.color.png: expected jpeg or png data, found 6 bytes"), "{text}");
 }

@@ -1,4 +1,5 @@
 //! The evaluation room through its public API: a whole report, parity with `evo`, and the real recordings.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
 

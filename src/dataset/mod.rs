@@ -12,7 +12,6 @@
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
 
-mod loader;
 #[cfg(feature = "bag")]
 mod rosbag2;
 #[cfg(feature = "bag")]
@@ -31,7 +30,6 @@ use crate::{Error, Result, Stamp};
 
 #[cfg(feature = "bag")]
 pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
-pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 pub use seven_scenes::SevenScenes;
 pub use split::{DeclaredSplit, Split, SplitRule, Validation};
 pub use tum_rgbd::TumRgbd;

@@ -178,8 +178,9 @@ impl SplitRule {
         }
         match self {
             Self::Blocks { block, period, test, margin, .. } => {
-                let sound = margin.saturating_mul(2) < *block && test.iter().all(|number| number < period);
-                let expected = "block above 2 * margin and test blocks in 0..period";
+                let sound =
+                    margin.saturating_mul(2) < *block && *period > 0 && test.iter().all(|number| number < period);
+                let expected = "block above 2 * margin, period above 0 and test blocks in 0..period";
                 let found = || format!("block {block}, period {period}, test {test:?}, margin {margin}");
                 if sound { Ok(()) } else { Err(Error::config("split", expected, found())) }
             }

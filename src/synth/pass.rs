@@ -108,6 +108,12 @@ impl Pass {
         self.motion(t).map_from_base * self.rig.base_from_camera
     }
 
+    /// Takes the moving objects away.
+    #[cfg(test)]
+    pub(super) fn clear_movers(&mut self) {
+        self.movers.clear();
+    }
+
     /// The moving objects where they are at `t` seconds.
     pub fn movers(&self, t: f64) -> Vec<Solid> {
         self.movers.iter().map(|mover| mover.at(t)).collect()

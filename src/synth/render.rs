@@ -188,3 +188,55 @@ impl<'a> Scene<'a> {
 fn srgb(linear: f32) -> f32 {
     if linear <= 0.003_130_8 { 12.92 * linear } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::sensor::Distortion;
+    use crate::synth::{PassKind, PathKind, Texture};
+
+    /// An empty room whose walls are black below half their height and white above.
+    fn two_tone_room() -> World {
+        let mut world = World::new(5);
+        let texels = (0..64 * 64).map(|index| if index / 64 < 32 { [0.0; 3] } else { [0.9; 3] }).collect();
+        let texture = Arc::new(Texture::new(64, 64, texels, 64.0 / 2.6));
+        world.room.faces = std::array::from_fn(|_| texture.clone());
+        world.furniture.clear();
+        world
+    }
+
+    #[test]
+    fn an_edge_on_a_wall_appears_where_the_camera_model_projects_it() {
+        let world = two_tone_room();
+        let mut pass = Pass::new(&world, PassKind::Test, PathKind::Planar);
+        pass.clear_movers();
+        let plumb_bob = Distortion::PlumbBob([-0.12, 0.02, 5e-4, -3e-4, 0.0]);
+        let sensor = Sensor { exposure: 0.0, vignetting: 0.0, read_noise: 0.0, shot_noise: 0.0 };
+        for distortion in [Distortion::None, plumb_bob] {
+            let camera = CameraModel { distortion, ..CameraModel::pinhole(320, 240, 190.0) };
+            let renderer = Renderer::new(&camera, sensor).unwrap();
+            let mut checked = 0;
+            for second in 0..10 {
+                let t = f64::from(second);
+                let image = renderer.render(&world, &pass, t);
+                let camera_from_map = pass.map_from_camera(t).inverse();
+                for step in -9..=9 {
+                    // On the wall x = 2.5, 15 cm above and below its middle.
+                    let seen = [1.45, 1.15].map(|z| {
+                        let point = camera_from_map * Vector3::new(2.5, 0.2 * f64::from(step), z);
+                        let near_axis = point.z > 0.2 && point.x.hypot(point.y) < point.z;
+                        let pixel = camera.project(&point).filter(|_| near_axis)?;
+                        image.get_pixel_checked(pixel.x.round().max(0.0) as u32, pixel.y.round().max(0.0) as u32)
+                    });
+                    if let [Some(above), Some(below)] = seen {
+                        assert!(above[0] > 60 && below[0] < 20, "{distortion:?} at {t} s: {above:?} over {below:?}");
+                        checked += 1;
+                    }
+                }
+            }
+            assert!(checked > 20, "only {checked} places in view");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! One frame through each preset, as the node pays for it: pixels to poses with covariance, all samples of the dropout
 //! and the relative pose included. Random weights; `VLOC_DEVICE` (auto, cpu, cuda:N) and `VLOC_THREADS` (1) choose.
+#![allow(clippy::expect_used, reason = "a failure here is a failed run")]
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::RgbImage;

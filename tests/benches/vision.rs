@@ -1,5 +1,5 @@
 //! Decode, rectify and resize a 640x480 image to a network's 224x168 pixels, on one core.
-#![allow(missing_docs, reason = "criterion's macros make undocumented functions")]
+#![allow(missing_docs, clippy::expect_used, reason = "criterion's macros are undocumented; a benchmark may panic")]
 
 use std::io::Cursor;
 
