@@ -108,8 +108,15 @@ impl TrainingConfig {
         let network = NetworkConfig::preset(name)?;
         let config = Self { network: Some(network), ..Self::default() };
         Ok(match name {
-            "vlocnet-squeezenet" => Self { freeze_trunk: true, epochs: 30, ..config },
-            "vlocnet-small" => Self { epochs: 60, odometry_every: 4, average_decay: 0.995, ..config },
+            "vlocnet-squeezenet" => {
+                let (precision, norm) = (Precision::Half, Norm::L2);
+                let rotation = RotationAugmentation { pitch: 10.0, yaw: 12.0, roll: 10.0 };
+                Self { freeze_trunk: true, epochs: 30, cached_copies: 8, norm, rotation, precision, ..config }
+            }
+            "vlocnet-small" => {
+                let precision = Precision::Half;
+                Self { epochs: 60, odometry_every: 4, average_decay: 0.995, precision, ..config }
+            }
             _ => Self { learning_rate: 1e-4, weight_decay: 5e-4, ..config },
         })
     }

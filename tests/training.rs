@@ -1,0 +1,271 @@
+//! Training through the public API: the optimizer against PyTorch, a run that is killed and resumed, bad input.
+
+use std::cell::Cell;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use image::{Rgb, RgbImage};
+use nalgebra::Vector3;
+use tch::{Device as TorchDevice, Tensor, nn};
+use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
+use vloc::geometry::{Se3, So3};
+use vloc::network::{
+    Activation, Block, Device, InputSize, MapFromNormalized, NetworkConfig, Normalization, Pooling, PoseRegressor,
+    PreviousPose, ResNetConfig, TrunkConfig, VLocNet,
+};
+use vloc::progress::Progress;
+use vloc::sensor::CameraModel;
+use vloc::training::{Adam, AdamConfig, Data, Job, PairPlan, RunState, Source, Trainer, TrainingConfig, View, train};
+use vloc::{Result, Stamp};
+
+/// A smooth picture per place: a camera that moves along x in front of coloured waves.
+struct Waves {
+    camera: CameraModel,
+    frames: Vec<FrameInfo>,
+}
+
+impl Waves {
+    fn new(count: usize) -> Self {
+        let frame = |index: usize| {
+            let phase = index as f64 / count as f64;
+            let rotation = So3::exp(&Vector3::new(0.0, 0.3 * (6.0 * phase).sin(), 0.0));
+            FrameInfo {
+                name: format!("waves/{index:03}"),
+                stamp: Stamp::from_nanos(100_000_000 * index as i64),
+                sequence: 0,
+                map_from_camera: Se3::new(rotation, Vector3::new(2.0 * phase, 0.5 * (4.0 * phase).cos(), 0.1)),
+            }
+        };
+        let camera = CameraModel::pinhole(48, 36, 40.0);
+        Self { camera, frames: (0..count).map(frame).collect() }
+    }
+}
+
+impl Dataset for Waves {
+    fn name(&self) -> &str {
+        "waves"
+    }
+    fn camera(&self) -> &CameraModel {
+        &self.camera
+    }
+    fn frames(&self) -> &[FrameInfo] {
+        &self.frames
+    }
+    fn image(&self, index: usize) -> Result<RgbImage> {
+        let pose = self.frames[index].map_from_camera;
+        Ok(RgbImage::from_fn(self.camera.width, self.camera.height, |u, v| {
+            let ray = self.camera.ray(&nalgebra::Vector2::new(f64::from(u), f64::from(v)));
+            let point = pose.translation + pose.rotation * ray * 2.0;
+            let wave = |frequency: f64| (127.0 + 120.0 * (frequency * point.x + 2.0 * point.y).sin()) as u8;
+            Rgb([wave(1.0), wave(2.3), wave(4.1)])
+        }))
+    }
+}
+
+/// Seconds in an unoptimized build.
+fn job(out: &Path) -> Job {
+    let shape = ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [4, 4, 8, 8], activation: Activation::Elu };
+    let network = NetworkConfig {
+        trunk: TrunkConfig::Resnet { shape },
+        input: InputSize { height: 36, width: 48 },
+        normalization: Normalization::default(),
+        pooling: Pooling::Grid { rows: 2, cols: 2, channels: 8 },
+        hidden: vec![16],
+        dropout: 0.2,
+        dropout_samples: 4,
+        previous_pose: PreviousPose::OwnOutput,
+    };
+    let config = TrainingConfig {
+        network: Some(network),
+        epochs: 4,
+        batch_size: 16,
+        odometry_every: 2,
+        checkpoint_interval: 0.0,
+        ..TrainingConfig::default()
+    };
+    Job {
+        config,
+        split: SplitRule::Separate { validation: Some(Validation { every: 3, length: 10, margin: 0 }) },
+        pretrained: None,
+        out: out.to_owned(),
+        name: "waves".to_owned(),
+        licence: "Apache-2.0".to_owned(),
+        command: "test".to_owned(),
+        seed: 7,
+        resume: false,
+        device: Device::Cpu,
+    }
+}
+
+fn one_thread() {
+    tch::set_num_threads(1);
+}
+
+#[test]
+fn adam_computes_what_pytorch_computes() {
+    // torch.optim.AdamW(lr=0.1, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01) in torch 2.11, double precision, on
+    // f = (a² b) summed, a = [[1, -2]], b = [3, 0.5]; a decays, b would too in PyTorch and is excluded here by shape.
+    let store = nn::VarStore::new(TorchDevice::Cpu);
+    let root = store.root();
+    let a = root.var_copy("a", &Tensor::from_slice(&[1.0f32, -2.0]).view([1, 2]));
+    let b = root.var_copy("b", &Tensor::from_slice(&[3.0f32, 0.5]));
+    let named = [("a".to_owned(), a.shallow_clone()), ("b".to_owned(), b.shallow_clone())];
+    let mut adam = Adam::new(named, AdamConfig { weight_decay: 0.01, ..AdamConfig::default() });
+    for _ in 0..5 {
+        adam.zero_grad();
+        (a.square() * &b).sum(tch::Kind::Float).backward();
+        adam.step(0.1);
+    }
+    let expected = PYTORCH;
+    for (found, expected) in [(&a, &expected[..2]), (&b, &expected[2..])] {
+        let found: Vec<f32> = Vec::try_from(found.flatten(0, -1)).unwrap();
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 2e-6, "{found} instead of {expected}");
+        }
+    }
+}
+
+/// a, then b, after five steps.
+const PYTORCH: [f64; 4] = [0.507272467, -1.526097030, 2.520480774, 0.006988905];
+
+#[test]
+fn a_killed_run_ends_with_the_same_weights() {
+    one_thread();
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, killed, revived] = ["straight", "killed", "revived"].map(|name| folder.path().join(name));
+    let dataset = Waves::new(90);
+    train(&dataset, &job(&straight), Progress::Silent, &|| true).unwrap();
+
+    // What a SIGKILL in the third epoch leaves behind: the files of this moment.
+    let steps = Cell::new(0);
+    let watch = || {
+        steps.set(steps.get() + 1);
+        if steps.get() == 10 {
+            copy_folder(&killed, &revived);
+        }
+        true
+    };
+    train(&dataset, &job(&killed), Progress::Silent, &watch).unwrap();
+    let state = std::fs::read_to_string(revived.join("checkpoint/state.json")).unwrap();
+    assert!(state.contains("\"epoch\": 2"), "{state}");
+    let resumed = Job { resume: true, name: "waves".to_owned(), ..job(&revived) };
+    train(&dataset, &resumed, Progress::Silent, &|| true).unwrap();
+
+    for file in ["weights.safetensors", "model.yaml", "log.csv"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(read(&straight) == read(&killed), "{file} of two equal runs");
+        assert!(read(&straight) == read(&revived), "{file} of a run that was killed and resumed");
+    }
+}
+
+#[test]
+fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
+    one_thread();
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, stopped] = ["straight", "stopped"].map(|name| folder.path().join(name));
+    let dataset = Waves::new(60);
+    train(&dataset, &job(&straight), Progress::Silent, &|| true).unwrap();
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 5
+    };
+    let error = train(&dataset, &job(&stopped), Progress::Silent, &stop).unwrap_err();
+    assert_eq!(error.exit_code(), 130);
+    assert!(error.to_string().ends_with("; epoch 2 is resumed with --resume"), "{error}");
+
+    let again = train(&dataset, &job(&stopped), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(again.starts_with("parameter out: expected a new folder, found an unfinished run in "), "{again}");
+    let mut other = Job { resume: true, ..job(&stopped) };
+    other.config.learning_rate = 0.5;
+    let error = train(&dataset, &other, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter resume: expected the settings the run began with, found other"), "{error}");
+
+    train(&dataset, &Job { resume: true, ..job(&stopped) }, Progress::Silent, &|| true).unwrap();
+    let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&stopped));
+}
+
+#[test]
+fn training_learns_and_the_folder_works() {
+    one_thread();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Waves::new(90);
+    let mut job = job(&folder.path().join("waves"));
+    job.config.epochs = 30;
+    let card = train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    let log = std::fs::read_to_string(job.out.join("log.csv")).unwrap();
+    let losses: Vec<f64> = log.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect();
+    assert_eq!(losses.len(), 30);
+    assert!(losses[29] < losses[0] - 1.0, "{losses:?}");
+    assert!(card.calibration.frames >= 20 && card.validation.frames == card.calibration.frames);
+    assert!(!job.out.join("checkpoint").exists());
+    let regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
+    assert_eq!(regressor.card(), &card);
+}
+
+/// Batches of noise that turn into NaN after some.
+struct Poisoned {
+    healthy: AtomicUsize,
+}
+
+impl Source for Poisoned {
+    fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
+        let healthy = self.healthy.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        let input = Tensor::rand([views.len() as i64, 3, 36, 48], (tch::Kind::Float, TorchDevice::Cpu));
+        Ok((if healthy { input } else { input * f64::NAN }, vec![Se3::identity(); views.len()]))
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
+    one_thread();
+    let folder = tempfile::tempdir().unwrap();
+    let config = job(folder.path()).config;
+    let network = config.network.clone().unwrap();
+    let store = nn::VarStore::new(TorchDevice::Cpu);
+    let vlocnet = VLocNet::new(&store.root(), &network).unwrap();
+    let dataset = Waves::new(40);
+    let plan = PairPlan::new(dataset.frames(), &(0..40).collect::<Vec<_>>(), 2, 1).unwrap();
+    let units = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
+    let mut trainer = Trainer::new((vlocnet, store), &network, &config, units, 1, folder.path()).unwrap();
+    // Three batches per epoch: the second epoch fails in its second batch.
+    let source = Poisoned { healthy: AtomicUsize::new(4) };
+    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
+    let error = trainer.run(&data, Progress::Silent, &|| true).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    let expected = "training: the Pose loss is NaN in epoch 2, batch 2; the last good checkpoint stays in ";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    let (state, tensors, _) = RunState::read(folder.path()).unwrap();
+    assert_eq!((state.epoch, state.step), (1, 3));
+    assert!(tensors.contains_key("weights/trunk.conv1.weight"));
+}
+
+#[test]
+fn poses_that_are_not_finite_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut dataset = Waves::new(60);
+    dataset.frames[5].map_from_camera.translation.x = f64::INFINITY;
+    let error = train(&dataset, &job(folder.path()), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert_eq!(error, "normalization of the training poses: one is not finite");
+}
+
+#[test]
+fn a_run_to_resume_must_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = Job { resume: true, ..job(&folder.path().join("nothing")) };
+    let error = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter resume: expected an unfinished run, found none in "), "{error}");
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &target),
+            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        }
+    }
+}
