@@ -160,8 +160,13 @@ impl Bench {
 }
 
 fn transforms(outgoing: &[Outgoing]) -> Vec<&StampedTransform> {
-    let transform = |out| if let Outgoing::Transform(transform) = out { Some(transform) } else { None };
-    outgoing.iter().filter_map(transform).collect()
+    let mut transforms = Vec::new();
+    for out in outgoing {
+        if let Outgoing::Transform(transform) = out {
+            transforms.push(transform);
+        }
+    }
+    transforms
 }
 
 fn assert_close(a: Se3, b: Se3) {
@@ -346,7 +351,8 @@ fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
 struct Channel {
     incoming: tokio::sync::mpsc::UnboundedReceiver<Incoming>,
     sent: Vec<Outgoing>,
-    wait_after: Duration,
+    /// When the port ends after the last message.
+    end: tokio::time::Instant,
 }
 
 impl Middleware for Channel {
@@ -354,7 +360,7 @@ impl Middleware for Channel {
         match self.incoming.recv().await {
             Some(incoming) => Some(incoming),
             None => {
-                tokio::time::sleep(self.wait_after).await;
+                tokio::time::sleep_until(self.end).await;
                 None
             }
         }
@@ -380,7 +386,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
         sender.send(Incoming::Image(Picture::Raw(picture(at(50 * i64::from(i)), i)))).unwrap();
     }
     drop(sender);
-    let mut port = Channel { incoming, sent: Vec::new(), wait_after: Duration::from_millis(1500) };
+    let mut port = Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
     let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
     let mut core = Core::new(Config::default(), localizer.camera()).unwrap();
     run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
@@ -399,7 +405,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
 #[tokio::test]
 async fn the_node_stops_when_told_to() {
     let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
-    let mut port = Channel { incoming, sent: Vec::new(), wait_after: Duration::ZERO };
+    let mut port = Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() };
     let mut core = Core::new(Config::default(), Brightness::default().camera()).unwrap();
     let stop = tokio::time::sleep(Duration::from_millis(50));
     run(&mut port, &mut core, Brightness::default(), stop).await.unwrap();
