@@ -9,7 +9,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`geometry`], [`time`], [`error`], [`config`] |
+//! | 0 | [`geometry`], [`time`], [`error`], [`config`], [`progress`] |
 //! | 1 | [`sensor`]: what arrives, in our own types |
 //! | 2 | [`vision`]: images to network-ready pixels; [`msg`]: ROS messages as bytes |
 //! | 3 | `network`: pixels to poses (libtorch); `bag`: rosbag2 storage; [`evaluation`]: metrics and reports |
@@ -34,6 +34,7 @@ pub mod msg;
 #[cfg(feature = "torch")]
 pub mod network;
 pub mod node;
+pub mod progress;
 pub mod sensor;
 pub mod synth;
 pub mod time;

@@ -1,5 +1,6 @@
 //! The laws of the geometry room, through its public API: group laws and Jacobians as properties, the closed forms
 //! against their definitions, covariances against drawn samples.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 use std::time::Duration;
 

@@ -11,6 +11,9 @@ const LARGEST_CHUNK: u64 = 1 << 30;
 /// Opcode and length stand before every record.
 pub(super) const RECORD_HEADER: u64 = 9;
 
+/// Is called with each message's header and data.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(MessageHeader, &[u8]) -> Result<(), String>;
+
 /// Opcode and body length of the record that starts with `bytes`.
 pub(super) fn record_header(bytes: &[u8; RECORD_HEADER as usize]) -> (u8, u64) {
     let [opcode, length @ ..] = *bytes;
@@ -49,10 +52,7 @@ pub(super) fn parse(opcode: u8, body: &[u8]) -> Result<Record<'_>, String> {
 }
 
 /// Calls `visit` with each message among the records in `bytes`, those within chunks included.
-pub(super) fn for_each_message(
-    bytes: &[u8],
-    visit: &mut dyn FnMut(MessageHeader, &[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+pub(super) fn for_each_message(bytes: &[u8], visit: Visit<'_>) -> Result<(), String> {
     for_each_record(bytes, |opcode, body| match opcode {
         op::CHUNK => match parse(opcode, body)? {
             Record::Chunk { header, data } => messages_of_chunk(&header, &data, visit),
@@ -66,11 +66,7 @@ pub(super) fn for_each_message(
     })
 }
 
-fn messages_of_chunk(
-    header: &ChunkHeader,
-    data: &[u8],
-    visit: &mut dyn FnMut(MessageHeader, &[u8]) -> Result<(), String>,
-) -> Result<(), String> {
+fn messages_of_chunk(header: &ChunkHeader, data: &[u8], visit: Visit<'_>) -> Result<(), String> {
     let records = unpack(header, data)?;
     for_each_record(&records, |opcode, body| match opcode {
         op::MESSAGE => match parse(opcode, body)? {

@@ -11,7 +11,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mcap::records::{MessageHeader, Record, op};
+use mcap::records::{Record, op};
 
 use super::chunk::{self, RECORD_HEADER};
 use super::{BagMessage, TopicInfo};
@@ -164,12 +164,7 @@ impl McapFile {
         message.cloned().ok_or_else(|| self.changed(&format!("no message {ordinal} in chunk {unit}")))
     }
 
-    fn load(
-        &self,
-        source: &mut File,
-        unit: usize,
-        visit: &mut dyn FnMut(MessageHeader, &[u8]) -> Result<(), String>,
-    ) -> Result<()> {
+    fn load(&self, source: &mut File, unit: usize, visit: chunk::Visit<'_>) -> Result<()> {
         let unit = self.units.get(unit).copied().ok_or_else(|| self.changed("fewer chunks"))?;
         source.seek(SeekFrom::Start(unit.offset)).map_err(Error::io("read", &self.path))?;
         let mut bytes = vec![0; unit.length as usize]; // within the file: checked when it was opened

@@ -9,6 +9,7 @@
 //! `rosbag2_storage_sqlite3` up to version 4. Message-wise zstd compression is read; whole compressed files are not.
 
 mod chunk;
+mod inspect;
 mod mcap_reader;
 mod metadata;
 mod reader;
@@ -17,6 +18,7 @@ mod writer;
 
 use std::sync::Arc;
 
+pub use inspect::{BagSummary, ImageSummary, StampSummary, TopicSummary, inspect_bag};
 pub use metadata::Storage;
 pub use reader::{BagReader, MessagePosition, Messages};
 pub use writer::{BagWriter, TRANSIENT_LOCAL_QOS};

@@ -1,4 +1,106 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod demo;
+mod eval;
+mod inspect;
 pub mod node;
-pub mod replay;
+mod replay;
+mod synth;
+mod train;
+
+use std::io::IsTerminal;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::Result;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0    success
+  1    the computation or the middleware failed
+  2    wrong usage
+  3    a file could not be read or written
+  4    input data is not what it should be (dataset, bag, message)
+  5    a parameter or configuration value is wrong
+  6    the model is wrong or does not fit
+  130  stopped by a signal before the work was done
+
+First steps:
+  vloc demo                                     localize a robot in a synthetic room with the bundled model
+  vloc inspect my_bag                           what is in a bag, and what is wrong with it
+  vloc train --dataset my_bag --out my_model    learn a place from a bag that knows its poses
+  vloc replay other_bag --model my_model --out out/replay
+  vloc node --model my_model                    localize live over ROS 2 (native RTPS, no ROS installation)";
+
+/// Tells a robot where it is, from one camera, in a place it has seen before.
+#[derive(Debug, Parser)]
+#[command(name = "vloc", version, about, after_help = AFTER_HELP, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// What to log, as a tracing filter (such as `debug` or `vloc::node=debug,warn`).
+    #[arg(long, global = true, env = "VLOC_LOG", default_value = "info,rustdds=warn,ros2_client=warn", value_name = "FILTER")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Render a robot's walk through the synthetic room and localize it with the bundled model.
+    Demo(demo::DemoArgs),
+    /// Write the synthetic world as a dataset and as rosbag2.
+    Synth(synth::SynthArgs),
+    /// Train a model on a dataset or a bag.
+    Train(train::TrainArgs),
+    /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
+    Eval(eval::EvalArgs),
+    /// Run the node over a bag, without any middleware, the same on every run.
+    Replay(replay::ReplayArgs),
+    /// Run the localization node over native RTPS.
+    Node(node::NodeArgs),
+    /// Describe a bag (topics, rates, gaps, stamps) or a model (its card).
+    Inspect(inspect::InspectArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// For which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+impl Cli {
+    /// Runs the chosen command to its end.
+    ///
+    /// # Errors
+    /// Whatever the command reports; [`crate::Error::exit_code`] is the exit code of the program.
+    pub fn run(&self) -> Result<()> {
+        start_log(&self.log);
+        match &self.command {
+            Command::Demo(args) => demo::run(args),
+            Command::Synth(args) => synth::run(args),
+            Command::Train(args) => train::run(args),
+            Command::Eval(args) => eval::run(args),
+            Command::Replay(args) => replay::run(args),
+            Command::Node(args) => node::run(args),
+            Command::Inspect(args) => inspect::run(args),
+            Command::Completions { shell } => {
+                clap_complete::generate(*shell, &mut Cli::command(), "vloc", &mut std::io::stdout());
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Logs to stderr, so that tables and completions on stdout stay clean.
+fn start_log(filter: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|error| {
+        eprintln!("vloc: --log {filter:?} is not a filter ({error}); logging at level info");
+        tracing_subscriber::EnvFilter::new("info")
+    });
+    // A second start in one process (tests) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .try_init();
+}

@@ -7,24 +7,32 @@
 //! |---|---|
 //! | 7-Scenes ([`SevenScenes`]) | `seq-XX` folders, or `frame-XXXXXX.pose.txt` files |
 //! | TUM RGB-D ([`TumRgbd`]) | `rgb.txt` and `groundtruth.txt` |
+//! | rosbag2 (`RosbagDataset`) | `metadata.yaml`, or a file that ends in `.mcap` or `.db3` |
 //!
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
+
+#[cfg(feature = "bag")]
+mod rosbag2;
+#[cfg(feature = "bag")]
+mod rosbag2_poses;
+mod seven_scenes;
+mod split;
+mod tum_rgbd;
+
+use std::path::Path;
 
 use image::RgbImage;
 
 use crate::geometry::Se3;
 use crate::sensor::CameraModel;
-use crate::{Result, Stamp};
+use crate::{Error, Result, Stamp};
 
-/// The division of a dataset's sequences that its authors declare.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeclaredSplit {
-    /// Sequences for training, as in [`FrameInfo::sequence`].
-    pub train: Vec<usize>,
-    /// Sequences for the test.
-    pub test: Vec<usize>,
-}
+#[cfg(feature = "bag")]
+pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
+pub use seven_scenes::SevenScenes;
+pub use split::{DeclaredSplit, Split, SplitRule, Validation};
+pub use tum_rgbd::TumRgbd;
 
 /// One image of a dataset, with the pose that the dataset claims for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +61,7 @@ pub trait Dataset: Send + Sync {
     /// Decodes the image of frame `index` (into [`Dataset::frames`]).
     ///
     /// # Errors
-    /// [`crate::Error::Io`] or [`crate::Error::Format`] with the file's name when it is missing, cut or of another size than the
+    /// [`Error::Io`] or [`Error::Format`] with the file's name when it is missing, cut or of another size than the
     /// camera says.
     fn image(&self, index: usize) -> Result<RgbImage>;
 
@@ -66,4 +74,65 @@ pub trait Dataset: Send + Sync {
     fn notes(&self) -> &[String] {
         &[]
     }
+}
+
+/// Opens a dataset of any known format. `bag_options` is a YAML file of `RosbagDatasetOptions` for a rosbag2 whose
+/// topics and frames are not the usual ones.
+///
+/// # Errors
+/// [`Error::Io`] when nothing is there; [`Error::Format`] when the format is not recognised or the content is broken;
+/// [`Error::Config`] for `bag_options` with a dataset that is no bag.
+pub fn open(path: &Path, bag_options: Option<&Path>) -> Result<Box<dyn Dataset>> {
+    let found = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    #[cfg(feature = "bag")]
+    if RosbagDataset::recognises(path) {
+        let options = bag_options.map_or_else(|| Ok(RosbagDatasetOptions::default()), crate::config::load_yaml)?;
+        return Ok(Box::new(RosbagDataset::open(path, &options)?));
+    }
+    if let Some(file) = bag_options {
+        let found = format!("{} for {}", file.display(), path.display());
+        return Err(Error::config("bag options", "a rosbag2 as the dataset", found));
+    }
+    if found.is_dir() && TumRgbd::recognises(path) {
+        return Ok(Box::new(TumRgbd::open(path)?));
+    }
+    if found.is_dir() && SevenScenes::recognises(path) {
+        return Ok(Box::new(SevenScenes::open(path)?));
+    }
+    Err(unrecognised(path, found.is_dir()))
+}
+
+fn unrecognised(path: &Path, is_folder: bool) -> Error {
+    let expected = "a dataset: a 7-Scenes scene (seq-XX folders or frame-XXXXXX.pose.txt files), a TUM RGB-D sequence \
+                    (rgb.txt and groundtruth.txt) or a rosbag2 (metadata.yaml, .mcap or .db3)";
+    let is_empty = is_folder && std::fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    let found = match (is_folder, is_empty) {
+        (true, true) => "an empty folder",
+        (true, false) => "a folder with none of them",
+        (false, _) => "a file",
+    };
+    Error::format(path, expected, found)
+}
+
+/// Refuses an image whose size is not the calibration's.
+fn check_size(path: &Path, image: &RgbImage, camera: &CameraModel) -> Result<()> {
+    if image.dimensions() == (camera.width, camera.height) {
+        return Ok(());
+    }
+    let expected = format!("a {}x{} image, as the camera calibration says", camera.width, camera.height);
+    let found = format!("{}x{}; a camera.yaml in the dataset folder overrides it", image.width(), image.height());
+    Err(Error::format(path, expected, found))
+}
+
+/// The calibration in `folder/camera.yaml`, when there is one.
+fn camera_beside(folder: &Path) -> Result<Option<CameraModel>> {
+    let path = folder.join("camera.yaml");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let camera: CameraModel = crate::config::load_yaml(&path)?;
+    if !camera.is_calibrated() {
+        return Err(Error::format(&path, "positive sizes and focal lengths", format!("{camera:?}")));
+    }
+    Ok(Some(camera))
 }

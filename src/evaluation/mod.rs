@@ -1,1 +1,124 @@
-//! Room: evaluation.
+//! Honest numbers: from estimates and true poses to metrics, tables, files and pictures.
+//!
+//! Data in: one [`FrameResult`] per frame that should have been localized, the poses that the baselines gave for the
+//! same frames, and where all of it came from. Data out: [`Metrics`] (the schema of `metrics.json`), a table, one CSV
+//! row per frame, TUM trajectories and two pictures. [`Evaluation`] is the way in. The parts:
+//!
+//! - [`pose_error`]: medians, recalls and wrong answers; a frame without an estimate is infinitely wrong.
+//! - [`trajectory_error`]: ATE and RPE as `evo` has them.
+//! - [`consistency`]: is the covariance true (NEES, coverage)?
+//! - [`retrieval`]: the baselines of Sattler et al. (CVPR 2019) that every table carries.
+//! - [`latency`]: medians and 99th percentiles that name their device.
+//!
+//! Nothing here knows tensors, datasets or ROS.
+
+pub mod consistency;
+mod files;
+pub mod latency;
+pub mod metrics;
+mod plots;
+pub mod pose_error;
+pub mod retrieval;
+pub mod table;
+pub mod trajectory_error;
+
+use std::path::Path;
+
+use crate::geometry::Se3;
+use crate::sensor::AbsolutePose;
+use crate::{Error, Result, Stamp};
+
+pub use consistency::Consistency;
+pub use latency::Latency;
+pub use metrics::{Metrics, Provenance};
+pub use pose_error::{PoseError, PoseErrorSummary};
+pub use retrieval::Retrieval;
+pub use table::table;
+
+/// What a method said about one frame, and what is true.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FrameResult {
+    /// The frame, as its dataset names it.
+    pub name: String,
+    /// When its image was exposed.
+    pub stamp: Stamp,
+    /// The true `map_from_camera`.
+    pub truth: Se3,
+    /// The estimate; `None` when the method gave no answer.
+    pub estimate: Option<AbsolutePose>,
+}
+
+/// What a baseline said about the same frames, in the same order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Baseline {
+    /// The row's name in tables and pictures.
+    pub name: String,
+    /// `map_from_camera` per frame; `None` where there is no answer.
+    pub poses: Vec<Option<Se3>>,
+}
+
+/// Everything beside the results themselves that a report needs.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    /// The method's name in tables and pictures.
+    pub name: String,
+    /// Where the data, the model and the numbers come from.
+    pub provenance: Provenance,
+    /// The baselines, in the order of the table's rows.
+    pub baselines: Vec<Baseline>,
+    /// Poses of the training set, for the picture of the paths.
+    pub training_path: Vec<Se3>,
+    /// Timings that were taken in the same run.
+    pub latencies: Vec<Latency>,
+}
+
+impl Evaluation {
+    /// All numbers of the results. Frames in time order give meaningful relative errors.
+    ///
+    /// # Errors
+    /// When there is no frame, a baseline has not one pose per frame, or a covariance is none.
+    pub fn summarize(&self, results: &[FrameResult]) -> Result<Metrics> {
+        Metrics::new(self, results)
+    }
+
+    /// Summarizes, and writes into `folder` (created if need be): `metrics.json`, `frames.csv`, `estimate.tum`,
+    /// `truth.tum`, `trajectory.svg`, `errors.svg`.
+    ///
+    /// # Errors
+    /// As [`Evaluation::summarize`], and when a file cannot be written.
+    pub fn write_all(&self, folder: &Path, results: &[FrameResult]) -> Result<Metrics> {
+        let metrics = self.summarize(results)?;
+        std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let write = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(Error::io("write", &path))
+        };
+        write("metrics.json", files::json(&metrics)?)?;
+        write("frames.csv", files::csv(results)?)?;
+        write("truth.tum", files::truth_tum(results))?;
+        write("estimate.tum", files::estimate_tum(results))?;
+        write("trajectory.svg", plots::trajectory(&self.training_path, results)?)?;
+        write("errors.svg", plots::errors(&self.errors_by_method(results))?)?;
+        Ok(metrics)
+    }
+
+    /// The error of every frame, for the method and then for each baseline.
+    fn errors_by_method(&self, results: &[FrameResult]) -> Vec<(&str, Vec<PoseError>)> {
+        let own = results.iter().map(FrameResult::error).collect();
+        let baselines = self.baselines.iter().map(|baseline| (baseline.name.as_str(), baseline.errors(results)));
+        std::iter::once((self.name.as_str(), own)).chain(baselines).collect()
+    }
+}
+
+impl FrameResult {
+    /// How far the estimate is off.
+    pub fn error(&self) -> PoseError {
+        PoseError::of(self.truth, self.estimate.as_ref().map(|estimate| estimate.map_from_camera))
+    }
+}
+
+impl Baseline {
+    fn errors(&self, results: &[FrameResult]) -> Vec<PoseError> {
+        results.iter().zip(&self.poses).map(|(result, pose)| PoseError::of(result.truth, *pose)).collect()
+    }
+}

@@ -13,6 +13,7 @@ mod covariance;
 mod se3;
 mod so3;
 mod trajectory;
+mod transform_error;
 mod transform_tree;
 mod tum;
 
@@ -21,4 +22,6 @@ pub use covariance::PoseCovariance;
 pub use se3::{Matrix6, Se3, Vector6};
 pub use so3::So3;
 pub use trajectory::Trajectory;
-pub use transform_tree::{Insertion, TransformError, TransformTree};
+pub use transform_error::TransformError;
+pub use transform_tree::{Insertion, TransformTree};
+pub use tum::tum_text;

@@ -26,7 +26,7 @@ impl Trajectory {
         Ok(trajectory)
     }
 
-    /// Writes a TUM file: exact stamps, nine decimals of position and sixteen of the quaternion.
+    /// Writes a TUM file, see [`tum_text`].
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -36,14 +36,20 @@ impl Trajectory {
 
     /// The text that [`Trajectory::write_tum`] writes.
     pub fn to_tum(&self) -> String {
-        let mut text = String::from("# stamp tx ty tz qx qy qz qw\n");
-        for (stamp, pose) in self.poses() {
-            let (t, [x, y, z, w]) = (pose.translation, pose.rotation.to_xyzw());
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{stamp} {:.9} {:.9} {:.9} {x:.16} {y:.16} {z:.16} {w:.16}", t.x, t.y, t.z);
-        }
-        text
+        tum_text(self.poses().iter().copied())
     }
+}
+
+/// Stamped poses in the TUM format, in the order given: exact stamps, nine decimals of position, sixteen of the
+/// quaternion.
+pub fn tum_text(poses: impl IntoIterator<Item = (Stamp, Se3)>) -> String {
+    let mut text = String::from("# stamp tx ty tz qx qy qz qw\n");
+    for (stamp, pose) in poses {
+        let (t, [x, y, z, w]) = (pose.translation, pose.rotation.to_xyzw());
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{stamp} {:.9} {:.9} {:.9} {x:.16} {y:.16} {z:.16} {w:.16}", t.x, t.y, t.z);
+    }
+    text
 }
 
 fn is_comment(line: &str) -> bool {

@@ -74,7 +74,7 @@ mod tests {
         for value in [7, 9, 4] { bytes.extend(number(value)); }
         bytes.extend(b"cam\0");
         for value in [2, 3, 6] { bytes.extend(number(value)); }
-        bytes.extend(b"mono8\0\0\0\0\0");          // the string, is_bigendian, three bytes of padding
+        bytes.extend(b"mono8\0\0\0");              // the string, is_bigendian, one byte of padding
         for value in [3, 6] { bytes.extend(number(value)); }
         bytes.extend([1, 2, 3, 4, 5, 6]);
         bytes

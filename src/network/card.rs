@@ -141,7 +141,7 @@ impl ModelCard {
             return fail(&expected, format!("{}x{}", camera.width, camera.height));
         }
         let MapFromNormalized { mean, scale } = self.map_from_normalized;
-        if !mean.iter().all(|value| value.is_finite()) || !(scale.is_finite() && scale > 0.0) {
+        if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
             return fail("map_from_normalized with a finite mean and a positive scale", format!("{mean:?}, {scale}"));
         }
         if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {

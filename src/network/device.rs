@@ -109,6 +109,18 @@ fn load_cuda() -> &'static Result<(), String> {
     })
 }
 
+/// A device by name, for reports: `cpu: AMD EPYC 7B13`, `cuda:0`.
+pub fn describe(device: tch::Device) -> String {
+    match device {
+        tch::Device::Cuda(number) => format!("cuda:{number}"),
+        _ => {
+            let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+            let name = processors.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+            name.map_or_else(|| "cpu".to_owned(), |(_, name)| format!("cpu: {}", name.trim()))
+        }
+    }
+}
+
 /// Limits libtorch to `threads` threads per operation; 1 never waits for another.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(threads.clamp(1, 1024) as i32);
@@ -137,7 +149,7 @@ pub fn sleep_while_waiting() -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Compute`] with libtorch's message.
-pub(super) fn guarded<T>(what: &str, operations: impl FnOnce() -> T) -> Result<T> {
+pub(crate) fn guarded<T>(what: &str, operations: impl FnOnce() -> T) -> Result<T> {
     catch_unwind(AssertUnwindSafe(operations)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Error::compute(what, text.unwrap_or("unknown failure of libtorch"))

@@ -140,9 +140,13 @@ impl PoseRegressor {
         let (absolute, relative) = self.predict(frame)?;
         let calibrated = |prediction: &Prediction| self.card.calibration.apply(&prediction.raw_covariance);
         let relative = relative.map(|(previous_stamp, prediction)| {
-            let covariance = calibrated(&prediction)?;
             let previous_from_current = prediction.pose;
-            Ok::<_, Error>(RelativePose { previous_stamp, stamp: frame.stamp, previous_from_current, covariance })
+            calibrated(&prediction).map(|covariance| RelativePose {
+                previous_stamp,
+                stamp: frame.stamp,
+                previous_from_current,
+                covariance,
+            })
         });
         let covariance = calibrated(&absolute)?;
         Ok(Regression {

@@ -1,16 +1,19 @@
 //! Images to network-ready pixels: no tensors yet.
 //!
 //! `sensor::Image` or `sensor::CompressedImage` -> [`decode`] / [`decode_compressed`] -> 8-bit RGB of the source
+//! camera -> [`Preprocessor`] -> RGB of the network's pinhole camera. In training, [`Augmentation`] changes light and
 //! colour afterwards; it never moves a pixel, so the pose of the image stays true.
 //!
 //! Resizing comes before rectification: lens distortion acts before the pixel grid, so a resized image is an image of
 //! the same lens with a scaled calibration ([`crate::sensor::CameraModel::resized`]), and the remap runs on few pixels.
 
+mod augment;
 mod decode;
 mod preprocess;
 mod rectify;
 mod resize;
 
+pub use augment::Augmentation;
 pub use decode::{decode, decode_compressed, decode_file};
 pub use preprocess::{Preprocessor, network_camera};
 pub use rectify::Rectifier;

@@ -21,6 +21,14 @@ def header_stamp(message):
     return None if header is None else header.stamp.sec * 10**9 + header.stamp.nanosec
 
 
+def stamps_by_child(message):
+    """(child frame or "", stamp) of each header in the message."""
+    if hasattr(message, "transforms"):
+        return [(item.child_frame_id, header_stamp(item)) for item in message.transforms]
+    stamp = header_stamp(message)
+    return [] if stamp is None else [("", stamp)]
+
+
 def plain(value):
     """A message as JSON: byte arrays as their sha256, other arrays as lists."""
     if hasattr(value, "__msgtype__"):
@@ -53,6 +61,10 @@ def main(path):
                 "log_stamps": [],
                 "header_stamps": [],
                 "data_sha256": hashlib.sha256(),
+                "backwards": 0,
+                "duplicates": 0,
+                "offsets": [],
+                "last": {},
             }
         for connection, log_stamp, raw in reader.messages():
             topic = topics[connection.topic]
@@ -61,12 +73,21 @@ def main(path):
             topic["log_stamps"].append(log_stamp)
             topic["header_stamps"].append(header_stamp(message))
             topic.setdefault("first", plain(message))
+            for child, stamp in stamps_by_child(message):
+                last = topic["last"].get(child, stamp - 1)
+                topic["backwards"] += stamp < last
+                topic["duplicates"] += stamp == last
+                topic["last"][child] = stamp
+                topic["offsets"].append(log_stamp - stamp)
             if hasattr(message, "data") and hasattr(message.data, "tobytes"):
                 topic["data_sha256"].update(message.data.tobytes())
         summary = {"start": reader.start_time, "end": reader.end_time, "count": reader.message_count, "topics": topics}
     for topic in topics.values():
         topic["data_sha256"] = topic["data_sha256"].hexdigest()
         stamps, headers = topic.pop("log_stamps"), topic.pop("header_stamps")
+        offsets = topic.pop("offsets")
+        topic["median_offset"] = median(offsets) if offsets else None
+        del topic["last"]
         gaps = [b - a for a, b in zip(stamps, stamps[1:])]
         topic["first_log"], topic["last_log"] = (stamps[0], stamps[-1]) if stamps else (None, None)
         topic["first_header"], topic["last_header"] = (headers[0], headers[-1]) if headers else (None, None)

@@ -1,0 +1,93 @@
+//! `vloc demo`: the whole way once, in the synthetic room, with the bundled model.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::{Args, Parser};
+
+use super::{eval, replay, synth};
+use crate::evaluation::table;
+use crate::{Error, Result};
+
+/// Marks a folder as a demo's, which the next demo may replace.
+const MARKER: &str = ".vloc-demo";
+
+/// Arguments of `vloc demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Where to leave everything; an earlier demo's folder is replaced.
+    #[arg(long, value_name = "FOLDER", default_value = "out/demo")]
+    pub out: PathBuf,
+    /// Model folder of the synthetic room.
+    #[arg(long, value_name = "FOLDER", default_value = "models/synthetic-room")]
+    pub model: PathBuf,
+    /// Where the network runs: auto, cpu, cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// Runs the demo: renders the room, measures the model on a pass it has not seen, replays that pass as a bag.
+///
+/// # Errors
+/// Those of `synth`, `eval` and `replay`; [`Error::Config`] when the output folder is not a demo's.
+pub fn run(args: &DemoArgs) -> Result<()> {
+    let started = Instant::now();
+    prepare_folder(&args.out)?;
+    let path = |name: &str| args.out.join(name).to_string_lossy().into_owned();
+    let (room, model) = (path("room"), args.model.to_string_lossy().into_owned());
+
+    println!("[1/3] A robot learns a room in eight passes and walks through it again in another light.");
+    synth::run(&parse(&["--out", &room])?)?;
+
+    println!("[2/3] Where does the bundled model say it is, on the walk that it has not seen?");
+    let eval = ["--dataset", &room, "--model", &model, "--out", &path("eval"), "--device", &args.device];
+    let ground_truth = ["--ground-truth", "the renderer, exact"];
+    let metrics = eval::evaluate(&parse(&[&eval[..], &ground_truth].concat())?)?;
+    println!("{}", table(&metrics));
+
+    println!("[3/3] The same walk as a bag, through the node.");
+    let bags = ["--out", &path("walk"), "--passes", "0", "--format", "bag", "--width", "640", "--height", "480"];
+    synth::run(&parse(&[&bags[..], &["--compressed"]].concat())?)?;
+    let bag = args.out.join("walk/bags/test").to_string_lossy().into_owned();
+    let replay = [&bag, "--model", &model, "--out", &path("replay"), "--device", &args.device, "--report"];
+    replay::run(&parse(&replay)?)?;
+
+    println!("\nDone in {:.0} s. Look at", started.elapsed().as_secs_f64());
+    for (file, what) in [
+        ("eval/trajectory.svg", "the walk from above, truth and estimate"),
+        ("eval/errors.svg", "cumulative errors beside image retrieval"),
+        ("eval/metrics.json", "every number"),
+        ("replay/trajectory.tum", "the robot's path in the map, for evo"),
+        ("replay/bag", "the node's output beside its input, for Foxglove and RViz"),
+    ] {
+        println!("  {:<36} {what}", args.out.join(file).display());
+    }
+    Ok(())
+}
+
+/// An empty folder for the demo.
+fn prepare_folder(folder: &Path) -> Result<()> {
+    let marker = folder.join(MARKER);
+    let is_empty = fs::read_dir(folder).map(|mut entries| entries.next().is_none()).unwrap_or(true);
+    if !is_empty && !marker.exists() {
+        let found = format!("{} with other files in it", folder.display());
+        return Err(Error::config("--out", "a new or empty folder, or an earlier demo's", found));
+    }
+    if marker.exists() {
+        fs::remove_dir_all(folder).map_err(Error::io("replace", folder))?;
+    }
+    fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    fs::write(&marker, "").map_err(Error::io("write", &marker))
+}
+
+/// The arguments of another subcommand, with its defaults.
+fn parse<A: Args>(arguments: &[&str]) -> Result<A> {
+    #[derive(Parser)]
+    struct Only<A: Args> {
+        #[command(flatten)]
+        arguments: A,
+    }
+    let parsed = Only::<A>::try_parse_from(std::iter::once(&"vloc").chain(arguments));
+    parsed.map(|only| only.arguments).map_err(|error| Error::compute("arguments of a demo step", error))
+}

@@ -1,0 +1,173 @@
+//! `vloc eval`: localizes the test frames of a dataset and compares with ground truth and image retrieval.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::config::load_yaml;
+use crate::dataset::{self, Dataset, Split, SplitRule};
+use crate::evaluation::retrieval::nearest_pose;
+use crate::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, Provenance, Retrieval, table};
+use crate::geometry::Se3;
+use crate::network::device::{Device, describe, set_threads, sleep_while_waiting};
+use crate::network::{PixelFrame, PoseRegressor};
+use crate::progress::Progress;
+use crate::vision::Preprocessor;
+use crate::{Error, Result};
+
+/// Neighbours that the interpolating retrieval baseline combines.
+const INTERPOLATED_NEIGHBOURS: usize = 5;
+
+/// Arguments of `vloc eval`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example:
+  vloc eval --dataset ../shared/data/redkitchen --split config/splits/interpolation.yaml \\
+    --model out/redkitchen --out out/redkitchen-eval")]
+pub struct EvalArgs {
+    /// The dataset: a 7-Scenes scene, a TUM RGB-D sequence or a rosbag2.
+    #[arg(long, value_name = "PATH")]
+    pub dataset: PathBuf,
+    /// For a rosbag2: which topics and frames (YAML; config/bag_dataset.yaml explains them).
+    #[arg(long, value_name = "FILE")]
+    pub bag_options: Option<PathBuf>,
+    /// The rule that divides it (YAML; config/splits has some). Without it, the sequences that the dataset declares.
+    #[arg(long, value_name = "FILE")]
+    pub split: Option<PathBuf>,
+    /// Model folder.
+    #[arg(long, value_name = "FOLDER")]
+    pub model: PathBuf,
+    /// Where to write metrics.json, frames.csv, truth.tum, estimate.tum, trajectory.svg and errors.svg.
+    #[arg(long, value_name = "FOLDER")]
+    pub out: PathBuf,
+    /// Where the network runs: auto, cpu, cuda:N.
+    #[arg(long, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// Threads of one forward pass on the CPU.
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Who says what is true, for the report.
+    #[arg(long, value_name = "TEXT", default_value = "the poses of the dataset")]
+    pub ground_truth: String,
+}
+
+/// Runs `vloc eval`.
+///
+/// # Errors
+/// What is wrong with the dataset, the split, the model or the output folder.
+pub fn run(args: &EvalArgs) -> Result<()> {
+    if let Err(error) = sleep_while_waiting() {
+        tracing::warn!("{error}");
+    }
+    let metrics = evaluate(args)?;
+    println!("{}", table(&metrics));
+    println!("written to {}: metrics.json, frames.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
+    Ok(())
+}
+
+/// Localizes the test frames, in their order, and writes the report.
+///
+/// # Errors
+/// As [`run`]. A frame that cannot be read is an error; one that the network gives no answer for is counted.
+pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
+    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
+    dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
+    let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
+    set_threads(args.threads);
+    let mut regressor = PoseRegressor::load(&args.model, args.device)?;
+    let localized = localize(dataset.as_ref(), &split, &mut regressor)?;
+    let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
+    let device = describe(regressor.device());
+    let latency = |step: &str, durations: &[Duration]| Latency::new(step, &device, args.threads, 1, durations);
+    let evaluation = Evaluation {
+        name: regressor.card().name.clone(),
+        provenance: Provenance {
+            dataset: dataset.name().to_owned(),
+            ground_truth: args.ground_truth.clone(),
+            split: rule,
+            seed: Some(regressor.card().training.seed),
+            commit: option_env!("VLOC_COMMIT").map(str::to_owned),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            model_sha256: Some(regressor.card().weights.sha256.clone()),
+        },
+        baselines: baselines(dataset.as_ref(), &split)?,
+        training_path: poses(&split.train),
+        latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
+    };
+    evaluation.write_all(&args.out, &localized.results)
+}
+
+/// The split of a rule file, with the rule as one line for the report.
+fn read_split(file: Option<&Path>, dataset: &dyn Dataset) -> Result<(String, Split)> {
+    let rule = match file {
+        Some(path) => load_yaml(path)?,
+        None => SplitRule::Sequences { validation: None },
+    };
+    let split = rule.split(dataset)?;
+    if split.test.is_empty() {
+        return Err(Error::config("split", "a rule with test frames", "none; evaluate on a dataset that has some"));
+    }
+    let text = serde_json::to_string(&rule).map_err(|error| Error::compute("writing the split rule", error))?;
+    Ok((text, split))
+}
+
+struct Localized {
+    results: Vec<FrameResult>,
+    prepare: Vec<Duration>,
+    network: Vec<Duration>,
+}
+
+/// The network's answer to every test frame; its history ends where the sequence does.
+fn localize(dataset: &dyn Dataset, split: &Split, regressor: &mut PoseRegressor) -> Result<Localized> {
+    let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
+    let steps = Progress::automatic().steps("localizing", split.test.len() as u64);
+    let mut localized = Localized { results: Vec::new(), prepare: Vec::new(), network: Vec::new() };
+    let mut sequence = None;
+    for &index in &split.test {
+        let info = &dataset.frames()[index];
+        if sequence.replace(info.sequence) != Some(info.sequence) {
+            regressor.reset();
+        }
+        let image = dataset.image(index)?;
+        let started = Instant::now();
+        let pixels = preprocessor.apply(&image)?;
+        let prepared = Instant::now();
+        let answer = regressor.regress(&PixelFrame { stamp: info.stamp, pixels });
+        localized.network.push(prepared.elapsed());
+        localized.prepare.push(prepared - started);
+        let estimate = answer.map(|regression| regression.absolute);
+        let estimate = estimate.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
+        localized.results.push(FrameResult {
+            name: info.name.clone(),
+            stamp: info.stamp,
+            truth: info.map_from_camera,
+            estimate,
+        });
+        steps.advance(1);
+    }
+    Ok(localized)
+}
+
+/// What image retrieval makes of the same frames (Sattler et al. 2019), and the oracle that knows the true pose.
+fn baselines(dataset: &dyn Dataset, split: &Split) -> Result<Vec<Baseline>> {
+    let frames = dataset.frames();
+    let steps = Progress::automatic().steps("retrieval", (split.train.len() + split.test.len()) as u64);
+    let retrieval = Retrieval::new(split.train.iter().map(|&index| {
+        steps.advance(1);
+        dataset.image(index).map(|image| (image, frames[index].map_from_camera))
+    }))?;
+    let training: Vec<Se3> = split.train.iter().map(|&index| frames[index].map_from_camera).collect();
+    let (mut nearest, mut interpolated, mut oracle) = (Vec::new(), Vec::new(), Vec::new());
+    for &index in &split.test {
+        let image = dataset.image(index)?;
+        nearest.push(Some(retrieval.nearest(&image)?));
+        interpolated.push(Some(retrieval.interpolated(&image, INTERPOLATED_NEIGHBOURS)?));
+        oracle.push(nearest_pose(&training, frames[index].map_from_camera));
+        steps.advance(1);
+    }
+    Ok(vec![
+        Baseline { name: "thumbnail retrieval".to_owned(), poses: nearest },
+        Baseline { name: format!("thumbnail, {INTERPOLATED_NEIGHBOURS} interpolated"), poses: interpolated },
+        Baseline { name: "nearest training pose (oracle)".to_owned(), poses: oracle },
+    ])
+}

@@ -1,0 +1,154 @@
+//! `vloc synth`: writes the synthetic world as a dataset, as bags, or as both.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::sensor::{CameraModel, Distortion};
+use crate::synth::{ImageFormat, Pass, PassKind, PathKind, Recording, Renderer, Sensor, World};
+use crate::synth::{write_bag, write_dataset};
+use crate::{Error, Result, Stamp};
+
+/// Make a synthetic room to train and to be localized in
+///
+/// The room is a function of the seed; each pass has its own path, light and moving objects. The training passes and
+/// the test pass show the same room. The same arguments write the same bytes.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Examples:
+  vloc synth --out out/room                                        a dataset: 8 passes to train on, 1 to test on
+  vloc synth --out out/room --passes 0 --format bag --rate 10      a bag of the test pass alone
+  vloc synth --out out/hand --path handheld --lens plumb-bob --width 640 --height 480")]
+pub struct SynthArgs {
+    /// Folder to write: the dataset itself, with bags in DIR/bags/training-NN and DIR/bags/test
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Seed of the room and of all that happens in it
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Passes to train on
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(..=90))]
+    pub passes: u32,
+    /// Images of each training pass
+    #[arg(long, default_value_t = 400)]
+    pub frames: usize,
+    /// Images of the test pass; 0 leaves it out
+    #[arg(long, default_value_t = 300)]
+    pub test_frames: usize,
+    /// Images per second
+    #[arg(long, default_value_t = 5.0)]
+    pub rate: f64,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Output::Dataset)]
+    pub format: Output,
+    /// How the camera is carried
+    #[arg(long, value_enum, default_value_t = PathKind::Planar)]
+    pub path: PathKind,
+    /// Columns of the images
+    #[arg(long, default_value_t = 160)]
+    pub width: u32,
+    /// Rows of the images
+    #[arg(long, default_value_t = 120)]
+    pub height: u32,
+    /// Focal length in pixels [default: 95.3 for 160 columns, in proportion: 80 degrees across]
+    #[arg(long)]
+    pub focal: Option<f64>,
+    /// Lens distortion
+    #[arg(long, value_enum, default_value_t = Lens::None)]
+    pub lens: Lens,
+    /// File format of the dataset's images, and of the bags' with --compressed
+    #[arg(long, value_enum, default_value_t = ImageFormat::Jpg)]
+    pub images: ImageFormat,
+    /// Bags carry CompressedImage instead of raw rgb8 images
+    #[arg(long)]
+    pub compressed: bool,
+}
+
+/// What `vloc synth` writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A folder in the layout of 7-Scenes
+    Dataset,
+    /// One rosbag2 (mcap) per pass
+    Bag,
+    /// Both
+    Both,
+}
+
+/// Lenses to choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lens {
+    /// An ideal pinhole
+    None,
+    /// A usual wide-angle lens
+    PlumbBob,
+    /// A fisheye
+    Equidistant,
+}
+
+impl SynthArgs {
+    /// The camera that is asked for.
+    pub fn camera(&self) -> CameraModel {
+        let focal = self.focal.unwrap_or(95.3 * f64::from(self.width) / 160.0);
+        let distortion = match self.lens {
+            Lens::None => Distortion::None,
+            Lens::PlumbBob => Distortion::PlumbBob([-0.12, 0.02, 5e-4, -3e-4, 0.0]),
+            Lens::Equidistant => Distortion::Equidistant([-0.01, 0.02, -0.01, 0.002]),
+        };
+        CameraModel { distortion, ..CameraModel::pinhole(self.width, self.height, focal) }
+    }
+
+    /// The passes that are asked for, each with its recording: training passes first, an hour apart.
+    pub fn recordings(&self, world: &World) -> Vec<(Pass, Recording)> {
+        let training = (0..self.passes).map(|index| (PassKind::Training(index), self.frames));
+        let test = (self.test_frames > 0).then_some((PassKind::Test, self.test_frames));
+        let recording = |(hour, (kind, frames)): (i32, (PassKind, usize))| {
+            let start = Stamp::from_parts(1_700_000_000 + 3600 * hour, 0);
+            (Pass::new(world, kind, self.path), Recording { start, rate: self.rate, frames })
+        };
+        (0..).zip(training.chain(test)).map(recording).collect()
+    }
+}
+
+/// Runs `vloc synth`.
+///
+/// # Errors
+/// [`Error::Config`] for values that make no recording; those of [`write_dataset`] and [`write_bag`].
+pub fn run(args: &SynthArgs) -> Result<()> {
+    let world = World::new(args.seed);
+    let renderer = Renderer::new(&args.camera(), Sensor::default())?;
+    let passes = args.recordings(&world);
+    if passes.is_empty() {
+        return Err(Error::config("passes", "at least one pass", "--passes 0 --test-frames 0"));
+    }
+    let copies = if args.format == Output::Both { 2 } else { 1 };
+    let images = passes.iter().map(|(_, recording)| recording.frames as u64).sum::<u64>();
+    let progress = progress_bar(copies * images);
+    if args.format != Output::Bag {
+        write_dataset(&args.out, &world, &renderer, &passes, args.images, &|| progress.inc(1))?;
+        announce(&progress, &format!("{}: {images} images in {} sequences", args.out.display(), passes.len()));
+    }
+    if args.format != Output::Dataset {
+        for (pass, recording) in &passes {
+            let folder = args.out.join("bags").join(pass.name());
+            let compressed = args.compressed.then_some(args.images);
+            write_bag(&folder, &world, &renderer, pass, recording, compressed, &|| progress.inc(1))?;
+            announce(&progress, &format!("{}: {} images", folder.display(), recording.frames));
+        }
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+/// A bar on a terminal; elsewhere only the lines of [`announce`].
+fn progress_bar(images: u64) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(images), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template("rendering {bar:40} {pos}/{len} images, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn announce(bar: &ProgressBar, line: &str) {
+    bar.suspend(|| eprintln!("{line}"));
+}

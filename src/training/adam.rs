@@ -1,0 +1,144 @@
+//! Adam (Kingma & Ba 2015, arXiv 1412.6980, algorithm 1) with decoupled weight decay (Loshchilov & Hutter 2019,
+//! arXiv 1711.05101, algorithm 2), as `torch.optim.AdamW` computes it:
+//!
+//! θ ← θ - η w θ;  m ← β₁ m + (1 - β₁) g;  v ← β₂ v + (1 - β₂) g²
+//! θ ← θ - η / (1 - β₁ᵗ) · m / (√(v / (1 - β₂ᵗ)) + ε)
+//!
+//! libtorch's own optimizer keeps its moments to itself; these are tensors with names, so that a checkpoint has them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use tch::{Kind, Tensor};
+
+use crate::{Error, Result};
+
+/// The constants of the algorithm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamConfig {
+    /// Decay of the mean of gradients, β₁.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients, β₂.
+    pub beta2: f64,
+    /// Added to the root, ε.
+    pub epsilon: f64,
+    /// Weight decay w per step and learning rate, for parameters of two or more dimensions: biases and the scales of
+    /// normalizations are left alone.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamConfig {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+    }
+}
+
+#[derive(Debug)]
+struct Slot {
+    name: String,
+    parameter: Tensor,
+    first: Tensor,
+    second: Tensor,
+}
+
+/// The optimizer of some parameters.
+#[derive(Debug)]
+pub struct Adam {
+    config: AdamConfig,
+    slots: Vec<Slot>,
+    steps: i64,
+}
+
+impl Adam {
+    /// An optimizer of named parameters, its moments zero.
+    pub fn new(parameters: impl IntoIterator<Item = (String, Tensor)>, config: AdamConfig) -> Self {
+        let slots = parameters.into_iter().map(|(name, parameter)| {
+            let zeros = || tch::no_grad(|| parameter.zeros_like());
+            Slot { name, first: zeros(), second: zeros(), parameter }
+        });
+        Self { config, slots: slots.collect(), steps: 0 }
+    }
+
+    /// Forgets the gradients of all parameters.
+    pub fn zero_grad(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.parameter.zero_grad());
+    }
+
+    /// Multiplies the gradients by `factor`, then shortens them to the length `max_norm` if they are longer together.
+    /// Returns the length before; it is not finite when a gradient is not, and then no step should follow.
+    pub fn clip_gradients(&mut self, factor: f64, max_norm: f64) -> f64 {
+        tch::no_grad(|| {
+            let mut gradients: Vec<Tensor> = self.gradients().map(|(_, gradient)| gradient).collect();
+            let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm().to_kind(Kind::Float)).collect();
+            if norms.is_empty() {
+                return 0.0;
+            }
+            let norm = factor * Tensor::stack(&norms, 0).norm().double_value(&[]);
+            let scale = factor * if norm > max_norm { max_norm / norm } else { 1.0 };
+            if scale != 1.0 && norm.is_finite() {
+                gradients.iter_mut().for_each(|gradient| drop(gradient.g_mul_scalar_(scale)));
+            }
+            norm
+        })
+    }
+
+    /// One step at the learning rate `rate`. Parameters without a gradient stay.
+    pub fn step(&mut self, rate: f64) {
+        self.steps += 1;
+        let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
+        let first_bias = 1.0 - beta1.powi(self.steps as i32);
+        let second_bias = 1.0 - beta2.powi(self.steps as i32);
+        tch::no_grad(|| {
+            for slot in &mut self.slots {
+                let gradient = slot.parameter.grad();
+                if !gradient.defined() {
+                    continue;
+                }
+                if weight_decay > 0.0 && slot.parameter.dim() > 1 {
+                    let _ = slot.parameter.g_mul_scalar_(1.0 - rate * weight_decay);
+                }
+                let _ = slot.first.g_mul_scalar_(beta1).g_add_(&(&gradient * (1.0 - beta1)));
+                let _ = slot.second.g_mul_scalar_(beta2).g_add_(&(gradient.square() * (1.0 - beta2)));
+                let denominator = slot.second.sqrt() / second_bias.sqrt() + epsilon;
+                let _ = slot.parameter.g_sub_(&(&slot.first / denominator * (rate / first_bias)));
+            }
+        });
+    }
+
+    /// The moments and the number of steps, by name, for a checkpoint.
+    pub fn state(&self, prefix: &str) -> BTreeMap<String, Tensor> {
+        let mut state = BTreeMap::from([(format!("{prefix}/steps"), Tensor::from_slice(&[self.steps]))]);
+        for slot in &self.slots {
+            state.insert(format!("{prefix}/first/{}", slot.name), slot.first.shallow_clone());
+            state.insert(format!("{prefix}/second/{}", slot.name), slot.second.shallow_clone());
+        }
+        state
+    }
+
+    /// Takes back what [`Adam::state`] gave; `path` is the file it is from.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when a tensor is missing or has another shape.
+    pub fn restore(&mut self, prefix: &str, state: &HashMap<String, Tensor>, path: &Path) -> Result<()> {
+        let find = |name: String, shape: Vec<i64>| match state.get(&name) {
+            Some(tensor) if tensor.size() == shape => Ok(tensor.shallow_clone()),
+            found => {
+                let found = found.map_or("nothing".to_owned(), |tensor| format!("{:?}", tensor.size()));
+                Err(Error::model(path, format!("{name} of shape {shape:?}"), format!("{found}; start the training anew")))
+            }
+        };
+        for slot in &mut self.slots {
+            let shape = slot.parameter.size();
+            let device = slot.parameter.device();
+            slot.first = find(format!("{prefix}/first/{}", slot.name), shape.clone())?.to_device(device);
+            slot.second = find(format!("{prefix}/second/{}", slot.name), shape)?.to_device(device);
+        }
+        self.steps = find(format!("{prefix}/steps"), vec![1])?.int64_value(&[0]);
+        Ok(())
+    }
+
+    fn gradients(&self) -> impl Iterator<Item = (&str, Tensor)> {
+        let gradients = self.slots.iter().map(|slot| (slot.name.as_str(), slot.parameter.grad()));
+        gradients.filter(|(_, gradient)| gradient.defined())
+    }
+}

@@ -1,0 +1,184 @@
+//! Every choice of a training, with its defaults. `config/training/*.yaml` are the presets as files.
+
+use serde::{Deserialize, Serialize};
+
+use crate::loss::Norm;
+use crate::network::NetworkConfig;
+use crate::network::checkpoint::Precision;
+use crate::vision::Augmentation;
+use crate::{Error, Result};
+
+/// The largest virtual rotations of the camera, degrees about its own axes; uniform within.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RotationAugmentation {
+    /// About x, up and down.
+    pub pitch: f64,
+    /// About y, left and right.
+    pub yaw: f64,
+    /// About the direction of view.
+    pub roll: f64,
+}
+
+/// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingConfig {
+    /// The architecture; absent: that of the preset on the command line.
+    pub network: Option<NetworkConfig>,
+    /// Passes over the training frames.
+    pub epochs: usize,
+    /// Pairs of frames per step.
+    pub batch_size: usize,
+    /// Adam's learning rate at its highest; a linear warm-up before, half a cosine after.
+    pub learning_rate: f64,
+    /// Steps of the warm-up.
+    pub warmup_steps: u64,
+    /// Decoupled weight decay.
+    pub weight_decay: f64,
+    /// Longest gradient; longer ones are shortened.
+    pub gradient_clip: f64,
+    /// Decay of the moving average of the weights that is validated and kept; 0 keeps the weights themselves.
+    pub average_decay: f64,
+    /// How errors become a loss.
+    pub norm: Norm,
+    /// Weight of the Gaussian likelihood that teaches the log-variances. It does not move the poses directly.
+    pub variance_weight: f64,
+    /// Weight of the geometric consistency of the two absolute poses of a pair; 0 for none.
+    pub consistency_weight: f64,
+    /// Frames of a pair are at most this many frames apart.
+    pub max_skip: usize,
+    /// An odometry step before every this many pose steps; VLocNet: 1.
+    pub odometry_every: u64,
+    /// Keep the trunk as it starts (it should start from weights): its features are computed once.
+    pub freeze_trunk: bool,
+    /// With a frozen trunk: augmented copies of each frame in the cache. 0: only the frame itself.
+    pub cached_copies: usize,
+    /// The most memory for cached features or images, MiB.
+    pub cache_limit: usize,
+    /// Virtual rotations of the camera.
+    pub rotation: RotationAugmentation,
+    /// Changes of colour, sharpness and noise.
+    pub photometric: Augmentation,
+    /// Stop after this many epochs without a better validation; 0: never.
+    pub patience: usize,
+    /// Seconds between checkpoints, which are also written at the end and when interrupted; 0: after each epoch.
+    pub checkpoint_interval: f64,
+    /// Half precision on a GPU, where that is faster.
+    pub mixed_precision: bool,
+    /// How the weights of the model are stored.
+    pub precision: Precision,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            network: None,
+            epochs: 100,
+            batch_size: 32,
+            learning_rate: 1e-3,
+            warmup_steps: 100,
+            weight_decay: 1e-4,
+            gradient_clip: 5.0,
+            average_decay: 0.99,
+            norm: Norm::L1,
+            variance_weight: 0.1,
+            consistency_weight: 0.2,
+            max_skip: 3,
+            odometry_every: 1,
+            freeze_trunk: false,
+            cached_copies: 12,
+            cache_limit: 8192,
+            rotation: RotationAugmentation { pitch: 10.0, yaw: 10.0, roll: 10.0 },
+            photometric: Augmentation::default(),
+            patience: 0,
+            checkpoint_interval: 60.0,
+            mixed_precision: true,
+            precision: Precision::Single,
+        }
+    }
+}
+
+impl TrainingConfig {
+    /// The training that suits a [network preset](NetworkConfig::preset).
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name, with the known ones.
+    pub fn preset(name: &str) -> Result<Self> {
+        let network = NetworkConfig::preset(name)?;
+        let config = Self { network: Some(network), ..Self::default() };
+        Ok(match name {
+            "vlocnet-squeezenet" => Self { freeze_trunk: true, epochs: 30, ..config },
+            "vlocnet-small" => Self { epochs: 60, odometry_every: 4, average_decay: 0.995, ..config },
+            _ => Self { learning_rate: 1e-4, weight_decay: 5e-4, ..config },
+        })
+    }
+
+    /// Checks every number against its range.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the key, the range and the value.
+    pub fn check(&self) -> Result<()> {
+        let at_least_one = |key: &str, value: u64| match value {
+            0 => Err(Error::config(key, "at least 1", "0")),
+            _ => Ok(()),
+        };
+        at_least_one("epochs", self.epochs as u64)?;
+        at_least_one("max_skip", self.max_skip as u64)?;
+        at_least_one("odometry_every", self.odometry_every)?;
+        self.photometric.check()?;
+        if self.batch_size < 2 {
+            return Err(Error::config("batch_size", "at least 2", self.batch_size.to_string()));
+        }
+        let ranges = [
+            ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
+            ("weight_decay", self.weight_decay, 0.0, 1.0),
+            ("gradient_clip", self.gradient_clip, f64::MIN_POSITIVE, 1e9),
+            ("average_decay", self.average_decay, 0.0, 0.99999),
+            ("variance_weight", self.variance_weight, 0.0, 1e3),
+            ("consistency_weight", self.consistency_weight, 0.0, 1e3),
+            ("rotation.pitch", self.rotation.pitch, 0.0, 45.0),
+            ("rotation.yaw", self.rotation.yaw, 0.0, 45.0),
+            ("rotation.roll", self.rotation.roll, 0.0, 45.0),
+            ("checkpoint_interval", self.checkpoint_interval, 0.0, 1e9),
+        ];
+        match ranges.iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+            Some((key, value, low, high)) => {
+                let low = if *low == f64::MIN_POSITIVE { "more than 0".to_owned() } else { format!("at least {low}") };
+                Err(Error::config(*key, format!("{low}, at most {high}"), value.to_string()))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_are_the_presets() {
+        for name in crate::network::PRESETS {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/training/{name}.yaml"));
+            let file: TrainingConfig = crate::config::load_yaml(&path).unwrap();
+            let mut preset = TrainingConfig::preset(name).unwrap();
+            preset.network = None;
+            assert_eq!(file, preset, "{}", path.display());
+        }
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let wrong = TrainingConfig { learning_rate: 0.0, ..Default::default() };
+        let text = wrong.check().unwrap_err().to_string();
+        assert_eq!(text, "parameter learning_rate: expected more than 0, at most 1, found 0");
+        let wrong = TrainingConfig { average_decay: f64::NAN, ..Default::default() };
+        assert!(wrong.check().unwrap_err().to_string().contains("average_decay"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error() {
+        let error = serde_yaml::from_str::<TrainingConfig>("learnig_rate: 0.1").unwrap_err().to_string();
+        assert!(error.contains("unknown field `learnig_rate`, expected one of"), "{error}");
+    }
+}

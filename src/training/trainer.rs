@@ -1,0 +1,310 @@
+//! The loop: batches in, weights out, with a checkpoint to go on from.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+use super::adam::{Adam, AdamConfig};
+use super::average::{WeightAverage, put, snapshot};
+use super::batch::{Batch, Source, prefetch};
+use super::config::TrainingConfig;
+use super::objective::{Objective, Truth, learning};
+use super::pairs::{Pair, PairPlan, mix};
+use crate::progress::{Progress, Steps};
+use super::schedule::learning_rate;
+use super::state::{EpochRecord, RunState};
+use super::validation::ValidationErrors;
+use crate::network::{MapFromNormalized, NetworkConfig, VLocNet};
+use crate::{Error, Result};
+
+/// Bounds of the factor of losses in half precision, whose small gradients would vanish without it.
+const LOSS_SCALE: (f64, f64) = (1.0, 4096.0);
+
+/// What a trainer learns from.
+pub struct Data<'a> {
+    /// The pairs.
+    pub plan: &'a PairPlan,
+    /// Their tensors.
+    pub source: &'a dyn Source,
+    /// Whether those are features of the frozen trunk rather than network inputs.
+    pub shared: bool,
+    /// The errors of a network on the validation frames; `None` without any.
+    pub validate: &'a dyn Fn(&VLocNet) -> Result<Option<ValidationErrors>>,
+}
+
+/// A network, its optimizers and how far they are.
+pub struct Trainer {
+    config: TrainingConfig,
+    units: MapFromNormalized,
+    network: VLocNet,
+    store: VarStore,
+    loss_store: VarStore,
+    objective: Objective,
+    odometry_adam: Adam,
+    pose_adam: Adam,
+    average: WeightAverage,
+    best: BTreeMap<String, Tensor>,
+    state: RunState,
+    folder: PathBuf,
+    saved: Instant,
+}
+
+impl Trainer {
+    /// A trainer of `network`, whose weights are in `store`; its checkpoint goes into `folder`.
+    ///
+    /// # Errors
+    /// Those of [`TrainingConfig::check`].
+    pub fn new(
+        (network, store): (VLocNet, VarStore),
+        architecture: &NetworkConfig,
+        config: &TrainingConfig,
+        units: MapFromNormalized,
+        seed: u64,
+        folder: &Path,
+    ) -> Result<Self> {
+        config.check()?;
+        let loss_store = VarStore::new(store.device());
+        let objective = Objective::new(&loss_store.root(), config, architecture)?;
+        let adam = |stream: &str, pose: bool| {
+            let owned = |name: &str| name.starts_with(stream) || (name.starts_with("trunk.") && !config.freeze_trunk);
+            let weights = learning(&store).into_iter().filter(|(name, _)| owned(name));
+            let losses = learning(&loss_store).into_iter().filter(|(name, _)| Objective::belongs_to_pose(name) == pose);
+            let losses = losses.map(|(name, tensor)| (format!("loss.{name}"), tensor));
+            Adam::new(weights.chain(losses), AdamConfig { weight_decay: config.weight_decay, ..Default::default() })
+        };
+        let (odometry_adam, pose_adam) = (adam("odometry.", false), adam("global.", true));
+        let average = WeightAverage::new(&store, config.average_decay);
+        let best = snapshot(&store);
+        let state = RunState { seed, loss_scale: LOSS_SCALE.1, ..RunState::default() };
+        let folder = folder.to_owned();
+        let config = config.clone();
+        let saved = Instant::now();
+        Ok(Self {
+            config, units, network, store, loss_store, objective, odometry_adam, pose_adam, average, best, state, folder, saved,
+        })
+    }
+
+    /// Goes on from the checkpoint in the folder.
+    ///
+    /// # Errors
+    /// Those of [`RunState::read`]; [`Error::Config`] for another seed, [`Error::Model`] for another architecture.
+    pub fn resume(&mut self) -> Result<()> {
+        let (state, tensors, file) = RunState::read(&self.folder)?;
+        if state.seed != self.state.seed {
+            return Err(Error::config("seed", format!("{}, as the run began", state.seed), self.state.seed.to_string()));
+        }
+        put(&self.store, &group(&tensors, "weights/", &self.store, &file)?);
+        put(&self.loss_store, &group(&tensors, "losses/", &self.loss_store, &file)?);
+        self.average.resume(group(&tensors, "average/", &self.store, &file)?, state.average_steps);
+        self.best = group(&tensors, "best/", &self.store, &file)?;
+        self.odometry_adam.restore("odometry_adam", &tensors, &file)?;
+        self.pose_adam.restore("pose_adam", &tensors, &file)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Trains until the epochs are done, or the validation has not improved for `patience` epochs; the best weights
+    /// are in the store then. Asks `keep_going` before each step.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when `keep_going` said no, with a checkpoint to resume from; [`Error::Compute`] when a loss
+    /// is not finite, with the last good checkpoint kept; those of the source and of files.
+    pub fn run(&mut self, data: &Data, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<()> {
+        let batches = data.plan.len().div_ceil(self.config.batch_size);
+        let steps = progress.steps("training", (batches * self.config.epochs) as u64);
+        steps.resume_at(self.state.step);
+        while self.state.epoch < self.config.epochs && !self.is_out_of_patience() {
+            self.train_epoch(data, &steps, keep_going)?;
+            self.finish_epoch(data, &steps)?;
+        }
+        self.save()?;
+        put(&self.store, &self.best);
+        Ok(())
+    }
+
+    /// How far it is.
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// The network and its weights.
+    pub fn into_network(self) -> (VLocNet, VarStore, RunState) {
+        (self.network, self.store, self.state)
+    }
+
+    fn train_epoch(&mut self, data: &Data, progress: &Steps, keep_going: &dyn Fn() -> bool) -> Result<()> {
+        let size = self.config.batch_size;
+        let pairs = data.plan.epoch(self.state.epoch);
+        let count = pairs.len().div_ceil(size);
+        let batches: Vec<Vec<Pair>> = pairs.chunks(size).skip(self.state.batch).map(<[Pair]>::to_vec).collect();
+        let total = (count * self.config.epochs) as u64;
+        std::thread::scope(|scope| {
+            for batch in prefetch(scope, data.source, batches)? {
+                let batch = batch?;
+                if !keep_going() {
+                    self.save()?;
+                    let text = format!("; epoch {} is resumed with --resume", self.state.epoch + 1);
+                    return Err(Error::Interrupted(text));
+                }
+                self.step(&batch, data.shared, total)?;
+                self.state.batch += 1;
+                progress.advance(1);
+            }
+            Ok(())
+        })
+    }
+
+    /// An odometry step, when one is due, then a pose step.
+    fn step(&mut self, batch: &Batch, shared: bool, total: u64) -> Result<()> {
+        let RunState { seed, epoch, batch: index, step, .. } = self.state;
+        tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
+        let device = self.store.device();
+        let input = batch.input.to_device(device);
+        let truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
+        let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
+        if step.is_multiple_of(self.config.odometry_every) {
+            let loss = self.half_step(&input, &truth, shared, rate, Stream::Odometry)?;
+            self.state.sums.odometry = (self.state.sums.odometry.0 + loss, self.state.sums.odometry.1 + 1);
+        }
+        let loss = self.half_step(&input, &truth, shared, rate, Stream::Pose)?;
+        self.state.sums.pose = (self.state.sums.pose.0 + loss, self.state.sums.pose.1 + 1);
+        self.state.step += 1;
+        if self.config.average_decay > 0.0 {
+            self.average.update(&self.store);
+        }
+        Ok(())
+    }
+
+    fn half_step(&mut self, input: &Tensor, truth: &Truth, shared: bool, rate: f64, stream: Stream) -> Result<f64> {
+        let mixed = self.config.mixed_precision && self.store.device() != Device::Cpu;
+        let adam = match stream {
+            Stream::Odometry => &mut self.odometry_adam,
+            Stream::Pose => &mut self.pose_adam,
+        };
+        let loss = tch::autocast(mixed, || {
+            let frozen = self.config.freeze_trunk;
+            let features = match shared {
+                true => input.shallow_clone(),
+                false if frozen => tch::no_grad(|| self.network.shared(input, false)),
+                false => self.network.shared(input, true),
+            };
+            match stream {
+                Stream::Odometry => self.objective.odometry(&self.network, &features, truth),
+                Stream::Pose => self.objective.pose(&self.network, &features, truth),
+            }
+        });
+        let value = loss.double_value(&[]);
+        if !value.is_finite() {
+            return Err(diverged(&self.state, &format!("the {stream:?} loss is {value}"), &self.folder));
+        }
+        let scale = if mixed { self.state.loss_scale } else { 1.0 };
+        adam.zero_grad();
+        (loss.to_kind(Kind::Float) * scale).backward();
+        let norm = adam.clip_gradients(1.0 / scale, self.config.gradient_clip);
+        match norm.is_finite() {
+            true => adam.step(rate),
+            // Half precision overflowed: this step is left out and the next ones are scaled less.
+            false if mixed && scale > LOSS_SCALE.0 => self.state.loss_scale = scale / 2.0,
+            false => return Err(diverged(&self.state, &format!("the {stream:?} gradient is {norm}"), &self.folder)),
+        }
+        Ok(value)
+    }
+
+    fn finish_epoch(&mut self, data: &Data, progress: &Steps) -> Result<()> {
+        let averaged = self.config.average_decay > 0.0;
+        let validation = match averaged {
+            true => self.average.with(&self.store, || (data.validate)(&self.network))?,
+            false => (data.validate)(&self.network)?,
+        };
+        let sums = std::mem::take(&mut self.state.sums);
+        let mean = |(sum, count): (f64, u64)| sum / count.max(1) as f64;
+        let odometry_loss = (sums.odometry.1 > 0).then(|| mean(sums.odometry));
+        self.state.epoch += 1;
+        self.state.batch = 0;
+        let epoch = self.state.epoch;
+        // Without validation frames the last epoch is the best one.
+        let score = validation.map_or(-(epoch as f64), |errors| errors.score(&self.units));
+        if self.state.best.is_none_or(|(_, best)| score < best) {
+            self.state.best = Some((epoch, score));
+            self.best = if averaged { copies(self.average.averages()) } else { snapshot(&self.store) };
+        }
+        let record = EpochRecord { epoch, pose_loss: mean(sums.pose), odometry_loss, validation };
+        progress.message(&describe(&record));
+        self.state.history.push(record);
+        if self.saved.elapsed().as_secs_f64() >= self.config.checkpoint_interval {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        let best = self.state.best.map_or(self.state.epoch, |(epoch, _)| epoch);
+        self.config.patience > 0 && self.state.epoch - best >= self.config.patience
+    }
+
+    fn save(&mut self) -> Result<()> {
+        let mut tensors = BTreeMap::new();
+        let mut add = |prefix: &str, group: BTreeMap<String, Tensor>| {
+            tensors.extend(group.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+        };
+        add("weights/", snapshot(&self.store));
+        add("losses/", snapshot(&self.loss_store));
+        add("average/", copies(self.average.averages()));
+        add("best/", copies(&self.best));
+        add("", self.odometry_adam.state("odometry_adam"));
+        add("", self.pose_adam.state("pose_adam"));
+        self.state.average_steps = self.average.steps();
+        self.state.write(&self.folder, &tensors)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    Odometry,
+    Pose,
+}
+
+fn copies(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    tch::no_grad(|| tensors.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect())
+}
+
+/// The tensors of a checkpoint under `prefix` that belong to the variables of a store, on its device.
+fn group(
+    tensors: &HashMap<String, Tensor>,
+    prefix: &str,
+    store: &VarStore,
+    file: &Path,
+) -> Result<BTreeMap<String, Tensor>> {
+    let find = |(name, variable): (String, Tensor)| match tensors.get(&format!("{prefix}{name}")) {
+        Some(tensor) if tensor.size() == variable.size() => Ok((name, tensor.to_device(store.device()))),
+        found => {
+            let found = found.map_or("nothing".to_owned(), |tensor| format!("{:?}", tensor.size()));
+            let expected = format!("{prefix}{name} of shape {:?}", variable.size());
+            Err(Error::model(file, expected, format!("{found}; resume with the architecture the run began with")))
+        }
+    };
+    store.variables().into_iter().map(find).collect()
+}
+
+fn diverged(state: &RunState, what: &str, folder: &Path) -> Error {
+    let (epoch, batch) = (state.epoch + 1, state.batch + 1);
+    let reason = format!(
+        "{what} in epoch {epoch}, batch {batch}; the last good checkpoint stays in {}; lower learning_rate, or look for \
+         wrong poses in the dataset",
+        folder.display()
+    );
+    Error::compute("training", reason)
+}
+
+/// The epoch in a few words.
+pub(super) fn describe(record: &EpochRecord) -> String {
+    let validation = record.validation.map_or(String::new(), |errors| {
+        format!(", validation {:.3} m {:.2} deg", errors.median_translation, errors.median_rotation.to_degrees())
+    });
+    format!("epoch {}: loss {:.3}{validation}", record.epoch, record.pose_loss)
+}

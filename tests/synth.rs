@@ -1,0 +1,221 @@
+//! The synthetic world through its public interface.
+#![cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use clap::Parser;
+use nalgebra::Vector3;
+use vloc::Stamp;
+use vloc::bag::BagReader;
+use vloc::cli::synth::{SynthArgs, run};
+use vloc::geometry::{Se3, So3};
+use vloc::msg::{cdr, geometry_msgs, sensor_msgs, tf2_msgs};
+use vloc::sensor::CameraModel;
+use vloc::synth::{
+    GRAVITY_IN_MAP, ImuNoise, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
+    drift, simulate_imu, simulate_odometry,
+};
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    synth: SynthArgs,
+}
+
+fn synth(out: &Path, arguments: &str) -> vloc::Result<()> {
+    let fixed = ["vloc", "--out", out.to_str().unwrap()];
+    run(&Program::parse_from(fixed.into_iter().chain(arguments.split_whitespace())).synth)
+}
+
+/// Every file under a folder with its bytes, sorted.
+fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(contents(&path)),
+            false => found.push((path.display().to_string(), std::fs::read(&path).unwrap())),
+        }
+    }
+    found.sort();
+    found.into_iter().map(|(name, bytes)| (name.rsplit('/').next().unwrap().to_owned(), bytes)).collect()
+}
+
+const SMALL: &str = "--width 32 --height 24 --passes 1 --frames 5 --test-frames 4 --format both";
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_on_one_thread_and_on_three() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |threads: usize, seed: u64| {
+        let out = folder.path().join(format!("{threads}-{seed}"));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| synth(&out, &format!("{SMALL} --seed {seed}"))).unwrap();
+        contents(&out)
+    };
+    let (one, three, other) = (made(1, 7), made(3, 7), made(1, 8));
+    assert!(one.len() > 20, "{} files", one.len());
+    assert!(one == three);
+    assert!(one.iter().zip(&other).any(|(left, right)| left.1 != right.1));
+}
+
+#[test]
+fn passes_of_a_room_differ_and_the_test_pass_is_always_the_same() {
+    let world = World::new(1);
+    let renderer = Renderer::new(&CameraModel::pinhole(64, 48, 38.0), Sensor::default()).unwrap();
+    let pass = |kind| Pass::new(&world, kind, PathKind::Planar);
+    let (first, second) = (pass(PassKind::Training(0)), pass(PassKind::Training(1)));
+    assert!(first.map_from_camera(3.0).local(second.map_from_camera(3.0)).norm() > 0.1);
+    assert_ne!(first.lighting.ambient, second.lighting.ambient);
+    assert_ne!(first.movers(0.0)[0].centre, second.movers(0.0)[0].centre);
+    let mean = |image: image::RgbImage| image.iter().map(|&v| f64::from(v)).sum::<f64>() / image.len() as f64;
+    for pass in [first, second, pass(PassKind::Test)] {
+        let brightness = mean(renderer.render(&world, &pass, 3.0));
+        assert!((50.0..200.0).contains(&brightness), "{brightness}");
+    }
+}
+
+#[test]
+fn paths_keep_to_the_free_floor_and_to_the_limits_of_speed() {
+    let world = World::new(3);
+    for index in 0..10 {
+        let pass = Pass::new(&world, PassKind::Training(index), PathKind::Planar);
+        for tick in 0..4000 {
+            let motion = pass.motion(f64::from(tick) * 0.05);
+            let position = motion.map_from_base.translation;
+            assert!(position.x.abs() <= World::FREE[0] && position.y.abs() <= World::FREE[1], "{position}");
+            assert!(motion.velocity.norm() <= RobotPath::MAX_SPEED + 1e-9);
+            assert!(motion.angular_velocity.norm() <= RobotPath::MAX_YAW_RATE + 1e-9);
+            assert_eq!(position.z, 0.0);
+        }
+    }
+}
+
+/// Dead reckoning by the midpoint rule from the true first state, against the true pose of the IMU at the end.
+fn dead_reckoning_error(kind: PathKind) -> (f64, f64) {
+    let pass = Pass::new(&World::new(2), PassKind::Training(0), kind);
+    let map_from_imu = |t: f64| pass.motion(t).map_from_base * pass.rig.base_from_imu;
+    let (rate, seconds) = (2000.0, 10.0);
+    let samples = simulate_imu(&pass, Stamp::from_nanos(0), rate, (rate * seconds) as usize + 1, &ImuNoise::NONE);
+    let start = pass.motion(0.0);
+    let lever = start.angular_velocity.cross(&pass.rig.base_from_imu.translation);
+    let mut velocity = start.velocity + start.map_from_base.rotation * lever;
+    let mut pose = map_from_imu(0.0);
+    for pair in samples.windows(2) {
+        let dt = pair[1].stamp.seconds_since(pair[0].stamp);
+        let rotation = pose.rotation.retract(&(0.5 * dt * (pair[0].angular_velocity + pair[1].angular_velocity)));
+        let force = 0.5 * (pose.rotation * pair[0].linear_acceleration + rotation * pair[1].linear_acceleration);
+        let acceleration: Vector3<f64> = force + GRAVITY_IN_MAP;
+        pose = Se3::new(rotation, pose.translation + velocity * dt + 0.5 * dt * dt * acceleration);
+        velocity += acceleration * dt;
+    }
+    let truth = map_from_imu(seconds);
+    ((pose.translation - truth.translation).norm(), pose.rotation.local(truth.rotation).norm())
+}
+
+#[test]
+fn integrating_the_imu_without_noise_gives_the_path() {
+    for kind in [PathKind::Planar, PathKind::Handheld] {
+        let (metres, radians) = dead_reckoning_error(kind);
+        assert!(metres < 1e-3 && radians < 1e-4, "{kind:?}: {metres} m, {radians} rad");
+    }
+}
+
+#[test]
+fn a_resting_imu_would_measure_gravity_upwards_and_noise_has_its_density() {
+    let pass = Pass::new(&World::new(2), PassKind::Training(0), PathKind::Planar);
+    let read = |noise: &ImuNoise| simulate_imu(&pass, Stamp::from_nanos(0), 200.0, 4000, noise);
+    let white = ImuNoise { gyroscope_noise_density: 0.01, ..ImuNoise::NONE };
+    let (ideal, noisy) = (read(&ImuNoise::NONE), read(&white));
+    let up = ideal.iter().map(|sample| sample.linear_acceleration.z).sum::<f64>() / ideal.len() as f64;
+    assert!((up - 9.81).abs() < 1e-6, "{up}");
+    let square = |(a, b): (&vloc::sensor::ImuSample, &vloc::sensor::ImuSample)| {
+        (a.angular_velocity - b.angular_velocity).norm_squared() / 3.0
+    };
+    let sigma = (ideal.iter().zip(&noisy).map(square).sum::<f64>() / 4000.0).sqrt();
+    assert!((sigma / (0.01 * 200_f64.sqrt()) - 1.0).abs() < 0.05, "{sigma}");
+}
+
+#[test]
+fn wheel_odometry_drifts_but_not_far() {
+    let pass = Pass::new(&World::new(2), PassKind::Test, PathKind::Planar);
+    let start = Stamp::from_parts(100, 0);
+    let samples = simulate_odometry(&pass, start, 50.0, 3001, &OdometryNoise::INDOOR);
+    assert_eq!(samples[0].odom_from_base, Se3::identity());
+    let last = drift(&pass, start, &samples[3000]).norm();
+    assert!((1e-4..1.0).contains(&last), "{last} m after 60 s");
+}
+
+#[test]
+fn a_bag_holds_the_way_from_map_to_camera() {
+    let folder = tempfile::tempdir().unwrap();
+    synth(folder.path(), "--width 32 --height 24 --passes 0 --test-frames 6 --format bag --rate 10").unwrap();
+    let bag = folder.path().join("bags/test");
+    let reader = BagReader::open(&bag).unwrap();
+    let count = |name: &str| reader.topics().iter().find(|topic| &*topic.name == name).map(|topic| topic.message_count);
+    assert_eq!((count("/camera/image"), count("/camera/camera_info")), (Some(6), Some(6)));
+    assert_eq!((count("/imu"), count("/odom"), count("/tf")), (Some(121), Some(31), Some(31)));
+    let mut base_from_camera = None;
+    let pass = Pass::new(&World::new(1), PassKind::Test, PathKind::Planar);
+    let mut truths = 0;
+    for message in reader.messages(None).unwrap() {
+        let message = message.unwrap();
+        match &*message.topic {
+            "/tf_static" => {
+                let tree: tf2_msgs::TFMessage = cdr::from_bytes("tf", &message.data).unwrap();
+                assert_eq!(tree.transforms[0].child_frame_id, "camera_optical_frame");
+                base_from_camera = Some(Se3::try_from(&tree.transforms[0].transform).unwrap());
+            }
+            "/camera/image" => {
+                let image: sensor_msgs::Image = cdr::from_bytes("image", &message.data).unwrap();
+                assert_eq!((image.encoding.as_str(), image.step, image.data.len()), ("rgb8", 96, 96 * 24));
+            }
+            "/ground_truth/pose" => {
+                let truth: geometry_msgs::PoseStamped = cdr::from_bytes("pose", &message.data).unwrap();
+                let map_from_base = Se3::try_from(&truth.pose).unwrap();
+                let expected = pass.map_from_camera(0.1 * f64::from(truths));
+                assert!((map_from_base * base_from_camera.unwrap()).local(expected).norm() < 1e-9);
+                truths += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(truths, 6);
+    let forward = base_from_camera.unwrap().rotation * Vector3::z();
+    assert!((forward - Vector3::x()).norm() < 1e-12 && base_from_camera.unwrap().rotation != So3::identity());
+}
+
+#[test]
+fn rosbags_reads_and_decodes_the_bag() {
+    let Some(python) = common::peers_python_for("rosbags_reads_and_decodes_the_bag") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    synth(folder.path(), "--width 32 --height 24 --passes 0 --test-frames 3 --format bag --compressed").unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/read_bag.py");
+    let output = Command::new(python).arg(script).arg(folder.path().join("bags/test")).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let topics = &report["topics"];
+    let images = &topics["/camera/image/compressed"];
+    assert_eq!(images["type"], "sensor_msgs/msg/CompressedImage");
+    assert_eq!(images["count"], 3);
+    assert_eq!(topics["/tf_static"]["durability"], serde_json::json!(["TRANSIENT_LOCAL"]));
+    let names: Vec<&String> = topics.as_object().unwrap().keys().collect();
+    assert_eq!(names.len(), 7, "{names:?}");
+    assert!(names.iter().all(|name| topics[name.as_str()]["definition_is_jazzys"] == true), "{topics}");
+}
+
+#[test]
+fn what_cannot_be_made_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &str| synth(folder.path(), arguments).unwrap_err().to_string();
+    assert_eq!(
+        refused("--rate 0"),
+        "parameter rate: expected 0.01 to 1000 per second, below 1e6 images, found 400 images at 0 per second"
+    );
+    assert!(refused("--passes 0 --test-frames 0").starts_with("parameter passes: expected at least one pass"));
+    assert!(refused("--width 0").starts_with("parameter camera: expected positive sizes and focal lengths"));
+    synth(folder.path(), "--width 8 --height 6 --passes 1 --frames 1 --test-frames 1").unwrap();
+    assert!(refused("").contains("holds a dataset already"));
+}
