@@ -6,7 +6,7 @@ use vloc::cli::node::{NodeArgs, RosArgs, run};
 
 fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("VLOC_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rustdds=warn,ros2_client=warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,rustdds=error,ros2_client=error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
     let ros = RosArgs::from_ros(std::env::args().skip(1));
     match ros.and_then(|ros| run(&NodeArgs { model: None, device: None, ros })) {

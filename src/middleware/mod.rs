@@ -114,7 +114,7 @@ pub enum Incoming {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outgoing {
     /// `pose` (`geometry_msgs/PoseWithCovarianceStamped`).
-    Pose(StampedPose),
+    Pose(Box<StampedPose>),
     /// `/tf`.
     Transform(StampedTransform),
     /// `/diagnostics` (`diagnostic_msgs/DiagnosticArray` of one status).

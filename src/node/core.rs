@@ -292,12 +292,12 @@ impl Core {
         let camera_from_base = base_from_camera.inverse();
         let covariance = PoseCovariance::new(&fix.camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
         let map_from_base = fix.camera.map_from_camera * camera_from_base;
-        self.outgoing.push(Outgoing::Pose(StampedPose {
+        self.outgoing.push(Outgoing::Pose(Box::new(StampedPose {
             stamp: fix.camera.stamp,
             frame_id: self.config.global_frame_id.clone(),
             map_from_base,
             covariance: covariance.composed_with(camera_from_base),
-        }));
+        })));
         self.health.answered(fix.seconds);
         Ok(map_from_base)
     }

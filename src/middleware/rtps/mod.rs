@@ -44,6 +44,9 @@ struct Endpoints {
     node: Node,
     names: Names,
     sender: mpsc::Sender<Incoming>,
+    /// Serves discovery; ends with the node.
+    spinner: JoinHandle<()>,
+    /// One per subscription.
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -85,18 +88,20 @@ impl Rtps {
     /// Leaves the network: ends the tasks and tells the peers.
     pub async fn close(self) {
         let Rtps { endpoints, incoming, pose, transforms, diagnostics, .. } = self;
-        let Endpoints { node, sender, tasks, .. } = endpoints;
+        let Endpoints { node, spinner, sender, tasks, .. } = endpoints;
         drop((incoming, sender));
-        node.stop_spinner();
         for task in &tasks {
             task.abort();
         }
-        let ended = futures::future::join_all(tasks);
+        // Subscriptions and publishers go first, then the node, which ends its spinner, the last holder of the network.
+        let ended = async {
+            futures::future::join_all(tasks).await;
+            drop((pose, transforms, diagnostics, node));
+            spinner.await
+        };
         if tokio::time::timeout(PATIENCE_AT_CLOSE, ended).await.is_err() {
-            tracing::warn!("a subscription did not end in time");
+            tracing::warn!("the network was not left in time");
         }
-        drop((pose, transforms, diagnostics));
-        drop(node);
     }
 }
 
@@ -142,12 +147,12 @@ impl Endpoints {
         let options = NodeOptions::new().enable_rosout(false).start_parameter_services(false);
         let mut node = context.new_node(name, options).map_err(|e| joining(format!("{e:?}")))?;
         let spinner = node.spinner().map_err(|e| joining(format!("{e:?}")))?;
-        let spin = tokio::spawn(async move {
+        let spinner = tokio::spawn(async move {
             if let Err(error) = spinner.spin().await {
                 tracing::error!("discovery ended: {error:?}");
             }
         });
-        Ok(Self { node, names, sender, tasks: vec![spin] })
+        Ok(Self { node, names, sender, spinner, tasks: Vec::new() })
     }
 
     fn topic<T: RosMessage>(&self, topic: &str, qos: Qos) -> Result<Topic> {
