@@ -29,9 +29,9 @@ use crate::geometry::Se3;
 use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 
+pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 #[cfg(feature = "bag")]
 pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
-pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 pub use seven_scenes::SevenScenes;
 pub use split::{DeclaredSplit, Split, SplitRule, Validation};
 pub use tum_rgbd::TumRgbd;

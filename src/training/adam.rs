@@ -124,7 +124,11 @@ impl Adam {
             Some(tensor) if tensor.size() == shape => Ok(tensor.shallow_clone()),
             found => {
                 let found = found.map_or("nothing".to_owned(), |tensor| format!("{:?}", tensor.size()));
-                Err(Error::model(path, format!("{name} of shape {shape:?}"), format!("{found}; start the training anew")))
+                Err(Error::model(
+                    path,
+                    format!("{name} of shape {shape:?}"),
+                    format!("{found}; start the training anew"),
+                ))
             }
         };
         for slot in &mut self.slots {

@@ -10,10 +10,10 @@ use super::batch::Source;
 use super::config::TrainingConfig;
 use super::pairs::{View, mix};
 use super::pixels::Pixels;
-use crate::progress::Progress;
 use crate::geometry::Se3;
 use crate::network::input::input_tensor;
 use crate::network::{NetworkConfig, VLocNet};
+use crate::progress::Progress;
 use crate::{Error, Result};
 
 /// Frames per forward pass of the trunk.
@@ -56,7 +56,11 @@ impl FeatureCache {
                 let view = |&frame: &usize| View { frame, draw: mix(seed, copy as u64, frame as u64) };
                 let views: Vec<View> = chunk.iter().map(view).collect();
                 let images = match copy {
-                    0 => chunk.iter().map(|&frame| pixels.plain(frame)).map(|(image, pose)| (image.clone(), pose)).collect(),
+                    0 => chunk
+                        .iter()
+                        .map(|&frame| pixels.plain(frame))
+                        .map(|(image, pose)| (image.clone(), pose))
+                        .collect(),
                     _ => pixels.augmented(&views),
                 };
                 let references: Vec<_> = images.iter().map(|(image, _)| image).collect();

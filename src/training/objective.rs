@@ -6,9 +6,7 @@ use tch::{Kind, Tensor};
 use super::config::TrainingConfig;
 use crate::Result;
 use crate::geometry::Se3;
-use crate::loss::{
-    ConsistencyGradient, PoseWeights, geometric_consistency_loss, nll_loss, pose_errors, relative_pose,
-};
+use crate::loss::{ConsistencyGradient, PoseWeights, geometric_consistency_loss, nll_loss, pose_errors, relative_pose};
 use crate::network::{History, MapFromNormalized, NetworkConfig, PoseOutput, PoseTensor, PreviousPose, VLocNet};
 
 /// Share of rows that see no previous pose in training, where the architecture takes one.
@@ -109,7 +107,8 @@ impl Objective {
 
 /// The variables of a store that learn, with their names, sorted.
 pub(super) fn learning(store: &VarStore) -> Vec<(String, Tensor)> {
-    let mut variables: Vec<_> = store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
+    let mut variables: Vec<_> =
+        store.variables().into_iter().filter(|(_, variable)| variable.requires_grad()).collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));
     variables
 }

@@ -71,9 +71,8 @@ impl PairPlan {
 
     /// The longest time between the frames of a pair, seconds.
     pub fn max_interval(&self, frames: &[FrameInfo]) -> f64 {
-        let interval = |(current, earlier): &(usize, Vec<usize>)| {
-            frames[*current].stamp.seconds_since(frames[earlier[0]].stamp)
-        };
+        let interval =
+            |(current, earlier): &(usize, Vec<usize>)| frames[*current].stamp.seconds_since(frames[earlier[0]].stamp);
         self.candidates.iter().map(interval).fold(0.0, f64::max)
     }
 

@@ -10,11 +10,11 @@ use rayon::prelude::*;
 
 use super::config::{RotationAugmentation, TrainingConfig};
 use super::pairs::View;
-use crate::progress::Progress;
 use super::rotation::rotate_view;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
 use crate::network::InputSize;
+use crate::progress::Progress;
 use crate::sensor::CameraModel;
 use crate::vision::{Augmentation, Preprocessor};
 use crate::{Error, Result};
@@ -85,7 +85,8 @@ impl Pixels {
         let (image, map_from_camera) = self.plain(view.frame);
         let mut generator = ChaCha8Rng::seed_from_u64(view.draw);
         let RotationAugmentation { pitch, yaw, roll } = self.rotation;
-        let angles = Vector3::from([pitch, yaw, roll].map(|most| most.to_radians() * generator.random_range(-1.0..1.0)));
+        let angles =
+            Vector3::from([pitch, yaw, roll].map(|most| most.to_radians() * generator.random_range(-1.0..1.0)));
         let old_from_new = So3::exp(&angles);
         let mut turned = rotate_view(image, &self.camera, old_from_new);
         self.photometric.apply(&mut turned, &mut generator);

@@ -14,7 +14,6 @@ use super::config::TrainingConfig;
 use super::features::FeatureCache;
 use super::pairs::PairPlan;
 use super::pixels::{Pixels, network_camera};
-use crate::progress::Progress;
 use super::state::RunState;
 use super::trainer::{Data, Trainer};
 use super::validation::{ValidationErrors, validate};
@@ -23,9 +22,10 @@ use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::input::input_tensor;
 use crate::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseRegressor, SCHEMA_VERSION,
-    TrainingRecord, VLocNet, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseRegressor, SCHEMA_VERSION, TrainingRecord,
+    VLocNet, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
+use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
 use crate::{Error, Result};
 
@@ -88,7 +88,8 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
 
     // What it learns from.
     let plan = PairPlan::new(frames, &split.train, config.max_skip, seed)?;
-    let poses = |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
+    let poses =
+        |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
     let units = MapFromNormalized::fit(&poses(&split.train))?;
     let camera = network_camera(dataset.camera(), architecture.input);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();

@@ -13,11 +13,11 @@ use super::batch::{Batch, Source, prefetch};
 use super::config::TrainingConfig;
 use super::objective::{Objective, Truth, learning};
 use super::pairs::{Pair, PairPlan, mix};
-use crate::progress::{Progress, Steps};
 use super::schedule::learning_rate;
 use super::state::{EpochRecord, RunState};
 use super::validation::ValidationErrors;
 use crate::network::{MapFromNormalized, NetworkConfig, VLocNet};
+use crate::progress::{Progress, Steps};
 use crate::{Error, Result};
 
 /// Bounds of the factor of losses in half precision, whose small gradients would vanish without it.
@@ -83,7 +83,19 @@ impl Trainer {
         let config = config.clone();
         let saved = Instant::now();
         Ok(Self {
-            config, units, network, store, loss_store, objective, odometry_adam, pose_adam, average, best, state, folder, saved,
+            config,
+            units,
+            network,
+            store,
+            loss_store,
+            objective,
+            odometry_adam,
+            pose_adam,
+            average,
+            best,
+            state,
+            folder,
+            saved,
         })
     }
 
@@ -94,7 +106,11 @@ impl Trainer {
     pub fn resume(&mut self) -> Result<()> {
         let (state, tensors, file) = RunState::read(&self.folder)?;
         if state.seed != self.state.seed {
-            return Err(Error::config("seed", format!("{}, as the run began", state.seed), self.state.seed.to_string()));
+            return Err(Error::config(
+                "seed",
+                format!("{}, as the run began", state.seed),
+                self.state.seed.to_string(),
+            ));
         }
         put(&self.store, &group(&tensors, "weights/", &self.store, &file)?);
         put(&self.loss_store, &group(&tensors, "losses/", &self.loss_store, &file)?);
