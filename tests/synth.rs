@@ -202,7 +202,8 @@ fn the_dataset_and_the_bag_open_as_datasets_with_the_true_poses() {
         ("bags/test", truths(PassKind::Test, 3).collect()),
     ];
     for (place, poses) in expected {
-        let opened = dataset::open(&folder.path().join(place), None).unwrap();
+        let options = folder.path().join("bags/dataset.yaml");
+        let opened = dataset::open(&folder.path().join(place), (!place.is_empty()).then_some(&*options)).unwrap();
         assert_eq!(opened.frames().len(), poses.len(), "{place}");
         assert_eq!(opened.camera(), &CameraModel::pinhole(32, 24, 95.3 * 32.0 / 160.0), "{place}");
         for (index, (frame, truth)) in opened.frames().iter().zip(&poses).enumerate() {
