@@ -1,5 +1,6 @@
 //! The synthetic world through its public interface.
 #![cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
 
@@ -11,12 +12,13 @@ use nalgebra::Vector3;
 use vloc::Stamp;
 use vloc::bag::BagReader;
 use vloc::cli::synth::{SynthArgs, run};
+use vloc::dataset;
 use vloc::geometry::{Se3, So3};
 use vloc::msg::{cdr, geometry_msgs, sensor_msgs, tf2_msgs};
 use vloc::sensor::CameraModel;
 use vloc::synth::{
     GRAVITY_IN_MAP, ImuNoise, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
-    drift, simulate_imu, simulate_odometry,
+    simulate_imu, simulate_odometry,
 };
 
 #[derive(Parser)]
@@ -144,8 +146,9 @@ fn wheel_odometry_drifts_but_not_far() {
     let start = Stamp::from_parts(100, 0);
     let samples = simulate_odometry(&pass, start, 50.0, 3001, &OdometryNoise::INDOOR);
     assert_eq!(samples[0].odom_from_base, Se3::identity());
-    let last = drift(&pass, start, &samples[3000]).norm();
-    assert!((1e-4..1.0).contains(&last), "{last} m after 60 s");
+    let truth = |t: f64| pass.motion(t).map_from_base;
+    let last = (truth(0.0).inverse() * truth(60.0)).local(samples[3000].odom_from_base).norm();
+    assert!((1e-4..1.0).contains(&last), "{last} after 60 s");
 }
 
 #[test]
@@ -185,6 +188,32 @@ fn a_bag_holds_the_way_from_map_to_camera() {
     assert_eq!(truths, 6);
     let forward = base_from_camera.unwrap().rotation * Vector3::z();
     assert!((forward - Vector3::x()).norm() < 1e-12 && base_from_camera.unwrap().rotation != So3::identity());
+}
+
+#[test]
+fn the_dataset_and_the_bag_open_as_datasets_with_the_true_poses() {
+    let folder = tempfile::tempdir().unwrap();
+    synth(folder.path(), "--width 32 --height 24 --passes 1 --frames 4 --test-frames 3 --format both").unwrap();
+    let pass = |kind| Pass::new(&World::new(1), kind, PathKind::Planar);
+    let truths = |kind, count: i32| (0..count).map(move |n| pass(kind).map_from_camera(0.2 * f64::from(n)));
+    let expected = [
+        ("", truths(PassKind::Training(0), 4).chain(truths(PassKind::Test, 3)).collect::<Vec<_>>()),
+        ("bags/training-01", truths(PassKind::Training(0), 4).collect()),
+        ("bags/test", truths(PassKind::Test, 3).collect()),
+    ];
+    for (place, poses) in expected {
+        let options = folder.path().join("bags/dataset.yaml");
+        let opened = dataset::open(&folder.path().join(place), (!place.is_empty()).then_some(&*options)).unwrap();
+        assert_eq!(opened.frames().len(), poses.len(), "{place}");
+        assert_eq!(opened.camera(), &CameraModel::pinhole(32, 24, 95.3 * 32.0 / 160.0), "{place}");
+        for (index, (frame, truth)) in opened.frames().iter().zip(&poses).enumerate() {
+            assert!(frame.map_from_camera.local(*truth).norm() < 1e-6, "{place} {}", frame.name);
+            assert_eq!(opened.image(index).unwrap().dimensions(), (32, 24));
+        }
+    }
+    let opened = dataset::open(folder.path(), None).unwrap();
+    let split = opened.declared_split().unwrap();
+    assert_eq!((split.train.as_slice(), split.test.as_slice()), ([0].as_slice(), [1].as_slice()));
 }
 
 #[test]

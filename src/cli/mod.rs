@@ -5,7 +5,7 @@ mod eval;
 mod inspect;
 pub mod node;
 mod replay;
-mod synth;
+pub mod synth;
 mod train;
 
 use std::io::IsTerminal;
@@ -39,7 +39,13 @@ pub struct Cli {
     #[command(subcommand)]
     command: Command,
     /// What to log, as a tracing filter (such as `debug` or `vloc::node=debug,warn`).
-    #[arg(long, global = true, env = "VLOC_LOG", default_value = "info,rustdds=warn,ros2_client=warn", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "VLOC_LOG",
+        default_value = "info,rustdds=warn,ros2_client=warn",
+        value_name = "FILTER"
+    )]
     log: String,
 }
 

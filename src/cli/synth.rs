@@ -20,7 +20,8 @@ use crate::{Error, Result, Stamp};
   vloc synth --out out/room --passes 0 --format bag --rate 10      a bag of the test pass alone
   vloc synth --out out/hand --path handheld --lens plumb-bob --width 640 --height 480")]
 pub struct SynthArgs {
-    /// Folder to write: the dataset itself, with bags in DIR/bags/training-NN and DIR/bags/test
+    /// Folder to write: the dataset itself; bags in DIR/bags/training-NN and DIR/bags/test, with DIR/bags/dataset.yaml
+    /// to train on them
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Seed of the room and of all that happens in it
@@ -135,6 +136,9 @@ pub fn run(args: &SynthArgs) -> Result<()> {
             write_bag(&folder, &world, &renderer, pass, recording, compressed, &|| progress.inc(1))?;
             announce(&progress, &format!("{}: {} images", folder.display(), recording.frames));
         }
+        let options = args.out.join("bags/dataset.yaml");
+        let text = "# How to read these bags as datasets: /tf does not give the answer away.\npose_topic: /ground_truth/pose\n";
+        std::fs::write(&options, text).map_err(Error::io("write", &options))?;
     }
     progress.finish_and_clear();
     Ok(())

@@ -25,7 +25,7 @@ use crate::geometry::Se3;
 use crate::msg::std_msgs::Header;
 use crate::msg::{RosMessage, geometry_msgs, nav_msgs, sensor_msgs, tf2_msgs};
 use crate::sensor::ImuSample;
-use crate::{Result, Stamp};
+use crate::{Error, Result, Stamp};
 
 const CAMERA_FRAME: &str = "camera_optical_frame";
 const IMU_RATE: f64 = 200.0;
@@ -68,9 +68,9 @@ pub fn write_bag(
                     let ahead: Vec<f64> = times.by_ref().take(CHUNK).collect();
                     rendered = ahead.par_iter().map(|&t| renderer.render(world, pass, t)).collect::<Vec<_>>().into();
                 }
-                if let Some(image) = rendered.pop_front() {
-                    write_image(&mut writer, stamp, image, compressed)?;
-                }
+                let image = rendered.pop_front();
+                let image = image.ok_or_else(|| Error::compute("rendering", format!("no image for {stamp}")))?;
+                write_image(&mut writer, stamp, image, compressed)?;
                 writer.write("/camera/camera_info", stamp, &renderer.camera().to_message(stamp, CAMERA_FRAME))?;
                 write_truth(&mut writer, stamp, pass.motion(t).map_from_base)?;
                 progress();

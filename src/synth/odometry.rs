@@ -1,13 +1,12 @@
 //! Wheel odometry: the motion between two moments, measured with an error of scale and slip, and added up.
 
-use nalgebra::Vector3;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 
 use super::{Pass, random_stream};
 use crate::Stamp;
-use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::geometry::{Se3, Vector6};
 
 /// The errors of wheel odometry.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +35,6 @@ pub struct OdometrySample {
     pub twist: Vector6,
     /// Variance of each axis of the pose that slip has added up to: translation (m²), rotation (rad²).
     pub variance: Vector6,
-}
-
-impl OdometrySample {
-    /// The variances as a covariance, in the order of [`OdometrySample::variance`].
-    pub fn covariance(&self) -> Matrix6 {
-        Matrix6::from_diagonal(&self.variance)
-    }
 }
 
 /// The odometry of a planar pass: `count` samples at `rate` Hz from `start`.
@@ -85,11 +77,4 @@ pub fn simulate_odometry(
 
 fn normal(random: &mut ChaCha8Rng) -> f64 {
     random.sample(StandardNormal)
-}
-
-/// How far the odometry has drifted in a sample: its pose against the true one, from the same start.
-pub fn drift(pass: &Pass, start: Stamp, sample: &OdometrySample) -> Vector3<f64> {
-    let truth = |t: f64| pass.motion(t).map_from_base;
-    let start_from_base = truth(0.0).inverse() * truth(sample.stamp.seconds_since(start));
-    sample.odom_from_base.translation - start_from_base.translation
 }

@@ -148,7 +148,7 @@ impl Motif {
                 .enumerate()
                 .filter(|(_, [x, y, radius])| (u - x).hypot(v - y) < *radius)
                 .map(|(index, _)| 1 + index % 2)
-                .last()
+                .next_back()
                 .unwrap_or(0),
             Self::Lines { seed, height, indent, width } => {
                 let line = (v / height).floor();

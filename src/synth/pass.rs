@@ -4,7 +4,8 @@ use nalgebra::{Matrix3, Vector3};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Lighting, Motion, Path, PathKind, Solid, Wave, World, furniture, random_stream};
+use super::path::Wave;
+use super::{Lighting, Motion, Path, PathKind, Solid, World, furniture, random_stream};
 use crate::geometry::{Se3, So3};
 
 /// What a pass is for. Each kind and index is a different path, light and crowd.
@@ -127,7 +128,7 @@ impl Mover {
             Vector3::new(random.random_range(0.1..0.16), random.random_range(0.1..0.16), random.random_range(0.2..0.7));
         let along = 1 - side / 2;
         let across = side / 2;
-        let sign = if side % 2 == 0 { -1.0 } else { 1.0 };
+        let sign = if side.is_multiple_of(2) { -1.0 } else { 1.0 };
         let mut centre = Vector3::new(0.0, 0.0, half.z);
         centre[across] = sign * [1.75, 1.3][across];
         let wave = Wave {

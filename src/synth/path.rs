@@ -20,7 +20,7 @@ pub enum PathKind {
 
 /// One sinusoid.
 #[derive(Clone, Copy, Debug)]
-pub struct Wave {
+pub(super) struct Wave {
     /// Metres or radians.
     pub amplitude: f64,
     /// Angular frequency, rad/s.

@@ -85,9 +85,9 @@ impl Renderer {
             .collect();
         let scenes: Vec<Scene> = moments.iter().map(|moment| Scene::new(world, pass, moment)).collect();
         let width = self.camera.width as usize;
-        let mut bytes = vec![0_u8; 3 * width * self.camera.height as usize];
-        bytes.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| self.expose(pass, t, &scenes, row, line));
-        RgbImage::from_raw(self.camera.width, self.camera.height, bytes).unwrap_or_default()
+        let mut image = RgbImage::new(self.camera.width, self.camera.height);
+        image.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| self.expose(pass, t, &scenes, row, line));
+        image
     }
 
     /// Fills one row of the image.

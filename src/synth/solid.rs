@@ -21,7 +21,7 @@ pub struct Solid {
 
 /// Where a ray meets a face.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hit {
+pub(super) struct Hit {
     /// Length along the ray, in units of its direction.
     pub distance: f32,
     /// Index into [`Solid::faces`].
@@ -97,7 +97,7 @@ impl<'a> View<'a> {
     /// The outward normal of a face, map frame.
     pub fn normal(&self, face: usize) -> Vector3<f32> {
         let mut local = Vector3::zeros();
-        local[face / 2] = if face % 2 == 0 { -1.0 } else { 1.0 };
+        local[face / 2] = if face.is_multiple_of(2) { -1.0 } else { 1.0 };
         self.to_map(&local)
     }
 }

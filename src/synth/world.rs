@@ -24,6 +24,8 @@ pub struct World {
 impl World {
     /// Length (x), width (y) and height (z) of the room, metres.
     pub const SIZE: [f32; 3] = [5.0, 4.0, 2.6];
+    /// Half the extent along x and y of the rectangle around the origin in which a robot may drive, metres.
+    pub const FREE: [f64; 2] = [1.4, 0.95];
 
     /// The room of a seed.
     pub fn new(seed: u64) -> Self {
@@ -45,9 +47,6 @@ impl World {
         let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces };
         Self { seed, room, furniture: furniture::along_walls(seed, &size) }
     }
-
-    /// Half the extent along x and y of the rectangle around the origin in which a robot may drive, metres.
-    pub const FREE: [f64; 2] = [1.4, 0.95];
 }
 
 /// A wall: clouds of its hue that change along it, a skirting, and a jumble of posters, none over another's middle.
@@ -69,7 +68,7 @@ fn paint_wall(random: &mut ChaCha8Rng, size: [f32; 2], hue: f32) -> Texture {
 /// Up to `count` posters, large ones first; a place whose middle is taken is left.
 fn hang_posters(random: &mut ChaCha8Rng, canvas: &mut Canvas, size: [f32; 2], count: usize) {
     let mut hung: Vec<Area> = Vec::new();
-    for index in 0..4 * count {
+    for _ in 0..4 * count {
         let scale = if hung.len() < 5 { random.random_range(0.5..0.95) } else { random.random_range(0.16..0.45) };
         let (width, height) = (scale * random.random_range(0.7..1.3), scale * random.random_range(0.7..1.2));
         let left = random.random_range(0.05..size[0] - width - 0.05);
@@ -87,7 +86,7 @@ fn hang_posters(random: &mut ChaCha8Rng, canvas: &mut Canvas, size: [f32; 2], co
         }
         canvas.poster(random, area);
         hung.push(area);
-        if hung.len() == count || index + 1 == 4 * count {
+        if hung.len() == count {
             break;
         }
     }
