@@ -28,7 +28,6 @@ use crate::geometry::Se3;
 use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 
-pub use loader::{Batches, Loader, LoaderOptions, Previous, Sample};
 #[cfg(feature = "bag")]
 pub use rosbag2::{CameraExtrinsics, RosbagDataset, RosbagDatasetOptions};
 pub use seven_scenes::SevenScenes;
