@@ -6,6 +6,7 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::LazyLock;
 
 use clap::Parser;
 use nalgebra::Vector3;
@@ -20,6 +21,9 @@ use vloc::synth::{
     GRAVITY_IN_MAP, ImuNoise, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
     simulate_imu, simulate_odometry,
 };
+
+/// The default room, painted once for all tests.
+static ROOM: LazyLock<World> = LazyLock::new(|| World::new(1));
 
 #[derive(Parser)]
 struct Program {
@@ -65,25 +69,23 @@ fn the_same_seed_gives_the_same_bytes_on_one_thread_and_on_three() {
 
 #[test]
 fn passes_of_a_room_differ_and_the_test_pass_is_always_the_same() {
-    let world = World::new(1);
     let renderer = Renderer::new(&CameraModel::pinhole(64, 48, 38.0), Sensor::default()).unwrap();
-    let pass = |kind| Pass::new(&world, kind, PathKind::Planar);
+    let pass = |kind| Pass::new(&ROOM, kind, PathKind::Planar);
     let (first, second) = (pass(PassKind::Training(0)), pass(PassKind::Training(1)));
     assert!(first.map_from_camera(3.0).local(second.map_from_camera(3.0)).norm() > 0.1);
     assert_ne!(first.lighting.ambient, second.lighting.ambient);
     assert_ne!(first.movers(0.0)[0].centre, second.movers(0.0)[0].centre);
     let mean = |image: image::RgbImage| image.iter().map(|&v| f64::from(v)).sum::<f64>() / image.len() as f64;
     for pass in [first, second, pass(PassKind::Test)] {
-        let brightness = mean(renderer.render(&world, &pass, 3.0));
+        let brightness = mean(renderer.render(&ROOM, &pass, 3.0));
         assert!((50.0..200.0).contains(&brightness), "{brightness}");
     }
 }
 
 #[test]
 fn paths_keep_to_the_free_floor_and_to_the_limits_of_speed() {
-    let world = World::new(3);
     for index in 0..10 {
-        let pass = Pass::new(&world, PassKind::Training(index), PathKind::Planar);
+        let pass = Pass::new(&ROOM, PassKind::Training(index), PathKind::Planar);
         for tick in 0..4000 {
             let motion = pass.motion(f64::from(tick) * 0.05);
             let position = motion.map_from_base.translation;
@@ -97,7 +99,7 @@ fn paths_keep_to_the_free_floor_and_to_the_limits_of_speed() {
 
 /// Dead reckoning by the midpoint rule from the true first state, against the true pose of the IMU at the end.
 fn dead_reckoning_error(kind: PathKind) -> (f64, f64) {
-    let pass = Pass::new(&World::new(2), PassKind::Training(0), kind);
+    let pass = Pass::new(&ROOM, PassKind::Training(0), kind);
     let map_from_imu = |t: f64| pass.motion(t).map_from_base * pass.rig.base_from_imu;
     let (rate, seconds) = (2000.0, 10.0);
     let samples = simulate_imu(&pass, Stamp::from_nanos(0), rate, (rate * seconds) as usize + 1, &ImuNoise::NONE);
@@ -127,7 +129,7 @@ fn integrating_the_imu_without_noise_gives_the_path() {
 
 #[test]
 fn a_resting_imu_would_measure_gravity_upwards_and_noise_has_its_density() {
-    let pass = Pass::new(&World::new(2), PassKind::Training(0), PathKind::Planar);
+    let pass = Pass::new(&ROOM, PassKind::Training(0), PathKind::Planar);
     let read = |noise: &ImuNoise| simulate_imu(&pass, Stamp::from_nanos(0), 200.0, 4000, noise);
     let white = ImuNoise { gyroscope_noise_density: 0.01, ..ImuNoise::NONE };
     let (ideal, noisy) = (read(&ImuNoise::NONE), read(&white));
@@ -142,7 +144,7 @@ fn a_resting_imu_would_measure_gravity_upwards_and_noise_has_its_density() {
 
 #[test]
 fn wheel_odometry_drifts_but_not_far() {
-    let pass = Pass::new(&World::new(2), PassKind::Test, PathKind::Planar);
+    let pass = Pass::new(&ROOM, PassKind::Test, PathKind::Planar);
     let start = Stamp::from_parts(100, 0);
     let samples = simulate_odometry(&pass, start, 50.0, 3001, &OdometryNoise::INDOOR);
     assert_eq!(samples[0].odom_from_base, Se3::identity());
@@ -161,7 +163,7 @@ fn a_bag_holds_the_way_from_map_to_camera() {
     assert_eq!((count("/camera/image"), count("/camera/camera_info")), (Some(6), Some(6)));
     assert_eq!((count("/imu"), count("/odom"), count("/tf")), (Some(121), Some(31), Some(31)));
     let mut base_from_camera = None;
-    let pass = Pass::new(&World::new(1), PassKind::Test, PathKind::Planar);
+    let pass = Pass::new(&ROOM, PassKind::Test, PathKind::Planar);
     let mut truths = 0;
     for message in reader.messages(None).unwrap() {
         let message = message.unwrap();
@@ -194,7 +196,7 @@ fn a_bag_holds_the_way_from_map_to_camera() {
 fn the_dataset_and_the_bag_open_as_datasets_with_the_true_poses() {
     let folder = tempfile::tempdir().unwrap();
     synth(folder.path(), "--width 32 --height 24 --passes 1 --frames 4 --test-frames 3 --format both").unwrap();
-    let pass = |kind| Pass::new(&World::new(1), kind, PathKind::Planar);
+    let pass = |kind| Pass::new(&ROOM, kind, PathKind::Planar);
     let truths = |kind, count: i32| (0..count).map(move |n| pass(kind).map_from_camera(0.2 * f64::from(n)));
     let expected = [
         ("", truths(PassKind::Training(0), 4).chain(truths(PassKind::Test, 3)).collect::<Vec<_>>()),

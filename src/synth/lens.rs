@@ -2,37 +2,67 @@
 
 use nalgebra::{Matrix2, Vector2, Vector3};
 
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, Distortion};
 use crate::{Error, Result};
 
-/// The ray (optical frame, length 1) that a real lens bends onto `pixel`: Newton's method on the distortion.
+/// Refuses a lens that folds the image over itself: then two rays meet in one pixel, and none can be chosen.
 ///
 /// # Errors
-/// [`Error::Config`] when the distortion cannot be inverted there: its coefficients do not fit the image's size.
-pub(super) fn ray_through_lens(camera: &CameraModel, pixel: &Vector2<f64>) -> Result<Vector3<f64>> {
+/// [`Error::Config`] when the distortion cannot be inverted at the image's border or between there and the middle.
+pub(super) fn check(camera: &CameraModel) -> Result<()> {
+    let (right, bottom) = (f64::from(camera.width) - 0.5, f64::from(camera.height) - 0.5);
+    for share in (0..=8).map(|step| f64::from(step) / 8.0) {
+        let (column, row) = (-0.5 + share * (right + 0.5), -0.5 + share * (bottom + 0.5));
+        for (u, v) in [(column, -0.5), (column, bottom), (-0.5, row), (right, row)] {
+            let pixel = Vector2::new(u, v);
+            let (ideal, _) = without_lens(camera, &pixel)?;
+            let folds = |step: u32| jacobian(camera, &(ideal * f64::from(step) / 16.0)).determinant() <= 0.0;
+            if (0..=16).any(folds) {
+                return Err(refusal(camera, &pixel));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rays (optical frame, length 1) that a real lens bends onto places around `pixel`, given by their `offsets` in
+/// pixels: exact at the pixel, by the lens' derivative around it.
+///
+/// # Errors
+/// [`Error::Config`] when the distortion cannot be inverted there; [`check`] finds such lenses.
+pub(super) fn rays_through_lens<const N: usize>(
+    camera: &CameraModel,
+    pixel: &Vector2<f64>,
+    offsets: [Vector2<f64>; N],
+) -> Result<[Vector3<f64>; N]> {
+    if camera.distortion == Distortion::None {
+        return Ok(offsets.map(|offset| camera.ray(&(pixel + offset)).normalize()));
+    }
+    let (ideal, inverse) = without_lens(camera, pixel)?;
+    Ok(offsets.map(|offset| {
+        let near = ideal + inverse * Vector2::new(offset.x / camera.fx, offset.y / camera.fy);
+        Vector3::new(near.x, near.y, 1.0).normalize()
+    }))
+}
+
+/// The undistorted normalized coordinates of a pixel and the derivative of undistortion there: Newton's method.
+fn without_lens(camera: &CameraModel, pixel: &Vector2<f64>) -> Result<(Vector2<f64>, Matrix2<f64>)> {
     let distorted = Vector2::new((pixel.x - camera.cx) / camera.fx, (pixel.y - camera.cy) / camera.fy);
     let mut ideal = distorted;
     for _ in 0..50 {
-        let defect = camera.distort(&ideal) - distorted;
-        if defect.amax() < 1e-12 {
-            if folds_before(camera, &ideal) {
-                break;
-            }
-            return Ok(Vector3::new(ideal.x, ideal.y, 1.0).normalize());
-        }
         let Some(inverse) = jacobian(camera, &ideal).try_inverse() else { break };
+        let defect = camera.distort(&ideal) - distorted;
+        if defect.amax() < 1e-11 {
+            return Ok((ideal, inverse));
+        }
         ideal -= inverse * defect;
     }
-    Err(Error::config(
-        "camera.distortion",
-        "coefficients that can be inverted over the whole image",
-        format!("{:?}, which has no ray for pixel ({:.1}, {:.1})", camera.distortion, pixel.x, pixel.y),
-    ))
+    Err(refusal(camera, pixel))
 }
 
-/// Whether the image turns back on itself between its middle and `ideal`: then two rays meet in one pixel.
-fn folds_before(camera: &CameraModel, ideal: &Vector2<f64>) -> bool {
-    (0..=16).any(|step| jacobian(camera, &(ideal * f64::from(step) / 16.0)).determinant() <= 0.0)
+fn refusal(camera: &CameraModel, pixel: &Vector2<f64>) -> Error {
+    let found = format!("{:?}, which has no ray for pixel ({:.1}, {:.1})", camera.distortion, pixel.x, pixel.y);
+    Error::config("camera.distortion", "coefficients that can be inverted over the whole image", found)
 }
 
 /// Central differences of [`CameraModel::distort`].
@@ -46,7 +76,6 @@ fn jacobian(camera: &CameraModel, at: &Vector2<f64>) -> Matrix2<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sensor::Distortion;
 
     #[test]
     fn rays_project_back_onto_their_pixels() {
@@ -58,9 +87,12 @@ mod tests {
         ];
         for distortion in lenses {
             let camera = CameraModel { distortion, ..pinhole };
+            check(&camera).unwrap();
             for pixel in [Vector2::new(0.0, 0.0), Vector2::new(80.3, 59.5), Vector2::new(159.0, 7.0)] {
-                let ray = ray_through_lens(&camera, &pixel).unwrap();
-                assert!((camera.project(&ray).unwrap() - pixel).norm() < 1e-8, "{distortion:?} {pixel}");
+                let offset = Vector2::new(0.25, -0.25);
+                let rays = rays_through_lens(&camera, &pixel, [Vector2::zeros(), offset]).unwrap();
+                assert!((camera.project(&rays[0]).unwrap() - pixel).norm() < 1e-8, "{distortion:?} {pixel}");
+                assert!((camera.project(&rays[1]).unwrap() - pixel - offset).norm() < 1e-3, "{distortion:?} {pixel}");
             }
         }
     }
@@ -69,7 +101,7 @@ mod tests {
     fn a_lens_that_folds_over_is_refused() {
         let folding = Distortion::PlumbBob([-1.5, 0.0, 0.0, 0.0, 0.0]);
         let camera = CameraModel { distortion: folding, ..CameraModel::pinhole(160, 120, 60.0) };
-        let error = ray_through_lens(&camera, &Vector2::new(0.0, 0.0)).unwrap_err().to_string();
+        let error = check(&camera).unwrap_err().to_string();
         assert!(
             error.starts_with("parameter camera.distortion: expected coefficients that can be inverted"),
             "{error}"

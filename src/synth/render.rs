@@ -6,10 +6,9 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::lens::ray_through_lens;
 use super::solid::View;
 use super::texture::Rgb;
-use super::{Pass, Solid, World, random_stream};
+use super::{Pass, Solid, World, lens, random_stream};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
@@ -36,13 +35,15 @@ impl Default for Sensor {
 const SUB_EXPOSURES: [[f64; 3]; 4] =
     [[-0.25, -0.125, -0.375], [0.125, -0.25, -0.125], [0.25, 0.125, 0.125], [-0.125, 0.25, 0.375]];
 
+type PixelRays = [Vector3<f32>; SUB_EXPOSURES.len()];
+
 /// A camera that takes pictures of the synthetic world.
 #[derive(Clone, Debug)]
 pub struct Renderer {
     camera: CameraModel,
     sensor: Sensor,
-    /// For each of [`SUB_EXPOSURES`]: a ray of length 1 for every pixel, row by row, optical frame.
-    rays: Vec<Vec<Vector3<f32>>>,
+    /// For every pixel, row by row: a ray of length 1 for each of [`SUB_EXPOSURES`], optical frame.
+    rays: Vec<PixelRays>,
     /// Gamma encoding (sRGB) of linear light 0..1.
     gamma: Vec<f32>,
 }
@@ -57,13 +58,11 @@ impl Renderer {
             let expected = "positive sizes and focal lengths, finite numbers, at most 16 megapixels";
             return Err(Error::config("camera", expected, format!("{camera:?}")));
         }
-        let rays = SUB_EXPOSURES.iter().map(|&[dx, dy, _]| {
-            let pixels = (0..camera.height).flat_map(|row| (0..camera.width).map(move |column| (column, row)));
-            let ray = |(column, row)| {
-                ray_through_lens(camera, &Vector2::new(f64::from(column) + dx, f64::from(row) + dy))
-                    .map(|ray| ray.cast())
-            };
-            pixels.map(ray).collect::<Result<Vec<_>>>()
+        lens::check(camera)?;
+        let offsets = SUB_EXPOSURES.map(|[dx, dy, _]| Vector2::new(dx, dy));
+        let rays = (0..camera.width as usize * camera.height as usize).into_par_iter().map(|index| {
+            let pixel = Vector2::new((index % camera.width as usize) as f64, (index / camera.width as usize) as f64);
+            Ok(lens::rays_through_lens(camera, &pixel, offsets)?.map(|ray| ray.cast()))
         });
         let rays = rays.collect::<Result<Vec<_>>>()?;
         let gamma = (0..=4096).map(|level| srgb(level as f32 / 4096.0)).collect();
@@ -80,14 +79,20 @@ impl Renderer {
     pub fn render(&self, world: &World, pass: &Pass, t: f64) -> RgbImage {
         let moments: Vec<Moment> = SUB_EXPOSURES
             .iter()
-            .zip(&self.rays)
-            .map(|(sub, rays)| Moment::new(pass, t + sub[2] * self.sensor.exposure, rays))
+            .enumerate()
+            .map(|(sub, place)| Moment::new(pass, t + place[2] * self.sensor.exposure, self.pixel_angle(sub)))
             .collect();
         let scenes: Vec<Scene> = moments.iter().map(|moment| Scene::new(world, pass, moment)).collect();
         let width = self.camera.width as usize;
         let mut image = RgbImage::new(self.camera.width, self.camera.height);
         image.par_chunks_mut(3 * width).enumerate().for_each(|(row, line)| self.expose(pass, t, &scenes, row, line));
         image
+    }
+
+    /// Angle between neighbouring pixels in the middle of the image, radians.
+    fn pixel_angle(&self, sub: usize) -> f32 {
+        let middle = self.rays.len() / 2;
+        self.rays.get(middle + 1).map_or(0.0, |next| (next[sub] - self.rays[middle][sub]).norm())
     }
 
     /// Fills one row of the image.
@@ -97,8 +102,8 @@ impl Renderer {
         for (column, pixel) in line.chunks_exact_mut(3).enumerate() {
             let index = row * width + column;
             let share = self.fall_off(column, row) / scenes.len() as f32;
-            let light = scenes.iter().fold([0.0; 3], |sum: Rgb, scene| {
-                let colour = scene.trace(index);
+            let light = scenes.iter().zip(&self.rays[index]).fold([0.0; 3], |sum: Rgb, (scene, ray)| {
+                let colour = scene.trace(ray);
                 [sum[0] + colour[0], sum[1] + colour[1], sum[2] + colour[2]]
             });
             for (byte, channel) in pixel.iter_mut().zip(light) {
@@ -120,25 +125,21 @@ impl Renderer {
 }
 
 /// The camera and the moving objects at one moment of the exposure.
-struct Moment<'a> {
+struct Moment {
     origin: Vector3<f32>,
     rotation: Matrix3<f32>,
     movers: Vec<Solid>,
-    rays: &'a [Vector3<f32>],
     /// Angle between neighbouring pixels, radians.
     pixel_angle: f32,
 }
 
-impl<'a> Moment<'a> {
-    fn new(pass: &Pass, t: f64, rays: &'a [Vector3<f32>]) -> Self {
+impl Moment {
+    fn new(pass: &Pass, t: f64, pixel_angle: f32) -> Self {
         let map_from_camera = pass.map_from_camera(t);
-        let middle = rays.len() / 2;
-        let pixel_angle = rays.get(middle + 1).map_or(0.0, |next| (next - rays[middle]).norm());
         Self {
             origin: map_from_camera.translation.cast(),
             rotation: map_from_camera.rotation.matrix().cast(),
             movers: pass.movers(t),
-            rays,
             pixel_angle,
         }
     }
@@ -147,13 +148,13 @@ impl<'a> Moment<'a> {
 /// All boxes as seen at one moment.
 struct Scene<'a> {
     pass: &'a Pass,
-    moment: &'a Moment<'a>,
+    moment: &'a Moment,
     room: View<'a>,
     boxes: Vec<View<'a>>,
 }
 
 impl<'a> Scene<'a> {
-    fn new(world: &'a World, pass: &'a Pass, moment: &'a Moment<'a>) -> Self {
+    fn new(world: &'a World, pass: &'a Pass, moment: &'a Moment) -> Self {
         let boxes = world.furniture.iter().chain(&moment.movers);
         Self {
             pass,
@@ -163,9 +164,9 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The light that comes along the ray of a pixel.
-    fn trace(&self, pixel: usize) -> Rgb {
-        let direction = self.moment.rotation * self.moment.rays[pixel];
+    /// The light that comes along a ray of the camera.
+    fn trace(&self, ray: &Vector3<f32>) -> Rgb {
+        let direction = self.moment.rotation * ray;
         let (mut nearest, mut hit) = (&self.room, self.room.leave(&direction));
         for view in &self.boxes {
             if let Some(entry) = view.enter(&direction).filter(|entry| entry.distance < hit.distance) {
