@@ -142,7 +142,8 @@ fn read_sequence(folder: &Path, sequence: usize, frames: &mut Vec<FrameInfo>, im
         return Err(Error::format(folder, "frame-XXXXXX.pose.txt files with their images", "none"));
     }
     let start = frames.last().map_or(Stamp::default(), |last| last.stamp + Duration::from_secs(3600));
-    for stem in poses {
+    let stamps = read_stamps(&folder.join("timestamps.txt"), poses.len())?;
+    for (place_in_time, stem) in poses.into_iter().enumerate() {
         let Some(picture) = pictures.get(&stem) else {
             let endings = IMAGE_ENDINGS.map(|ending| format!("{stem}{ending}")).join(" or ");
             return Err(Error::format(folder, format!("an image for every pose: {endings}"), "no such file"));
@@ -152,12 +153,28 @@ fn read_sequence(folder: &Path, sequence: usize, frames: &mut Vec<FrameInfo>, im
         let number = stem.strip_prefix("frame-").and_then(|digits| digits.parse::<u32>().ok()).ok_or_else(|| {
             Error::format(&pose, "a file name such as frame-000000.pose.txt", format!("{stem}.pose.txt"))
         })?;
-        let stamp = start + Duration::from_nanos((u64::from(number) * 1_000_000_000 + 15) / 30);
+        let nominal = start + Duration::from_nanos((u64::from(number) * 1_000_000_000 + 15) / 30);
+        let stamp = stamps.as_ref().map_or(nominal, |stamps| stamps[place_in_time]);
         let place = folder.file_name().map_or_else(String::new, |name| format!("{}/", name.to_string_lossy()));
         frames.push(FrameInfo { name: format!("{place}{stem}"), stamp, sequence, map_from_camera });
         images.push(folder.join(picture));
     }
     Ok(())
+}
+
+/// The stamps of a sequence's frames, one line each, when there is a file of them (the synthetic world writes one).
+fn read_stamps(path: &Path, frames: usize) -> Result<Option<Vec<Stamp>>> {
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let parsed: Result<Vec<Stamp>, String> = text.split_whitespace().map(str::parse).collect();
+    let stamps = parsed.map_err(|found| Error::format(path, "one stamp per frame", found))?;
+    if stamps.len() != frames || stamps.windows(2).any(|pair| pair[0] >= pair[1]) {
+        let found = format!("{} stamps, or some that do not increase", stamps.len());
+        return Err(Error::format(path, format!("{frames} increasing stamps, one per frame"), found));
+    }
+    Ok(Some(stamps))
 }
 
 /// A 4x4 camera-to-world matrix in text.

@@ -162,7 +162,7 @@ impl NetworkConfig {
     /// |---|---|---|
     /// | `vlocnet` | ResNet-50 with ELU, as the paper has it | 224 x 224 |
     /// | `vlocnet-small` | narrow ResNet-18 with ELU, for a CPU | 96 x 128 |
-    /// | `vlocnet-squeezenet` | SqueezeNet 1.0, starts from ImageNet weights | 120 x 160 |
+    /// | `vlocnet-squeezenet` | SqueezeNet 1.0, starts from ImageNet weights | 144 x 192 |
     ///
     /// # Errors
     /// [`Error::Config`] for an unknown name, with the known ones.
@@ -178,7 +178,7 @@ impl NetworkConfig {
         let (trunk, [height, width], pooling, hidden, dropout) = match name {
             "vlocnet" => (resnet(ResNetConfig::resnet50(Activation::Elu)), [224, 224], Pooling::Average, 1024, 0.2),
             "vlocnet-small" => (resnet(narrow), [96, 128], grid(3, 4, 32), 256, 0.2),
-            "vlocnet-squeezenet" => (TrunkConfig::Squeezenet, [120, 160], grid(7, 9, 64), 512, 0.5),
+            "vlocnet-squeezenet" => (TrunkConfig::Squeezenet, [144, 192], grid(8, 11, 64), 512, 0.5),
             _ => return Err(Error::config("preset", format!("one of {}", PRESETS.join(", ")), format!("{name:?}"))),
         };
         Ok(Self {
