@@ -36,7 +36,7 @@ impl Progress {
     /// Begins `total` steps of `what`.
     pub fn steps(self, what: &str, total: u64) -> Steps {
         let bar = (self == Progress::Bar).then(|| {
-            let style = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} left {eta}");
+            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} {msg} left {eta}");
             let bar = ProgressBar::new(total).with_prefix(what.to_owned());
             style.map(|style| bar.clone().with_style(style)).unwrap_or(bar)
         });
@@ -100,7 +100,8 @@ impl Steps {
             state.shown = Instant::now();
             let here = (state.done - state.first.unwrap_or(0)).max(1) as f64;
             let left = self.started.elapsed().as_secs_f64() / here * (self.total - state.done.min(self.total)) as f64;
-            eprintln!("{}: {}/{} {} left {left:.0} s", self.what, state.done, self.total, state.message);
+            let message = if state.message.is_empty() { String::new() } else { format!(" {}", state.message) };
+            eprintln!("{}: {}/{}{message}, {left:.0} s left", self.what, state.done, self.total);
         }
     }
 

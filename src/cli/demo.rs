@@ -38,7 +38,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let (room, model) = (path("room"), args.model.to_string_lossy().into_owned());
 
     println!("[1/3] A robot learns a room in eight passes and walks through it again in another light.");
-    synth::run(&parse(&["--out", &room])?)?;
+    let sparse = ["--rate", "2.5", "--frames", "200", "--test-frames", "150"];
+    synth::run(&parse(&[&["--out", room.as_str()][..], &sparse].concat())?)?;
 
     println!("[2/3] Where does the bundled model say it is, on the walk that it has not seen?");
     let eval = ["--dataset", &room, "--model", &model, "--out", &path("eval"), "--device", &args.device];
@@ -47,8 +48,8 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     println!("{}", table(&metrics));
 
     println!("[3/3] The same walk as a bag, through the node.");
-    let bags = ["--out", &path("walk"), "--passes", "0", "--format", "bag", "--width", "640", "--height", "480"];
-    synth::run(&parse(&[&bags[..], &["--compressed"]].concat())?)?;
+    let walk = ["--out", &path("walk"), "--passes", "0", "--test-frames", "60", "--rate", "5", "--format", "bag"];
+    synth::run(&parse(&[&walk[..], &["--width", "640", "--height", "480"]].concat())?)?;
     let bag = args.out.join("walk/bags/test").to_string_lossy().into_owned();
     let replay = [&bag, "--model", &model, "--out", &path("replay"), "--device", &args.device, "--report"];
     replay::run(&parse(&replay)?)?;

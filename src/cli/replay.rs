@@ -7,6 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 
 use super::node::{RosArgs, load_model};
+use crate::bag::BagReader;
+use crate::config::{Config, ImageTransport};
+use crate::middleware::Names;
+use crate::msg::RosMessage;
+use crate::msg::sensor_msgs::{CameraInfo, CompressedImage, Image};
 use crate::node::{ReplayRequest, Summary, replay};
 use crate::{Error, Result};
 
@@ -44,8 +49,9 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
         return Err(Error::config("--rate", "a factor above 0", rate.to_string()));
     }
     let model = args.model.as_ref().map(|folder| folder.to_string_lossy().into_owned());
-    let config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
-    let names = args.ros.names()?;
+    let mut config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
+    let mut names = args.ros.names()?;
+    adopt_topics(&BagReader::open(&args.bag)?, &mut config, &mut names)?;
     let localizer = load_model(&config)?;
     let request = ReplayRequest { bag: &args.bag, out: &args.out, report: args.report, rate: args.rate };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -54,6 +60,37 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     runtime.spawn(note_interrupt(stopped.clone()));
     let summary = runtime.block_on(replay(request, config, &names, localizer, || stopped.load(Ordering::Relaxed)))?;
     print(&summary, args);
+    Ok(())
+}
+
+/// Takes the images of a bag by whatever name they have, when it has only one topic of them and the node's own names
+/// are not in it; their `camera_info` is the one beside them, else the only one.
+fn adopt_topics(bag: &BagReader, config: &mut Config, names: &mut Names) -> Result<()> {
+    let own = [names.resolve("image")?, names.resolve("image/compressed")?];
+    if own.iter().any(|name| bag.topic(name).is_some()) {
+        return Ok(());
+    }
+    let of_type = |types: &[&str]| -> Vec<String> {
+        let matching = bag.topics().iter().filter(|topic| types.contains(&topic.message_type.as_str()));
+        matching.map(|topic| topic.name.clone()).collect()
+    };
+    let compressed = of_type(&[CompressedImage::TYPE]);
+    let [image] = &of_type(&[Image::TYPE, CompressedImage::TYPE])[..] else { return Ok(()) };
+    if compressed.is_empty() {
+        names.remap(&format!("image:={image}"))?;
+    } else {
+        config.image_transport = ImageTransport::Compressed;
+        names.remap(&format!("image/compressed:={image}"))?;
+    }
+    tracing::info!("images from {image}");
+    let stem = image.strip_suffix("/compressed").unwrap_or(image);
+    let beside = stem.rsplit_once('/').map_or_else(String::new, |(parent, _)| format!("{parent}/camera_info"));
+    let infos = of_type(&[CameraInfo::TYPE]);
+    let chosen = infos.iter().find(|name| **name == beside).or_else(|| infos.first().filter(|_| infos.len() == 1));
+    if let Some(info) = chosen.filter(|_| names.resolve("camera_info").is_ok_and(|own| bag.topic(&own).is_none())) {
+        names.remap(&format!("camera_info:={info}"))?;
+        tracing::info!("calibration from {info}");
+    }
     Ok(())
 }
 

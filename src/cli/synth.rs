@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::progress::Progress;
 use crate::sensor::{CameraModel, Distortion};
 use crate::synth::{ImageFormat, Pass, PassKind, PathKind, Recording, Renderer, Sensor, World};
 use crate::synth::{write_bag, write_dataset};
@@ -124,35 +124,22 @@ pub fn run(args: &SynthArgs) -> Result<()> {
     }
     let copies = if args.format == Output::Both { 2 } else { 1 };
     let images = passes.iter().map(|(_, recording)| recording.frames as u64).sum::<u64>();
-    let progress = progress_bar(copies * images);
+    let progress = Progress::automatic();
+    let steps = progress.steps("rendering", copies * images);
     if args.format != Output::Bag {
-        write_dataset(&args.out, &world, &renderer, &passes, args.images, &|| progress.inc(1))?;
-        announce(&progress, &format!("{}: {images} images in {} sequences", args.out.display(), passes.len()));
+        write_dataset(&args.out, &world, &renderer, &passes, args.images, &|| steps.advance(1))?;
+        progress.note(&format!("{}: {images} images in {} sequences", args.out.display(), passes.len()));
     }
     if args.format != Output::Dataset {
         for (pass, recording) in &passes {
             let folder = args.out.join("bags").join(pass.name());
             let compressed = args.compressed.then_some(args.images);
-            write_bag(&folder, &world, &renderer, pass, recording, compressed, &|| progress.inc(1))?;
-            announce(&progress, &format!("{}: {} images", folder.display(), recording.frames));
+            write_bag(&folder, &world, &renderer, pass, recording, compressed, &|| steps.advance(1))?;
+            progress.note(&format!("{}: {} images", folder.display(), recording.frames));
         }
         let options = args.out.join("bags/dataset.yaml");
         let text = "# How to read these bags as datasets: /tf does not give the answer away.\npose_topic: /ground_truth/pose\n";
         std::fs::write(&options, text).map_err(Error::io("write", &options))?;
     }
-    progress.finish_and_clear();
     Ok(())
-}
-
-/// A bar on a terminal; elsewhere only the lines of [`announce`].
-fn progress_bar(images: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(images), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("rendering {bar:40} {pos}/{len} images, {eta} left") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-fn announce(bar: &ProgressBar, line: &str) {
-    bar.suspend(|| eprintln!("{line}"));
 }
