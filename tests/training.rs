@@ -146,7 +146,7 @@ fn a_killed_run_ends_with_the_same_weights() {
     let watch = || {
         steps.set(steps.get() + 1);
         if steps.get() == 10 {
-            copy_folder(&killed, &revived);
+            copy_folder(&killed, &revived).unwrap();
         }
         true
     };
@@ -265,14 +265,16 @@ fn a_run_to_resume_must_be_there() {
     assert!(error.starts_with("parameter resume: expected an unfinished run, found none in "), "{error}");
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }
