@@ -257,6 +257,20 @@ fn poses_that_are_not_finite_are_refused() {
 }
 
 #[test]
+fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, validation) in [("with", Some(Validation { every: 3, length: 10, margin: 0 })), ("without", None)] {
+        let mut job = job(&folder.path().join(name));
+        (job.config.freeze_trunk, job.config.cached_copies, job.config.epochs) = (true, 1, 1);
+        let with = validation.is_some();
+        job.split = SplitRule::Separate { validation };
+        let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
+        assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
+    }
+}
+
+#[test]
 fn a_run_to_resume_must_be_there() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
