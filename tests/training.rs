@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::{Rgb, RgbImage};
 use nalgebra::Vector3;
@@ -97,8 +98,12 @@ fn job(out: &Path) -> Job {
     }
 }
 
-fn one_thread() {
+/// One thread of libtorch, and one test at a time: its generator of random numbers is one for the whole program.
+fn alone() -> MutexGuard<'static, ()> {
+    static LIBTORCH: Mutex<()> = Mutex::new(());
+    let guard = LIBTORCH.lock().unwrap_or_else(PoisonError::into_inner);
     tch::set_num_threads(1);
+    guard
 }
 
 #[test]
@@ -130,7 +135,7 @@ const PYTORCH: [f64; 4] = [0.507272467, -1.526097030, 2.520480774, 0.006988905];
 
 #[test]
 fn a_killed_run_ends_with_the_same_weights() {
-    one_thread();
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let [straight, killed, revived] = ["straight", "killed", "revived"].map(|name| folder.path().join(name));
     let dataset = Waves::new(90);
@@ -141,7 +146,7 @@ fn a_killed_run_ends_with_the_same_weights() {
     let watch = || {
         steps.set(steps.get() + 1);
         if steps.get() == 10 {
-            copy_folder(&killed, &revived);
+            copy_folder(&killed, &revived).unwrap();
         }
         true
     };
@@ -160,7 +165,7 @@ fn a_killed_run_ends_with_the_same_weights() {
 
 #[test]
 fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
-    one_thread();
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let [straight, stopped] = ["straight", "stopped"].map(|name| folder.path().join(name));
     let dataset = Waves::new(60);
@@ -188,7 +193,7 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
 
 #[test]
 fn training_learns_and_the_folder_works() {
-    one_thread();
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let dataset = Waves::new(90);
     let mut job = job(&folder.path().join("waves"));
@@ -219,7 +224,7 @@ impl Source for Poisoned {
 
 #[test]
 fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
-    one_thread();
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let config = job(folder.path()).config;
     let network = config.network.clone().unwrap();
@@ -234,7 +239,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
     let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
     let error = trainer.run(&data, Progress::Silent, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 1);
-    let expected = "training: the Pose loss is NaN in epoch 2, batch 2; the last good checkpoint stays in ";
+    let expected = "training: the odometry loss is NaN in epoch 2, batch 2; the last good checkpoint stays in ";
     assert!(error.to_string().starts_with(expected), "{error}");
     let (state, tensors, _) = RunState::read(folder.path()).unwrap();
     assert_eq!((state.epoch, state.step), (1, 3));
@@ -243,6 +248,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
 
 #[test]
 fn poses_that_are_not_finite_are_refused() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let mut dataset = Waves::new(60);
     dataset.frames[5].map_from_camera.translation.x = f64::INFINITY;
@@ -251,21 +257,38 @@ fn poses_that_are_not_finite_are_refused() {
 }
 
 #[test]
+fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, validation) in [("with", Some(Validation { every: 3, length: 10, margin: 0 })), ("without", None)] {
+        let mut job = job(&folder.path().join(name));
+        (job.config.freeze_trunk, job.config.cached_copies, job.config.epochs) = (true, 1, 1);
+        let with = validation.is_some();
+        job.split = SplitRule::Separate { validation };
+        let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
+        assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
+    }
+}
+
+#[test]
 fn a_run_to_resume_must_be_there() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let job = Job { resume: true, ..job(&folder.path().join("nothing")) };
     let error = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap_err().to_string();
     assert!(error.starts_with("parameter resume: expected an unfinished run, found none in "), "{error}");
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_folder(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
         }
     }
+    Ok(())
 }

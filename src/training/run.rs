@@ -94,7 +94,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let camera = network_camera(dataset.camera(), architecture.input);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
-    let validation_cache = match config.freeze_trunk {
+    let validation_cache = match config.freeze_trunk && !split.validation.is_empty() {
         true => {
             let plain = TrainingConfig { cached_copies: 0, ..config.clone() };
             let network = (&network, &architecture, device);

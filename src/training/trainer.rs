@@ -214,7 +214,7 @@ impl Trainer {
         });
         let value = loss.double_value(&[]);
         if !value.is_finite() {
-            return Err(diverged(&self.state, &format!("the {stream:?} loss is {value}"), &self.folder));
+            return Err(diverged(&self.state, &format!("the {} loss is {value}", stream.name()), &self.folder));
         }
         let scale = if mixed { self.state.loss_scale } else { 1.0 };
         adam.zero_grad();
@@ -224,7 +224,9 @@ impl Trainer {
             true => adam.step(rate),
             // Half precision overflowed: this step is left out and the next ones are scaled less.
             false if mixed && scale > LOSS_SCALE.0 => self.state.loss_scale = scale / 2.0,
-            false => return Err(diverged(&self.state, &format!("the {stream:?} gradient is {norm}"), &self.folder)),
+            false => {
+                return Err(diverged(&self.state, &format!("the {} gradient is {norm}", stream.name()), &self.folder));
+            }
         }
         Ok(value)
     }
@@ -279,10 +281,19 @@ impl Trainer {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 enum Stream {
     Odometry,
     Pose,
+}
+
+impl Stream {
+    fn name(self) -> &'static str {
+        match self {
+            Stream::Odometry => "odometry",
+            Stream::Pose => "pose",
+        }
+    }
 }
 
 fn copies(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
