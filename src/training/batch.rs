@@ -32,7 +32,7 @@ pub(super) struct PixelSource<'a> {
 
 impl Source for PixelSource<'_> {
     fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
-        let (images, poses): (Vec<_>, Vec<_>) = self.pixels.augmented(views)?.into_iter().unzip();
+        let (images, poses): (Vec<_>, Vec<_>) = self.pixels.augmented(views).into_iter().unzip();
         let references: Vec<_> = images.iter().collect();
         let network = self.network;
         Ok((input_tensor(&references, network.input, &network.normalization, tch::Device::Cpu)?, poses))

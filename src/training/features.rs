@@ -61,7 +61,7 @@ impl FeatureCache {
                         .map(|&frame| pixels.plain(frame))
                         .map(|(image, pose)| (image.clone(), pose))
                         .collect(),
-                    _ => pixels.augmented(&views)?,
+                    _ => pixels.augmented(&views),
                 };
                 let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
                 let input = input_tensor(&references, architecture.input, &architecture.normalization, device)?;
