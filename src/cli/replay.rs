@@ -72,7 +72,7 @@ fn adopt_topics(bag: &BagReader, config: &mut Config, names: &mut Names) -> Resu
     }
     let of_type = |types: &[&str]| -> Vec<String> {
         let matching = bag.topics().iter().filter(|topic| types.contains(&topic.message_type.as_str()));
-        matching.map(|topic| topic.name.clone()).collect()
+        matching.map(|topic| topic.name.to_string()).collect()
     };
     let compressed = of_type(&[CompressedImage::TYPE]);
     let [image] = &of_type(&[Image::TYPE, CompressedImage::TYPE])[..] else { return Ok(()) };
