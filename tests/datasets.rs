@@ -8,7 +8,7 @@ use std::path::Path;
 
 use image::{Rgb, RgbImage};
 use vloc::config::load_yaml;
-use vloc::dataset::{self, Dataset, SplitRule};
+use vloc::dataset::{self, SplitRule};
 
 const CAMERA: &str = "width: 16\nheight: 12\nfx: 14.0\nfy: 14.0\ncx: 7.5\ncy: 5.5\n";
 

@@ -255,9 +255,12 @@ fn images_without_a_mounting_are_refused() {
     bench.assert_refused("no_extrinsics", "frame \"base_link\" is unknown");
 }
 
+/// What is wrong with an image, the reason it is refused for, and a word of the error.
+type Lie = (fn(&mut Image), &'static str, &'static str);
+
 #[test]
 fn images_that_lie_about_themselves_are_refused() {
-    let lies: [(fn(&mut Image), &str, &str); 5] = [
+    let lies: [Lie; 5] = [
         (|image| image.step = 63 * 3, "image_undecodable", "step"),
         (|image| image.height = 4_000_000_000, "image_undecodable", "4000000000"),
         (|image| image.encoding = "klingon8".into(), "image_undecodable", "klingon8"),
