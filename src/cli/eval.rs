@@ -10,7 +10,7 @@ use crate::dataset::{self, Dataset, Split, SplitRule};
 use crate::evaluation::retrieval::nearest_pose;
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, Provenance, Retrieval, table};
 use crate::geometry::Se3;
-use crate::network::device::{Device, describe, set_threads, sleep_while_waiting};
+use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor};
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
@@ -56,9 +56,6 @@ pub struct EvalArgs {
 /// # Errors
 /// What is wrong with the dataset, the split, the model or the output folder.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    if let Err(error) = sleep_while_waiting() {
-        tracing::warn!("{error}");
-    }
     let metrics = evaluate(args)?;
     println!("{}", table(&metrics));
     println!("written to {}: metrics.json, frames.csv, *.tum, trajectory.svg, errors.svg", args.out.display());

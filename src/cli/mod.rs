@@ -13,6 +13,7 @@ use std::io::IsTerminal;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Result;
+use crate::network::device::sleep_while_waiting;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -79,6 +80,10 @@ impl Cli {
     /// Whatever the command reports; [`crate::Error::exit_code`] is the exit code of the program.
     pub fn run(&self) -> Result<()> {
         start_log(&self.log);
+        let shares_the_machine = !matches!(self.command, Command::Train(_) | Command::Completions { .. });
+        if shares_the_machine && let Err(error) = sleep_while_waiting() {
+            tracing::warn!("{error}");
+        }
         match &self.command {
             Command::Demo(args) => demo::run(args),
             Command::Synth(args) => synth::run(args),

@@ -70,8 +70,8 @@ pub fn write_bag(
                 }
                 let image = rendered.pop_front();
                 let image = image.ok_or_else(|| Error::compute("rendering", format!("no image for {stamp}")))?;
-                write_image(&mut writer, stamp, image, compressed)?;
                 writer.write("/camera/camera_info", stamp, &renderer.camera().to_message(stamp, CAMERA_FRAME))?;
+                write_image(&mut writer, stamp, image, compressed)?;
                 write_truth(&mut writer, stamp, pass.motion(t).map_from_base)?;
                 progress();
             }

@@ -111,7 +111,7 @@ impl TrainingConfig {
             "vlocnet-squeezenet" => {
                 let (precision, norm) = (Precision::Half, Norm::L2);
                 let rotation = RotationAugmentation { pitch: 10.0, yaw: 12.0, roll: 10.0 };
-                Self { freeze_trunk: true, epochs: 30, cached_copies: 8, norm, rotation, precision, ..config }
+                Self { freeze_trunk: true, epochs: 160, cached_copies: 8, norm, rotation, precision, ..config }
             }
             "vlocnet-small" => {
                 let precision = Precision::Half;
