@@ -1,0 +1,83 @@
+//! The `vloc` program as a user meets it: help, exit codes and error texts.
+
+#![cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// Exit code, standard output and standard error of `vloc` with these arguments.
+fn vloc(arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vloc"));
+    let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn assert_fails(arguments: &[&str], code: i32, text: &str) {
+    let (found, _, errors) = vloc(arguments);
+    assert!(found == code && errors.contains(text), "{arguments:?}: exit code {found}, {errors}");
+}
+
+#[test]
+fn help_names_every_command_and_exit_code() {
+    let (code, help, _) = vloc(&["--help"]);
+    assert_eq!(code, 0);
+    for word in
+        ["demo", "synth", "train", "eval", "replay", "node", "inspect", "completions", "130  stopped by a signal"]
+    {
+        assert!(help.contains(word), "{word} is missing in {help}");
+    }
+    for command in ["demo", "synth", "train", "eval", "replay", "node", "inspect"] {
+        assert_eq!(vloc(&[command, "--help"]).0, 0, "{command}");
+    }
+}
+
+#[test]
+fn completions_are_for_a_shell() {
+    let (code, script, _) = vloc(&["completions", "bash"]);
+    assert!(code == 0 && script.contains("_vloc()") && script.contains("replay"), "{script}");
+}
+
+#[test]
+fn the_bundled_model_has_a_card() {
+    let (code, card, _) = vloc(&["inspect", "models/synthetic-room"]);
+    assert!(code == 0 && card.starts_with("synthetic-room: ") && card.contains("coverage_90:"), "{card}");
+}
+
+#[test]
+fn each_kind_of_failure_has_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let empty = path("empty");
+    fs::create_dir(&empty).unwrap();
+    assert_fails(&["fly"], 2, "unrecognized subcommand 'fly'");
+    assert_fails(&["inspect", &path("nothing")], 3, "No such file or directory");
+    assert_fails(&["inspect", &empty], 4, "found 0 bag files and no metadata.yaml");
+    let split = "config/splits/interpolation.yaml";
+    let train = ["train", "--preset", "vlocnet-small", "--split", split, "--dataset", &empty, "--out", &path("model")];
+    assert_fails(&train, 4, "found an empty folder");
+    assert_fails(&["node"], 5, "expected a model folder, by --model FOLDER");
+    assert_fails(&["node", "--model", "models/synthetic-room", "-p", "modle:=x"], 5, "unknown field `modle`");
+    assert_fails(&["node", "--model", &cut_model(folder.path())], 6, "found 1000 bytes that are cut");
+}
+
+/// The bundled model with its weights cut short.
+fn cut_model(folder: &Path) -> String {
+    let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/synthetic-room");
+    let cut = folder.join("cut");
+    fs::create_dir(&cut).unwrap();
+    fs::copy(bundled.join("model.yaml"), cut.join("model.yaml")).unwrap();
+    let weights = fs::read(bundled.join("weights.safetensors")).unwrap();
+    fs::write(cut.join("weights.safetensors"), &weights[..1000]).unwrap();
+    cut.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_demo_does_not_replace_other_files() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
+    assert_fails(&["demo", "--out", folder.path().to_str().unwrap()], 5, "with other files in it");
+    assert_eq!(fs::read_to_string(folder.path().join("thesis.tex")).unwrap(), "mine");
+}
