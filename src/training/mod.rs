@@ -30,7 +30,7 @@ pub use batch::{Batch, Source};
 pub use config::{RotationAugmentation, TrainingConfig};
 pub use features::FeatureCache;
 pub use pairs::{Pair, PairPlan, View};
-pub use pixels::{Pixels, network_camera};
+pub use pixels::Pixels;
 pub use rotation::rotate_view;
 pub use run::{Job, train};
 pub use schedule::learning_rate;

@@ -13,21 +13,10 @@ use super::pairs::View;
 use super::rotation::rotate_view;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
-use crate::network::InputSize;
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
 use crate::vision::{Augmentation, Preprocessor};
 use crate::{Error, Result};
-
-/// The network's camera for images of `source`: its rectified image, resized to cover the input and cut at the centre.
-pub fn network_camera(source: &CameraModel, input: InputSize) -> CameraModel {
-    let ratio = |size: u32, of: u32| f64::from(size) / f64::from(of);
-    let scale = ratio(input.width, source.width).max(ratio(input.height, source.height));
-    let covering = |size: u32, at_least: u32| ((f64::from(size) * scale).round() as u32).max(at_least);
-    let (width, height) = (covering(source.width, input.width), covering(source.height, input.height));
-    let resized = source.rectified().resized(width, height);
-    resized.cropped((width - input.width) / 2, (height - input.height) / 2, input.width, input.height)
-}
 
 /// Preprocessed images of some frames with their poses, and how to vary them.
 pub struct Pixels {

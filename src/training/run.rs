@@ -13,7 +13,7 @@ use tch::nn::VarStore;
 use super::config::TrainingConfig;
 use super::features::FeatureCache;
 use super::pairs::PairPlan;
-use super::pixels::{Pixels, network_camera};
+use super::pixels::Pixels;
 use super::state::RunState;
 use super::trainer::{Data, Trainer};
 use super::validation::{ValidationErrors, validate};
@@ -27,6 +27,7 @@ use crate::network::{
 };
 use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
+use crate::vision::network_camera;
 use crate::{Error, Result};
 
 const CONFIG_FILE: &str = "training.yaml";
@@ -91,7 +92,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
     let units = MapFromNormalized::fit(&poses(&split.train))?;
-    let camera = network_camera(dataset.camera(), architecture.input);
+    let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
     let validation_cache = match config.freeze_trunk && !split.validation.is_empty() {
