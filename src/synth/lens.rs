@@ -92,8 +92,8 @@ mod tests {
                 let offset = Vector2::new(0.25, -0.25);
                 let rays = rays_through_lens(&camera, &pixel, [Vector2::zeros(), offset]).unwrap();
                 assert!((camera.project(&rays[0]).unwrap() - pixel).norm() < 1e-8, "{distortion:?} {pixel}");
-                // To first order: a third of a pixel aside, the lens' curvature is worth a few thousandths of one.
-                assert!((camera.project(&rays[1]).unwrap() - pixel - offset).norm() < 5e-3, "{distortion:?} {pixel}");
+                // First order: what is left is the lens' curvature, at most 1.93e-3 pixels here, a quarter at half the offset.
+                assert!((camera.project(&rays[1]).unwrap() - pixel - offset).norm() < 2.5e-3, "{distortion:?} {pixel}");
             }
         }
     }
