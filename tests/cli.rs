@@ -4,8 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Exit code, standard output and standard error of `vloc` with these arguments.
 fn vloc(arguments: &[&str]) -> (i32, String, String) {
@@ -80,4 +81,62 @@ fn a_demo_does_not_replace_other_files() {
     fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
     assert_fails(&["demo", "--out", folder.path().to_str().unwrap()], 5, "with other files in it");
     assert_eq!(fs::read_to_string(folder.path().join("thesis.tex")).unwrap(), "mine");
+}
+
+#[test]
+fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let done = |arguments: &[&str]| {
+        let (code, output, errors) = vloc(arguments);
+        assert_eq!(code, 0, "{arguments:?}: {errors}");
+        output
+    };
+    let (room, model) = (path("room"), "models/synthetic-room");
+    done(&["synth", "--out", &room, "--passes", "1", "--frames", "12", "--test-frames", "6", "--format", "both"]);
+    let bag = path("room/bags/test");
+    let topics = done(&["inspect", &bag]);
+    assert!(topics.contains("/camera/image") && topics.contains("sensor_msgs/msg/Imu"), "{topics}");
+
+    let table = done(&["eval", "--dataset", &room, "--model", model, "--out", &path("eval")]);
+    assert!(table.contains("synthetic-room") && table.contains("6/6") && table.contains("(oracle)"), "{table}");
+    let metrics = fs::read_to_string(path("eval/metrics.json")).unwrap();
+    let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
+    assert_eq!(metrics["frames"], 6, "{metrics:#}");
+
+    let replay = |out: &str| {
+        let printed = done(&["replay", &bag, "--model", model, "--out", &path(out), "--report"]);
+        assert!(printed.contains("6 images, 6 poses"), "{printed}");
+        let read = |name: &str| fs::read(folder.path().join(out).join(name)).unwrap();
+        [read("trajectory.tum"), read("summary.yaml"), read("report.md"), read("bag/bag_0.mcap")]
+    };
+    assert!(replay("first") == replay("second"), "two replays of one bag differ");
+}
+
+/// The node in a network of its own that has only loopback; `None` where none can be made.
+fn lonely_node() -> Option<Child> {
+    let isolated = |flag: &str| Command::new("unshare").args([flag, "true"]).status().is_ok_and(|s| s.success());
+    let flag = ["-n", "-rn"].into_iter().find(|flag| isolated(flag))?;
+    let script = "ip link set lo up && ip link set lo multicast on && ip route add 224.0.0.0/4 dev lo && exec \"$@\"";
+    let node = [env!("CARGO_BIN_EXE_vloc"), "node", "--model", "models/synthetic-room", "--device", "cpu"];
+    let mut command = Command::new("unshare");
+    command.args([flag, "sh", "-c", script, "sh"]).args(node).current_dir(env!("CARGO_MANIFEST_DIR"));
+    Some(command.stderr(Stdio::piped()).spawn().unwrap())
+}
+
+#[test]
+fn the_node_stops_cleanly_on_either_signal() {
+    for signal in ["INT", "TERM"] {
+        let Some(mut node) = lonely_node() else {
+            println!("skipped: a network namespace takes root or user namespaces, unshare and ip");
+            return;
+        };
+        let mut log = BufReader::new(node.stderr.take().unwrap()).lines().map_while(Result::ok);
+        assert!(log.any(|line| line.contains("listening for images on /image")), "the node did not start");
+        let sent = Command::new("kill").args([format!("-{signal}"), node.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let rest: Vec<String> = log.collect();
+        assert!(rest.iter().any(|line| line.contains(&format!("SIG{signal}: stopping"))), "{rest:?}");
+        assert_eq!(node.wait().unwrap().code(), Some(0), "{rest:?}");
+    }
 }
