@@ -102,7 +102,7 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
     assert!(table.contains("synthetic-room") && table.contains("6/6") && table.contains("(oracle)"), "{table}");
     let metrics = fs::read_to_string(path("eval/metrics.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
-    assert_eq!(metrics["frames"], 6, "{metrics:#}");
+    assert_eq!(metrics["method"]["errors"]["frames"], 6, "{metrics:#}");
 
     let replay = |out: &str| {
         let printed = done(&["replay", &bag, "--model", model, "--out", &path(out), "--report"]);
