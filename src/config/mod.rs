@@ -2,7 +2,7 @@
 
 mod node;
 
-pub use node::{Config, ImageTransport, Reliability, seconds};
+pub use node::{Config, ImageTransport, OdometrySource, Reliability, seconds};
 
 use std::path::Path;
 

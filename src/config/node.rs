@@ -38,6 +38,14 @@ pub struct Config {
     pub base_from_camera: Option<[f64; 7]>,
     /// Whether something publishes `odom -> base_link`: then `map -> odom` is published, else `map -> base_link`.
     pub use_odometry: bool,
+    /// Where the odometry comes from: `/tf`, or the topic `odom`.
+    pub odometry_source: OdometrySource,
+    /// Whether to listen to `imu`.
+    pub use_imu: bool,
+    /// The IMU's frame; empty: the `frame_id` of each sample.
+    pub imu_frame_id: String,
+    /// Mounting of the IMU, `[x, y, z, qx, qy, qz, qw]` of its frame in the base frame; unset: from TF.
+    pub base_from_imu: Option<[f64; 7]>,
     /// Whether to publish on `/tf` at all.
     pub tf_broadcast: bool,
     /// How far published transforms are dated ahead, seconds.
@@ -66,6 +74,16 @@ pub enum ImageTransport {
     Compressed,
 }
 
+/// Where the robot's odometry comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OdometrySource {
+    /// The transform `odom -> base_link` on `/tf`.
+    Tf,
+    /// `nav_msgs/Odometry` on `odom`.
+    Topic,
+}
+
 /// What a subscription asks of its publisher. A reliable subscription hears no best-effort publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +108,10 @@ impl Default for Config {
             camera_frame_id: String::new(),
             base_from_camera: None,
             use_odometry: true,
+            odometry_source: OdometrySource::Tf,
+            use_imu: true,
+            imu_frame_id: String::new(),
+            base_from_imu: None,
             tf_broadcast: true,
             transform_tolerance: 0.2,
             tf_publish_rate: 20.0,

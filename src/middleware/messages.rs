@@ -1,10 +1,10 @@
 //! Between ROS messages and the port's types: the one place where every adapter meets the node's meaning of a message.
 
-use super::{Diagnostics, Incoming, Input, Level, Picture, StampedPose, StampedTransform};
+use super::{Diagnostics, Incoming, Input, Level, Picture, StampedOdometry, StampedPose, StampedTransform};
 use crate::geometry::Se3;
 use crate::msg::diagnostic_msgs::DiagnosticStatus;
-use crate::msg::{convert, diagnostic_msgs, geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
-use crate::sensor::{CameraModel, Distortion};
+use crate::msg::{convert, diagnostic_msgs, geometry_msgs, nav_msgs, sensor_msgs, std_msgs, tf2_msgs};
+use crate::sensor::{CameraModel, Distortion, ImuSample};
 use crate::{Error, Result};
 
 /// An image as it came; its content is checked when it is decoded.
@@ -63,6 +63,49 @@ fn transform(message: &geometry_msgs::TransformStamped) -> Result<StampedTransfo
         child: message.child_frame_id.clone(),
         parent_from_child,
     })
+}
+
+/// A reading of the IMU; one that is not finite is refused.
+pub fn imu(message: &sensor_msgs::Imu) -> Incoming {
+    match ImuSample::try_from(message) {
+        Ok(sample) => Incoming::Imu { sample, frame_id: message.header.frame_id.clone() },
+        Err(error) => Incoming::Refused { input: Input::Imu, error },
+    }
+}
+
+/// The pose of a robot's odometry as a transform; its covariance and twist are not used.
+pub fn odometry(message: &nav_msgs::Odometry) -> Incoming {
+    let transform = || -> Result<StampedTransform> {
+        Ok(StampedTransform {
+            stamp: convert::stamp_of(&message.header)?,
+            parent: message.header.frame_id.clone(),
+            child: message.child_frame_id.clone(),
+            parent_from_child: Se3::try_from(&message.pose.pose)?,
+        })
+    };
+    match transform() {
+        Ok(transform) => Incoming::Odometry(transform),
+        Err(error) => Incoming::Refused { input: Input::Odometry, error },
+    }
+}
+
+/// The message of `odometry`.
+pub fn odometry_message(odometry: &StampedOdometry) -> nav_msgs::Odometry {
+    let [vx, vy, vz, wx, wy, wz] = odometry.twist.into();
+    let twist = geometry_msgs::Twist {
+        linear: geometry_msgs::Vector3 { x: vx, y: vy, z: vz },
+        angular: geometry_msgs::Vector3 { x: wx, y: wy, z: wz },
+    };
+    let covariance = std::array::from_fn(|index| odometry.twist_covariance[(index / 6, index % 6)]);
+    nav_msgs::Odometry {
+        header: std_msgs::Header::new(odometry.stamp, &odometry.frame_id),
+        child_frame_id: odometry.child_frame_id.clone(),
+        pose: geometry_msgs::PoseWithCovariance {
+            pose: odometry.map_from_base.into(),
+            covariance: odometry.covariance.to_fixed_axes(odometry.map_from_base),
+        },
+        twist: geometry_msgs::TwistWithCovariance { twist, covariance },
+    }
 }
 
 /// The message of `pose`.

@@ -7,8 +7,8 @@
 
 use std::future::Future;
 
-use crate::geometry::{PoseCovariance, Se3};
-use crate::sensor::{CameraModel, CompressedImage, Image};
+use crate::geometry::{Matrix6, PoseCovariance, Se3, Vector6};
+use crate::sensor::{CameraModel, CompressedImage, Image, ImuSample};
 use crate::{Error, Result, Stamp};
 
 pub mod messages;
@@ -31,11 +31,15 @@ pub enum Input {
     CameraInfo,
     /// `/tf` or `/tf_static`.
     Transforms,
+    /// `imu`.
+    Imu,
+    /// `odom`.
+    Odometry,
 }
 
 impl Input {
     /// Every input.
-    pub const ALL: [Input; 3] = [Input::Image, Input::CameraInfo, Input::Transforms];
+    pub const ALL: [Input; 5] = [Input::Image, Input::CameraInfo, Input::Transforms, Input::Imu, Input::Odometry];
 
     /// The name in diagnostics.
     pub fn name(self) -> &'static str {
@@ -43,6 +47,8 @@ impl Input {
             Input::Image => "image",
             Input::CameraInfo => "camera_info",
             Input::Transforms => "tf",
+            Input::Imu => "imu",
+            Input::Odometry => "odom",
         }
     }
 }
@@ -101,6 +107,15 @@ pub enum Incoming {
         /// Whether they came on `/tf_static`.
         is_static: bool,
     },
+    /// A reading of the inertial measurement unit.
+    Imu {
+        /// The reading, in the axes of the unit.
+        sample: ImuSample,
+        /// The unit's frame.
+        frame_id: String,
+    },
+    /// Where the robot's odometry says that it is: the transform from its child frame to its parent frame.
+    Odometry(StampedTransform),
     /// A message that cannot be used, and why.
     Refused {
         /// Where it came.
@@ -115,6 +130,10 @@ pub enum Incoming {
 pub enum Outgoing {
     /// `pose` (`geometry_msgs/PoseWithCovarianceStamped`).
     Pose(Box<StampedPose>),
+    /// `absolute_pose` (`geometry_msgs/PoseWithCovarianceStamped`): what the network alone says.
+    AbsolutePose(Box<StampedPose>),
+    /// `odometry` (`nav_msgs/Odometry`).
+    Odometry(Box<StampedOdometry>),
     /// `/tf`.
     Transform(StampedTransform),
     /// `/diagnostics` (`diagnostic_msgs/DiagnosticArray` of one status).
@@ -132,6 +151,25 @@ pub struct StampedPose {
     pub map_from_base: Se3,
     /// Covariance of its right perturbation, in the axes of the base.
     pub covariance: PoseCovariance,
+}
+
+/// Where the robot is and how it moves, ahead of the camera.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StampedOdometry {
+    /// The stamp of the newest measurement in it.
+    pub stamp: Stamp,
+    /// The map's frame.
+    pub frame_id: String,
+    /// The robot's frame.
+    pub child_frame_id: String,
+    /// Pose of the robot's base in the map.
+    pub map_from_base: Se3,
+    /// Covariance of its right perturbation, in the axes of the base.
+    pub covariance: PoseCovariance,
+    /// Velocity (m/s) then rate of turn (rad/s), in the axes of the base.
+    pub twist: Vector6,
+    /// Covariance of the twist.
+    pub twist_covariance: Matrix6,
 }
 
 /// How well the node is, in the levels of `diagnostic_msgs/DiagnosticStatus`.

@@ -32,6 +32,12 @@ impl Qos {
         Self::new(reliability, Durability::Volatile, 5)
     }
 
+    /// `imu` in: as many as come while the node is busy for seconds; none may be lost.
+    pub const IMU: Qos = Qos::new(Reliability::BestEffort, Durability::Volatile, 2000);
+    /// `odom` in, as `nav2` has it.
+    pub const ODOM: Qos = Qos::new(Reliability::BestEffort, Durability::Volatile, 100);
+    /// `odometry` and `absolute_pose` out.
+    pub const ODOMETRY: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 10);
     /// `pose` out, as `nav2_amcl` has it.
     pub const POSE: Qos = Qos::new(Reliability::Reliable, Durability::TransientLocal, 1);
     /// `/tf`, in and out, as `tf2_ros` has it.

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use super::{Incoming, Input, Middleware, Names, Outgoing, messages};
 use crate::bag::{BagMessage, BagReader, BagWriter, Messages, Storage, TRANSIENT_LOCAL_QOS, TopicInfo};
-use crate::config::{Config, ImageTransport};
-use crate::msg::{RosMessage, cdr, diagnostic_msgs, geometry_msgs, sensor_msgs, tf2_msgs};
+use crate::config::{Config, ImageTransport, OdometrySource};
+use crate::msg::{RosMessage, cdr, diagnostic_msgs, geometry_msgs, nav_msgs, sensor_msgs, tf2_msgs};
 use crate::{Error, Result, Stamp};
 
 /// A bag that plays. See the module's text.
@@ -37,12 +37,40 @@ enum Decoder {
     CompressedImage,
     CameraInfo,
     Transforms { is_static: bool },
+    Imu,
+    Odometry,
 }
 
 struct Outputs {
     pose: String,
+    absolute_pose: String,
+    odometry: String,
     transforms: String,
     diagnostics: String,
+}
+
+impl Outputs {
+    fn new(names: &Names) -> Result<Self> {
+        Ok(Self {
+            pose: names.resolve("pose")?,
+            absolute_pose: names.resolve("absolute_pose")?,
+            odometry: names.resolve("odometry")?,
+            transforms: names.resolve("/tf")?,
+            diagnostics: names.resolve("/diagnostics")?,
+        })
+    }
+
+    /// Two nodes' answers must not mix on one topic.
+    fn check_free(&self, reader: &BagReader) -> Result<()> {
+        let ours = [("pose", &self.pose), ("absolute_pose", &self.absolute_pose), ("odometry", &self.odometry)];
+        match ours.into_iter().find(|(_, name)| reader.topic(name).is_some()) {
+            None => Ok(()),
+            Some((topic, name)) => {
+                let found = format!("messages on it; give the node's another name: -r {topic}:=/vloc{name}");
+                Err(Error::format(reader.path(), format!("a bag without the topic {name}"), found))
+            }
+        }
+    }
 }
 
 /// Seconds of the recording per second of the day.
@@ -66,19 +94,20 @@ impl Replay {
             }
         };
         check_images(&reader, &image, image_type)?;
-        let pose = names.resolve("pose")?;
-        if reader.topic(&pose).is_some() {
-            let found = format!("messages on it; give the node's another name: -r pose:=/vloc{pose}");
-            return Err(Error::format(bag, format!("a bag without the topic {pose}"), found));
-        }
-        let inputs = HashMap::from([
+        let outputs = Outputs::new(names)?;
+        outputs.check_free(&reader)?;
+        let mut inputs = HashMap::from([
             (image, decoder),
             (names.resolve("camera_info")?, Decoder::CameraInfo),
             (names.resolve("/tf")?, Decoder::Transforms { is_static: false }),
             (names.resolve("/tf_static")?, Decoder::Transforms { is_static: true }),
         ]);
-        let transforms = names.resolve("/tf")?;
-        let outputs = Outputs { pose, transforms, diagnostics: names.resolve("/diagnostics")? };
+        if config.use_imu {
+            inputs.insert(names.resolve("imu")?, Decoder::Imu);
+        }
+        if config.odometry_source == OdometrySource::Topic {
+            inputs.insert(names.resolve("odom")?, Decoder::Odometry);
+        }
         let mut writer = BagWriter::create(output, Storage::Mcap)?;
         for topic in reader.topics() {
             writer.add_topic(&topic.name, &topic.message_type, &topic.definition, &topic.offered_qos_profiles)?;
@@ -131,6 +160,10 @@ impl Replay {
             Decoder::Image => parsed(message, Input::Image, messages::image),
             Decoder::CompressedImage => parsed(message, Input::Image, messages::compressed_image),
             Decoder::CameraInfo => parsed(message, Input::CameraInfo, |info| messages::camera_info(&info, rectified)),
+            Decoder::Imu => parsed(message, Input::Imu, |imu: sensor_msgs::Imu| messages::imu(&imu)),
+            Decoder::Odometry => {
+                parsed(message, Input::Odometry, |odometry: nav_msgs::Odometry| messages::odometry(&odometry))
+            }
             Decoder::Transforms { is_static } => {
                 parsed(message, Input::Transforms, |transforms: tf2_msgs::TFMessage| {
                     messages::transforms(&transforms, is_static)
@@ -166,6 +199,12 @@ impl Middleware for Replay {
     async fn send(&mut self, outgoing: Outgoing) -> Result<()> {
         match outgoing {
             Outgoing::Pose(pose) => self.writer.write(&self.outputs.pose, self.now, &messages::pose_message(&pose)),
+            Outgoing::AbsolutePose(pose) => {
+                self.writer.write(&self.outputs.absolute_pose, self.now, &messages::pose_message(&pose))
+            }
+            Outgoing::Odometry(odometry) => {
+                self.writer.write(&self.outputs.odometry, self.now, &messages::odometry_message(&odometry))
+            }
             Outgoing::Transform(transform) => {
                 self.writer.write(&self.outputs.transforms, self.now, &messages::transform_message(&transform))
             }

@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::health::Reason;
 use crate::middleware::Picture;
-use crate::sensor::{AbsolutePose, CameraModel};
+use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
 use crate::vision::{Preprocessor, decode, decode_compressed};
 use crate::{Error, Result, Stamp};
 
@@ -18,9 +18,18 @@ pub trait Localizer: Send {
     ///
     /// # Errors
     /// What the computation says; the node counts it and publishes no pose.
-    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<AbsolutePose>;
+    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization>;
     /// Forgets the images before.
     fn reset(&mut self);
+}
+
+/// What a network makes of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Localization {
+    /// Where the camera was.
+    pub absolute: AbsolutePose,
+    /// How it moved since the image before; `None` when there was none, or too long ago.
+    pub relative: Option<RelativePose>,
 }
 
 /// An image with what is needed to bring it to the network.
@@ -44,8 +53,8 @@ pub struct Answer {
     pub frame_id: String,
     /// The run of the clock it belongs to.
     pub epoch: u64,
-    /// The pose of the camera, or why there is none.
-    pub result: Result<AbsolutePose, (Reason, Error)>,
+    /// What the network says, or why it says nothing.
+    pub result: Result<Localization, (Reason, Error)>,
     /// Seconds of work on it, where time is measured.
     pub seconds: Option<f64>,
 }
@@ -91,9 +100,12 @@ fn pixels(job: &Job) -> Result<RgbImage, (Reason, Error)> {
     job.preprocessor.apply(&rgb).map_err(|error| (Reason::ImageUndecodable, error))
 }
 
-fn usable(pose: AbsolutePose) -> Result<AbsolutePose> {
-    if pose.map_from_camera.is_finite() {
-        return Ok(pose);
+fn usable(localization: Localization) -> Result<Localization> {
+    let relative = localization.relative.as_ref();
+    if localization.absolute.map_from_camera.is_finite()
+        && relative.is_none_or(|relative| relative.previous_from_current.is_finite())
+    {
+        return Ok(localization);
     }
-    Err(Error::compute("network", "the pose is not finite"))
+    Err(Error::compute("network", "a pose that is not finite"))
 }

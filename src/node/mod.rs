@@ -25,7 +25,7 @@ mod replay;
 pub use self::core::Core;
 pub use health::{Health, Reason, Refusals};
 pub use inbox::NetworkThread;
-pub use localizer::{Answer, Job, Localizer, Worker};
+pub use localizer::{Answer, Job, Localization, Localizer, Worker};
 #[cfg(feature = "bag")]
 pub use replay::{Refused, ReplayRequest, Summary, replay};
 

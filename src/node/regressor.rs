@@ -2,9 +2,9 @@
 
 use image::RgbImage;
 
-use super::Localizer;
+use super::{Localization, Localizer};
 use crate::network::{PixelFrame, PoseRegressor};
-use crate::sensor::{AbsolutePose, CameraModel};
+use crate::sensor::CameraModel;
 use crate::{Result, Stamp};
 
 impl Localizer for PoseRegressor {
@@ -12,8 +12,9 @@ impl Localizer for PoseRegressor {
         self.card().camera
     }
 
-    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<AbsolutePose> {
-        Ok(self.regress(&PixelFrame { stamp, pixels })?.absolute)
+    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
+        let regression = self.regress(&PixelFrame { stamp, pixels })?;
+        Ok(Localization { absolute: regression.absolute, relative: regression.relative })
     }
 
     fn reset(&mut self) {

@@ -16,8 +16,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::{Incoming, Input, Middleware, Names, Outgoing, Qos, messages};
-use crate::config::{Config, ImageTransport};
-use crate::msg::{RosMessage, diagnostic_msgs, geometry_msgs, rosgraph_msgs, sensor_msgs, tf2_msgs};
+use crate::config::{Config, ImageTransport, OdometrySource};
+use crate::msg::{RosMessage, diagnostic_msgs, geometry_msgs, nav_msgs, rosgraph_msgs, sensor_msgs, tf2_msgs};
 use crate::{Error, Result, Stamp};
 
 mod profile;
@@ -33,6 +33,8 @@ pub struct Rtps {
     node_name: String,
     incoming: mpsc::Receiver<Incoming>,
     pose: Publisher<geometry_msgs::PoseWithCovarianceStamped>,
+    absolute_pose: Publisher<geometry_msgs::PoseWithCovarianceStamped>,
+    odometry: Publisher<nav_msgs::Odometry>,
     transforms: Publisher<tf2_msgs::TFMessage>,
     diagnostics: Publisher<diagnostic_msgs::DiagnosticArray>,
     /// Nanoseconds of `/clock`, where it is the time.
@@ -73,9 +75,18 @@ impl Rtps {
         endpoints.listen("/tf_static", Qos::TF_STATIC, Input::Transforms, |tf: tf2_msgs::TFMessage| {
             messages::transforms(&tf, true)
         })?;
+        if config.use_imu {
+            endpoints.listen("imu", Qos::IMU, Input::Imu, |imu: sensor_msgs::Imu| messages::imu(&imu))?;
+        }
+        if config.odometry_source == OdometrySource::Topic {
+            let odometry = |message: nav_msgs::Odometry| messages::odometry(&message);
+            endpoints.listen("odom", Qos::ODOM, Input::Odometry, odometry)?;
+        }
         let sim_time = if config.use_sim_time { Some(endpoints.listen_to_clock()?) } else { None };
         Ok(Self {
             pose: endpoints.publisher("pose", Qos::POSE)?,
+            absolute_pose: endpoints.publisher("absolute_pose", Qos::ODOMETRY)?,
+            odometry: endpoints.publisher("odometry", Qos::ODOMETRY)?,
             transforms: endpoints.publisher("/tf", Qos::TF)?,
             diagnostics: endpoints.publisher("/diagnostics", Qos::DIAGNOSTICS)?,
             node_name: endpoints.node.fully_qualified_name(),
@@ -87,7 +98,7 @@ impl Rtps {
 
     /// Leaves the network: ends the tasks and tells the peers.
     pub async fn close(self) {
-        let Rtps { endpoints, incoming, pose, transforms, diagnostics, .. } = self;
+        let Rtps { endpoints, incoming, pose, absolute_pose, odometry, transforms, diagnostics, .. } = self;
         let Endpoints { node, spinner, sender, tasks, .. } = endpoints;
         drop((incoming, sender));
         for task in &tasks {
@@ -96,7 +107,7 @@ impl Rtps {
         // Subscriptions and publishers go first, then the node, which ends its spinner, the last holder of the network.
         let ended = async {
             futures::future::join_all(tasks).await;
-            drop((pose, transforms, diagnostics, node));
+            drop((pose, absolute_pose, odometry, transforms, diagnostics, node));
             spinner.await
         };
         if tokio::time::timeout(PATIENCE_AT_CLOSE, ended).await.is_err() {
@@ -113,6 +124,8 @@ impl Middleware for Rtps {
     async fn send(&mut self, outgoing: Outgoing) -> Result<()> {
         match outgoing {
             Outgoing::Pose(pose) => publish(&self.pose, messages::pose_message(&pose)).await,
+            Outgoing::AbsolutePose(pose) => publish(&self.absolute_pose, messages::pose_message(&pose)).await,
+            Outgoing::Odometry(odometry) => publish(&self.odometry, messages::odometry_message(&odometry)).await,
             Outgoing::Transform(transform) => publish(&self.transforms, messages::transform_message(&transform)).await,
             Outgoing::Diagnostics(report) => {
                 publish(&self.diagnostics, messages::diagnostics_message(&report, &self.node_name)).await
