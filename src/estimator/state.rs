@@ -45,10 +45,12 @@ pub enum Cause {
         /// How many.
         fixes: usize,
     },
-    /// No fix was accepted for so long.
-    NoFix {
-        /// Seconds.
-        seconds: f64,
+    /// The standard deviations of position and rotation are within what Tracking needs.
+    Certain {
+        /// Of the position, along its worst axis, metres.
+        position: f64,
+        /// Of the rotation, about its worst axis, radians.
+        rotation: f64,
     },
     /// The standard deviation of the position or the rotation passed its limit.
     Uncertain {
@@ -73,7 +75,10 @@ impl fmt::Display for Cause {
             Cause::Kidnapped { fixes } => {
                 write!(formatter, "{fixes} fixes in a row contradict the estimate and agree: the robot was moved")
             }
-            Cause::NoFix { seconds } => write!(formatter, "no fix was accepted for {seconds:.1} s"),
+            Cause::Certain { position, rotation } => {
+                let degrees = rotation.to_degrees();
+                write!(formatter, "the standard deviation fell to {position:.2} m, {degrees:.1} degrees")
+            }
             Cause::Uncertain { position, rotation } => {
                 let degrees = rotation.to_degrees();
                 write!(formatter, "the standard deviation grew to {position:.2} m, {degrees:.1} degrees")
