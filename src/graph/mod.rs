@@ -28,7 +28,7 @@ mod values;
 mod variable;
 
 pub use factor::{
-    Arguments, BetweenFactor, Factor, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor, VectorBetweenFactor,
+    Arguments, BetweenFactor, Factor, LinearPrior, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor, VectorBetweenFactor,
     VectorPriorFactor,
 };
 pub use factor_graph::FactorGraph;

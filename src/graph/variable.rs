@@ -4,7 +4,7 @@ use std::fmt;
 
 use nalgebra::{SVector, UnitQuaternion, Vector3};
 
-use crate::geometry::{Se3, So3, Vector6};
+use crate::geometry::{Matrix6, Se3, So3, Vector6};
 
 /// What a variable is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +100,24 @@ impl Variable {
             _ => return None,
         }
         Some(())
+    }
+
+    /// The derivative of `self.local(x)` by the tangent at `x`, where it is `tangent`: `J_r⁻¹` of a pose (Solà et al.
+    /// 2018, eq. 182), the rotation by θ of a planar pose's `[x, y]`. The upper left [`Variable::dim`] rows and columns
+    /// count; `None` stands for the identity.
+    pub fn local_jacobian(&self, tangent: &[f64]) -> Option<Matrix6> {
+        match self {
+            _ if tangent.iter().all(|entry| *entry == 0.0) => None,
+            Variable::Pose(_) => Some(Se3::right_jacobian_inverse(&Vector6::from_column_slice(tangent))),
+            Variable::PlanarPose(_) => {
+                let (sine, cosine) = tangent[2].sin_cos();
+                let mut turned = Matrix6::identity();
+                (turned[(0, 0)], turned[(0, 1)]) = (cosine, -sine);
+                (turned[(1, 0)], turned[(1, 1)]) = (sine, cosine);
+                Some(turned)
+            }
+            Variable::Vector3(_) | Variable::Vector6(_) => None,
+        }
     }
 
     /// Whether every number in it is finite.
