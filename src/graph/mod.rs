@@ -15,12 +15,15 @@ mod cholesky;
 mod dog_leg;
 pub mod factor;
 mod factor_graph;
+mod fixed_lag;
 mod g2o;
 mod gauss_newton;
 mod index;
 mod key;
 mod levenberg_marquardt;
 mod linear_system;
+mod linearization_points;
+mod marginalization;
 mod noise;
 mod optimizer;
 mod robust;
@@ -32,6 +35,7 @@ pub use factor::{
     VectorPriorFactor,
 };
 pub use factor_graph::FactorGraph;
+pub use fixed_lag::{FactorId, FixedLag};
 pub use g2o::G2o;
 pub use key::Key;
 pub use noise::Gaussian;

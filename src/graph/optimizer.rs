@@ -34,7 +34,8 @@ pub struct Settings {
     pub gradient: f64,
     /// Stop when no entry of a step is larger (m, rad, m/s, ...).
     pub step: f64,
-    /// Levenberg-Marquardt: damping of the first step, as a share of the diagonal of the normal matrix.
+    /// Levenberg-Marquardt: damping of the first step, as a share of the diagonal of the normal matrix. Zero asks that the
+    /// factors determine all variables.
     pub initial_lambda: f64,
     /// Levenberg-Marquardt: give up when no step with less damping lowers the error.
     pub max_lambda: f64,
@@ -237,6 +238,14 @@ impl Run<'_> {
     pub fn factorize(&mut self, damping: impl Fn(f64) -> f64) -> std::result::Result<(), StopReason> {
         let begin = Instant::now();
         let result = self.system.factorize(damping);
+        self.report.factorize_time += begin.elapsed();
+        result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
+    }
+
+    /// Factorizes the normal matrix without damping, or says which variable the factors do not determine.
+    pub fn factorize_determined(&mut self) -> std::result::Result<(), StopReason> {
+        let begin = Instant::now();
+        let result = self.system.factorize_determined();
         self.report.factorize_time += begin.elapsed();
         result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
     }
