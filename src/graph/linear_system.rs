@@ -13,7 +13,7 @@ use super::factor::Arguments;
 use super::index::{HELD, Index};
 use super::linearization_points::LinearizationPoints;
 use super::{FactorGraph, Values, Variable};
-use crate::{Error, Result};
+use crate::Result;
 
 /// What the factors say about a scalar, given those eliminated after it, counts as nothing below this share of what they
 /// say given all others: digits are gone by then, and a matrix that should be singular is positive definite by rounding.
@@ -162,38 +162,16 @@ impl LinearSystem {
         let mut sum = 0.0;
         for (number, factor) in graph.factors().iter().enumerate() {
             let slots = self.index.slots(number);
-            let at = Arguments::new(factor.keys(), variables, slots);
             let dim = factor.dim();
             let columns: usize = slots.iter().map(|slot| usize::from(self.index.dim_of_slot[*slot as usize])).sum();
             let (residual, jacobian) = (&mut self.residual[..dim], &mut self.jacobian[..dim * columns]);
-            jacobian.fill(0.0);
-            match self.points.at(factor.keys(), slots) {
-                None => factor.evaluate(&at, residual, Some(jacobian))?,
-                Some(points) => {
-                    factor.evaluate(&points, residual, Some(jacobian))?;
-                    factor.evaluate(&at, residual, None)?;
-                }
-            }
-            let square = square(residual);
-            let cost = match factor.robust() {
-                None => square,
-                Some(kernel) => {
-                    let scale = kernel.weight(square).sqrt();
-                    residual.iter_mut().chain(jacobian.iter_mut()).for_each(|entry| *entry *= scale);
-                    kernel.cost(square)
-                }
-            };
-            if !cost.is_finite() {
-                let found = format!("{cost} from {factor:?}");
-                return Err(Error::message("cost of a factor", "a finite number", found));
-            }
-            sum += cost;
+            sum += self.points.evaluate(factor.as_ref(), variables, slots, residual, jacobian)?;
             self.add(number, dim);
         }
         for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
             *diagonal = self.matrix.values()[*position];
         }
-        Ok(0.5 * sum)
+        Ok(sum)
     }
 
     /// Adds the residual and Jacobian in the buffers to `H` and `g`.

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use nalgebra::DMatrix;
+
 use super::linear_system::LinearSystem;
 use super::{FactorGraph, Key, Values, Variable, dog_leg, gauss_newton, levenberg_marquardt};
-use crate::Result;
+use crate::{Error, Result};
 
 /// How a step is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,6 +193,28 @@ impl Optimizer {
         };
         run.report.final_error = run.error;
         Ok(run.report)
+    }
+}
+
+impl Optimizer {
+    /// Linearizes a graph and factorizes its normal matrix, for [`Optimizer::covariance`]; answers with a variable that
+    /// the factors do not determine, if there is one.
+    ///
+    /// # Errors
+    /// As [`Optimizer::optimize`].
+    pub(super) fn factorize(&mut self, graph: &FactorGraph, values: &Values) -> Result<Option<Key>> {
+        let system = prepare(&mut self.system, graph, values)?;
+        system.linearize(graph, values.variables())?;
+        Ok(system.factorize_determined().err().map(|slot| values.keys()[slot]))
+    }
+
+    /// The joint covariance of the variables at these slots of the values that were factorized.
+    ///
+    /// # Errors
+    /// When nothing was factorized, or memory is exhausted.
+    pub(super) fn covariance(&mut self, slots: &[usize]) -> Result<DMatrix<f64>> {
+        let missing = || Error::compute("covariance", "no graph was factorized before");
+        self.system.as_mut().ok_or_else(missing)?.covariance(slots)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What variables that have left a graph still say about those that stay.
 
-use super::{Arguments, Factor};
-use crate::graph::{Key, Variable};
+use super::{Arguments, Factor, linearize_factor};
+use crate::graph::{Key, Values, Variable};
 use crate::{Error, Result};
 
 /// `r = r₀ + A ξ` with `ξ = local(x₀, x)`, stacked over several variables `x` with the fixed linearization points `x₀`.
@@ -34,7 +34,11 @@ impl LinearPrior {
         }
         for (position, (key, point)) in points.iter().enumerate() {
             if !key.takes(point.kind()) || points[..position].iter().any(|(other, _)| other == key) {
-                return Err(Error::message("linear prior", "each key once, with its kind", format!("{key}: {point:?}")));
+                return Err(Error::message(
+                    "linear prior",
+                    "each key once, with its kind",
+                    format!("{key}: {point:?}"),
+                ));
             }
         }
         let numbers = residual.iter().chain(&jacobian);
@@ -43,6 +47,22 @@ impl LinearPrior {
         }
         let (keys, points) = points.iter().copied().unzip();
         Ok(Self { keys, points, residual, jacobian })
+    }
+
+    /// The prior whose residual is `residual` at the variables `at`, which have moved away from its linearization points.
+    ///
+    /// # Errors
+    /// As [`LinearPrior::new`], and when a variable is missing or of another kind than its point.
+    pub fn with_residual_at(
+        at: &Values,
+        points: &[(Key, Variable)],
+        residual: Vec<f64>,
+        jacobian: Vec<f64>,
+    ) -> Result<Self> {
+        let mut prior = Self::new(points, residual, jacobian)?;
+        let (moved, _) = linearize_factor(&prior, at)?;
+        prior.residual.iter_mut().zip(moved).for_each(|(wanted, found)| *wanted += *wanted - found);
+        Ok(prior)
     }
 
     /// The linearization points, in the order of the keys.
