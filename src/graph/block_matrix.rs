@@ -115,6 +115,17 @@ impl BlockMatrix {
         })
     }
 
+    /// Adds to the block of (`row`, `column`) with `dims` rows and columns; a structural zero stays zero.
+    pub fn add(&mut self, row: usize, column: usize, dims: (usize, usize), entry: impl Fn(usize, usize) -> f64) {
+        let Some(place) = self.place(row, column) else { return };
+        for i in 0..dims.0 {
+            for j in 0..dims.1 {
+                let (stored_row, stored_column) = if place.transposed { (j, i) } else { (i, j) };
+                self.values[place.start + stored_column * place.stride + stored_row] += entry(i, j);
+            }
+        }
+    }
+
     /// Positions of the diagonal scalars among the values, in the order of elimination.
     pub fn diagonal_positions(&self) -> Vec<usize> {
         let column = |rank: usize| {

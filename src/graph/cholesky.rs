@@ -70,6 +70,30 @@ impl SparseCholesky {
         .map_err(|LltError::NonPositivePivot { index }| index)
     }
 
+    /// The first row whose pivot is less than `share` of the matrix's entry on the diagonal there.
+    pub fn first_pivot_below(&self, share: f64, diagonal: &[f64]) -> Option<usize> {
+        let factor = supernodal::SupernodalLltRef::new(&self.symbolic, &self.factor);
+        let rows = (0..self.symbolic.n_supernodes()).flat_map(|number| {
+            let supernode = factor.supernode(number);
+            let columns = 0..supernode.val().ncols();
+            columns.map(move |column| (supernode.start() + column, supernode.val()[(column, column)].powi(2)))
+        });
+        rows.filter(|(row, pivot)| *pivot < share * diagonal[*row]).map(|(row, _)| row).next()
+    }
+
+    /// Solves `L X = B` for `count` columns, in place, in the order of the matrix's scalars.
+    ///
+    /// # Errors
+    /// When memory is exhausted.
+    pub fn solve_lower_in_place(&mut self, columns: &mut [f64], count: usize) -> Result<()> {
+        let request = self.symbolic.solve_in_place_scratch::<f64>(count, Par::Seq);
+        let mut scratch = buffer(request)?;
+        let factor = supernodal::SupernodalLltRef::new(&self.symbolic, &self.factor);
+        let columns = MatMut::from_column_major_slice_mut(columns, self.symbolic.nrows(), count);
+        factor.l_solve_with_conj(Conj::No, columns, Par::Seq, MemStack::new(&mut scratch));
+        Ok(())
+    }
+
     /// Solves `L Lᵀ x = b`, in place, in the order of the matrix's scalars.
     pub fn solve_in_place(&mut self, vector: &mut [f64]) {
         let rows = vector.len();

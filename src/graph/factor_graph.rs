@@ -1,9 +1,9 @@
 //! The terms of a cost, and the variables that are held.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Factor, Key};
+use super::{Factor, Key, Variable};
 
 /// Factors, and the keys of the variables that stay as they are.
 ///
@@ -13,6 +13,7 @@ use super::{Factor, Key};
 pub struct FactorGraph {
     factors: Vec<Arc<dyn Factor>>,
     fixed: BTreeSet<Key>,
+    linearization_points: BTreeMap<Key, Variable>,
 }
 
 impl FactorGraph {
@@ -54,5 +55,26 @@ impl FactorGraph {
     /// The variables that are held.
     pub fn fixed(&self) -> &BTreeSet<Key> {
         &self.fixed
+    }
+
+    /// Has Jacobians of factors on this variable taken at `point` from now on, whatever its estimate (first-estimate
+    /// Jacobians); residuals are still those of the estimate.
+    pub fn linearize_at(&mut self, key: Key, point: Variable) {
+        self.linearization_points.insert(key, point);
+    }
+
+    /// Has Jacobians taken at the estimate of this variable again.
+    pub fn linearize_at_estimate(&mut self, key: Key) {
+        self.linearization_points.remove(&key);
+    }
+
+    /// Variables with a linearization point of their own.
+    pub fn linearization_points(&self) -> &BTreeMap<Key, Variable> {
+        &self.linearization_points
+    }
+
+    /// Takes out the factor at a position; those behind it move up.
+    pub(super) fn remove(&mut self, position: usize) -> Arc<dyn Factor> {
+        self.factors.remove(position)
     }
 }

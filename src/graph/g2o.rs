@@ -16,7 +16,7 @@ use std::path::Path;
 
 use nalgebra::{Matrix3, Matrix6, Vector3};
 
-use super::variable::{planar_coordinates, planar_transform};
+use super::planar::{planar_coordinates, planar_transform};
 use super::{BetweenFactor, FactorGraph, Gaussian, Key, PlanarBetweenFactor, Values, Variable, VariableKind};
 use crate::geometry::{Se3, So3};
 use crate::{Error, Result};

@@ -1,5 +1,6 @@
 //! A graph's keys resolved to places among the values, and the checks that need the whole graph.
 
+use super::components::Components;
 use super::{FactorGraph, Key, Values};
 use crate::{Error, Result};
 
@@ -88,44 +89,16 @@ impl Index {
     /// # Errors
     /// When variables are connected neither to a held one nor to a factor that is absolute.
     pub fn check_anchors(&self, keys: &[Key]) -> Result<()> {
-        // Union-find; the last node stands for the map.
-        let map = self.block_of_slot.len();
-        let mut parent: Vec<usize> = (0..=map).collect();
+        let mut components = Components::new(self.block_of_slot.len());
         for factor in 0..self.factor_count() {
             let slots = self.slots(factor);
-            let Some(first) = slots.first().map(|slot| *slot as usize) else { continue };
-            slots[1..].iter().for_each(|slot| join(&mut parent, first, *slot as usize));
-            if self.absolute[factor] {
-                join(&mut parent, first, map);
+            slots.windows(2).for_each(|pair| components.join(pair[0], pair[1]));
+            if let (true, Some(first)) = (self.absolute[factor], slots.first()) {
+                components.anchor(*first);
             }
         }
-        let held = (0..map).filter(|slot| self.block_of_slot[*slot] == HELD);
-        held.for_each(|slot| join(&mut parent, slot, map));
-        let anchored = root(&mut parent, map);
-        let loose: Vec<usize> = (0..map).filter(|slot| root(&mut parent, *slot) != anchored).collect();
-        let Some(first) = loose.first() else { return Ok(()) };
-        Err(Error::message(
-            "graph",
-            "every variable connected to a prior or to a fixed variable",
-            format!(
-                "{} that {} not, among them {}: add a prior or fix one",
-                loose.len(),
-                if loose.len() == 1 { "is" } else { "are" },
-                keys[*first]
-            ),
-        ))
+        let held = self.block_of_slot.iter().enumerate().filter(|(_, block)| **block == HELD);
+        held.for_each(|(slot, _)| components.anchor(slot as u32));
+        components.check_anchors(keys)
     }
-}
-
-fn root(parent: &mut [usize], mut node: usize) -> usize {
-    while parent[node] != node {
-        parent[node] = parent[parent[node]];
-        node = parent[node];
-    }
-    node
-}
-
-fn join(parent: &mut [usize], one: usize, other: usize) {
-    let (one, other) = (root(parent, one), root(parent, other));
-    parent[one.min(other)] = one.max(other);
 }

@@ -2,13 +2,17 @@
 //! grows while they do not (Nielsen 1999; Madsen, Nielsen and Tingleff 2004, section 3.2).
 //!
 //! The damping is `λ` times the diagonal of the normal matrix (Marquardt 1963), so that it knows no units. A step counts
-//! if it lowers the *true* cost, robust kernels included; the cost of the linearization only sets `λ`.
+//! if it lowers the *true* cost, robust kernels included; the cost of the linearization only sets `λ`. With `λ = 0` at
+//! the start, steps are those of Gauss-Newton until one fails, and a variable that the factors do not determine ends the
+//! search.
 
 use super::optimizer::{Run, StopReason};
 use crate::Result;
 
 /// Diagonal entries are damped as if they were at least this: a variable without information still gets damping.
 const LEAST_DIAGONAL: f64 = 1e-9;
+/// Damping after a step without any failed.
+const FIRST_LAMBDA: f64 = 1e-6;
 /// A good step divides `λ` by at most this.
 const FASTEST_FALL: f64 = 10.0;
 
@@ -17,14 +21,22 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
     let mut lambda = run.settings.initial_lambda;
     let mut growth = 10.0;
     loop {
-        if run.has_flat_gradient() {
+        let unchecked = lambda == 0.0 && run.report.iterations == 0;
+        if !unchecked && run.has_flat_gradient() {
             return Ok(StopReason::Gradient);
         }
         run.report.iterations += 1;
         let before = run.error;
         // More damping until a step lowers the error.
         loop {
-            let factorized = run.factorize(|diagonal| lambda * diagonal.max(LEAST_DIAGONAL));
+            let factorized = if lambda == 0.0 {
+                run.factorize_determined()
+            } else {
+                run.factorize(|diagonal| lambda * diagonal.max(LEAST_DIAGONAL))
+            };
+            if let (Err(indeterminate), true) = (factorized, lambda == 0.0) {
+                return Ok(indeterminate);
+            }
             if factorized.is_ok() {
                 run.solve();
                 let predicted = predicted_decrease(run, lambda);
@@ -40,7 +52,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
                     return Ok(StopReason::RelativeErrorDecrease);
                 }
             }
-            lambda *= growth;
+            lambda = if lambda == 0.0 { FIRST_LAMBDA } else { lambda * growth };
             growth *= 2.0;
             if lambda > run.settings.max_lambda {
                 return Ok(factorized.err().unwrap_or(StopReason::LambdaTooLarge));

@@ -5,14 +5,19 @@
 //! and the symbolic factorization. All buffers live here and are used again, so that an optimization of a structure that
 //! was seen before allocates nothing that grows with the graph.
 
-use nalgebra::SMatrix;
+use nalgebra::{DMatrix, SMatrix};
 
 use super::block_matrix::BlockMatrix;
 use super::cholesky::SparseCholesky;
 use super::factor::Arguments;
 use super::index::{HELD, Index};
+use super::linearization_points::LinearizationPoints;
 use super::{FactorGraph, Values, Variable};
-use crate::{Error, Result};
+use crate::Result;
+
+/// What the factors say about a scalar, given those eliminated after it, counts as nothing below this share of what they
+/// say given all others: digits are gone by then, and a matrix that should be singular is positive definite by rounding.
+const LEAST_PIVOT: f64 = 1e-13;
 
 /// A block of `H` that a factor adds `J_rowᵀ J_column` to.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +46,7 @@ pub(super) struct LinearSystem {
     pub diagonal: Vec<f64>,
     pub gradient: Vec<f64>,
     pub step: Vec<f64>,
+    points: LinearizationPoints,
     residual: Vec<f64>,
     jacobian: Vec<f64>,
 }
@@ -62,7 +68,7 @@ impl LinearSystem {
     pub fn prepare(&mut self, graph: &FactorGraph, values: &Values) -> Result<()> {
         let index = Index::new(graph, values)?;
         if index == self.index {
-            return Ok(());
+            return self.points.resolve(graph, values);
         }
         if index.dim_of_block != self.index.dim_of_block || index.pairs() != self.pairs {
             *self = Self::from_index(index, graph, values)?;
@@ -71,7 +77,7 @@ impl LinearSystem {
         index.check_anchors(values.keys())?;
         self.index = index;
         self.lay_out_targets(graph);
-        Ok(())
+        self.points.resolve(graph, values)
     }
 
     fn from_index(index: Index, graph: &FactorGraph, values: &Values) -> Result<Self> {
@@ -91,10 +97,12 @@ impl LinearSystem {
             targets: Vec::new(),
             target_start: Vec::new(),
             offset_of_slot: Vec::new(),
+            points: LinearizationPoints::default(),
             residual: Vec::new(),
             jacobian: Vec::new(),
         };
         system.lay_out_targets(graph);
+        system.points.resolve(graph, values)?;
         Ok(system)
     }
 
@@ -150,35 +158,20 @@ impl LinearSystem {
     pub fn linearize(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
         self.matrix.values_mut().fill(0.0);
         self.gradient.fill(0.0);
+        self.points.follow(variables);
         let mut sum = 0.0;
         for (number, factor) in graph.factors().iter().enumerate() {
             let slots = self.index.slots(number);
-            let at = Arguments::new(factor.keys(), variables, slots);
             let dim = factor.dim();
             let columns: usize = slots.iter().map(|slot| usize::from(self.index.dim_of_slot[*slot as usize])).sum();
             let (residual, jacobian) = (&mut self.residual[..dim], &mut self.jacobian[..dim * columns]);
-            jacobian.fill(0.0);
-            factor.evaluate(&at, residual, Some(jacobian))?;
-            let square = square(residual);
-            let cost = match factor.robust() {
-                None => square,
-                Some(kernel) => {
-                    let scale = kernel.weight(square).sqrt();
-                    residual.iter_mut().chain(jacobian.iter_mut()).for_each(|entry| *entry *= scale);
-                    kernel.cost(square)
-                }
-            };
-            if !cost.is_finite() {
-                let found = format!("{cost} from {factor:?}");
-                return Err(Error::message("cost of a factor", "a finite number", found));
-            }
-            sum += cost;
+            sum += self.points.evaluate(factor.as_ref(), variables, slots, residual, jacobian)?;
             self.add(number, dim);
         }
         for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
             *diagonal = self.matrix.values()[*position];
         }
-        Ok(0.5 * sum)
+        Ok(sum)
     }
 
     /// Adds the residual and Jacobian in the buffers to `H` and `g`.
@@ -217,6 +210,31 @@ impl LinearSystem {
         }
         let slot = |row| self.index.slot_of_block[self.matrix.block_of_scalar(row)] as usize;
         self.cholesky.factorize(&self.matrix).map_err(slot)
+    }
+
+    /// Factorizes `H` itself.
+    ///
+    /// # Errors
+    /// The slot of a variable that the factors do not determine, as far as rounding can tell.
+    pub fn factorize_determined(&mut self) -> std::result::Result<(), usize> {
+        self.factorize(|_| 0.0)?;
+        let weak = self.cholesky.first_pivot_below(LEAST_PIVOT, &self.diagonal);
+        weak.map_or(Ok(()), |row| Err(self.index.slot_of_block[self.matrix.block_of_scalar(row)] as usize))
+    }
+
+    /// The joint covariance of the variables at these slots, of which none is held: `H⁻¹`, its rows and columns of them,
+    /// in the order given. The system has to be factorized without damping.
+    pub fn covariance(&mut self, slots: &[usize]) -> Result<DMatrix<f64>> {
+        let scalars = slots.iter().flat_map(|slot| {
+            let offset = self.offset_of_slot[*slot] as usize;
+            offset..offset + usize::from(self.index.dim_of_slot[*slot])
+        });
+        let scalars: Vec<usize> = scalars.collect();
+        // The columns of L⁻¹ E, with the unit columns E of the scalars: their products are the covariance.
+        let mut columns = DMatrix::zeros(self.matrix.scalar_count(), scalars.len());
+        scalars.iter().enumerate().for_each(|(column, row)| columns[(*row, column)] = 1.0);
+        self.cholesky.solve_lower_in_place(columns.as_mut_slice(), scalars.len())?;
+        Ok(columns.tr_mul(&columns))
     }
 
     /// Solves for the step: `δ = -(factorized matrix)⁻¹ g`.

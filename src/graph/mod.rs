@@ -12,30 +12,39 @@
 
 mod block_matrix;
 mod cholesky;
+mod chordal;
+mod components;
 mod dog_leg;
 pub mod factor;
 mod factor_graph;
+mod fixed_lag;
 mod g2o;
 mod gauss_newton;
 mod index;
 mod key;
 mod levenberg_marquardt;
 mod linear_system;
+mod linearization_points;
+mod marginalization;
 mod noise;
 mod optimizer;
+mod planar;
 mod robust;
 mod values;
 mod variable;
 
+pub use chordal::chordal_initialization;
 pub use factor::{
-    Arguments, BetweenFactor, Factor, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor, VectorBetweenFactor,
-    VectorPriorFactor,
+    Arguments, BetweenFactor, Factor, LinearPrior, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor,
+    VectorBetweenFactor, VectorPriorFactor,
 };
 pub use factor_graph::FactorGraph;
+pub use fixed_lag::{FactorId, FixedLag};
 pub use g2o::G2o;
 pub use key::Key;
 pub use noise::Gaussian;
 pub use optimizer::{Method, Optimizer, Report, Settings, StopReason};
+pub use planar::{planar_coordinates, planar_transform};
 pub use robust::RobustKernel;
 pub use values::Values;
-pub use variable::{Variable, VariableKind, planar_coordinates, planar_transform};
+pub use variable::{Variable, VariableKind};

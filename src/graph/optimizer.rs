@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use nalgebra::DMatrix;
+
 use super::linear_system::LinearSystem;
 use super::{FactorGraph, Key, Values, Variable, dog_leg, gauss_newton, levenberg_marquardt};
-use crate::Result;
+use crate::{Error, Result};
 
 /// How a step is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,8 @@ pub struct Settings {
     pub gradient: f64,
     /// Stop when no entry of a step is larger (m, rad, m/s, ...).
     pub step: f64,
-    /// Levenberg-Marquardt: damping of the first step, as a share of the diagonal of the normal matrix.
+    /// Levenberg-Marquardt: damping of the first step, as a share of the diagonal of the normal matrix. Zero asks that the
+    /// factors determine all variables.
     pub initial_lambda: f64,
     /// Levenberg-Marquardt: give up when no step with less damping lowers the error.
     pub max_lambda: f64,
@@ -193,6 +196,28 @@ impl Optimizer {
     }
 }
 
+impl Optimizer {
+    /// Linearizes a graph and factorizes its normal matrix, for [`Optimizer::covariance`]; answers with a variable that
+    /// the factors do not determine, if there is one.
+    ///
+    /// # Errors
+    /// As [`Optimizer::optimize`].
+    pub(super) fn factorize(&mut self, graph: &FactorGraph, values: &Values) -> Result<Option<Key>> {
+        let system = prepare(&mut self.system, graph, values)?;
+        system.linearize(graph, values.variables())?;
+        Ok(system.factorize_determined().err().map(|slot| values.keys()[slot]))
+    }
+
+    /// The joint covariance of the variables at these slots of the values that were factorized.
+    ///
+    /// # Errors
+    /// When nothing was factorized, or memory is exhausted.
+    pub(super) fn covariance(&mut self, slots: &[usize]) -> Result<DMatrix<f64>> {
+        let missing = || Error::compute("covariance", "no graph was factorized before");
+        self.system.as_mut().ok_or_else(missing)?.covariance(slots)
+    }
+}
+
 /// The system of a graph: the one that is there, made to fit, or a new one.
 ///
 /// # Errors
@@ -237,6 +262,14 @@ impl Run<'_> {
     pub fn factorize(&mut self, damping: impl Fn(f64) -> f64) -> std::result::Result<(), StopReason> {
         let begin = Instant::now();
         let result = self.system.factorize(damping);
+        self.report.factorize_time += begin.elapsed();
+        result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
+    }
+
+    /// Factorizes the normal matrix without damping, or says which variable the factors do not determine.
+    pub fn factorize_determined(&mut self) -> std::result::Result<(), StopReason> {
+        let begin = Instant::now();
+        let result = self.system.factorize_determined();
         self.report.factorize_time += begin.elapsed();
         result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
     }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use nalgebra::{SVector, UnitQuaternion, Vector3};
+use nalgebra::Vector3;
 
-use crate::geometry::{Se3, So3, Vector6};
+use super::planar::{self, planar_transform};
+use crate::geometry::{Matrix6, Se3, Vector6};
 
 /// What a variable is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +46,8 @@ impl fmt::Display for VariableKind {
 pub enum Variable {
     /// A rigid transform; tangent `[translation (m), rotation (rad)]`, `retract(x, ξ) = x · exp(ξ)`.
     Pose(Se3),
-    /// A rigid transform within the x-y plane, embedded in SE(3); tangent `[x, y (m), θ (rad)]` in the axes of the
-    /// pose: translation and angle move each on their own, as in g2o and in GTSAM's `Pose2`.
+    /// A rigid transform within the x-y plane, embedded in SE(3); tangent `[x, y (m), θ (rad)]`, a planar twist, so that
+    /// `retract` is the same.
     PlanarPose(Se3),
     /// A velocity (m/s), or another vector.
     Vector3(Vector3<f64>),
@@ -80,7 +81,7 @@ impl Variable {
         match self {
             Variable::Pose(pose) => Variable::Pose(pose.retract(&Vector6::from_column_slice(&tangent[..6]))),
             Variable::PlanarPose(pose) => {
-                Variable::PlanarPose(*pose * planar_transform(tangent[0], tangent[1], tangent[2]))
+                Variable::PlanarPose(*pose * planar::exp(&Vector3::from_column_slice(&tangent[..3])))
             }
             Variable::Vector3(vector) => Variable::Vector3(vector + Vector3::from_column_slice(&tangent[..3])),
             Variable::Vector6(vector) => Variable::Vector6(vector + Vector6::from_column_slice(&tangent[..6])),
@@ -93,13 +94,28 @@ impl Variable {
         match (self, other) {
             (Variable::Pose(from), Variable::Pose(to)) => tangent[..6].copy_from_slice(from.local(*to).as_slice()),
             (Variable::PlanarPose(from), Variable::PlanarPose(to)) => {
-                tangent[..3].copy_from_slice(planar_coordinates(&(from.inverse() * *to)).as_slice());
+                tangent[..3].copy_from_slice(planar::log(&(from.inverse() * *to)).as_slice());
             }
             (Variable::Vector3(from), Variable::Vector3(to)) => tangent[..3].copy_from_slice((to - from).as_slice()),
             (Variable::Vector6(from), Variable::Vector6(to)) => tangent[..6].copy_from_slice((to - from).as_slice()),
             _ => return None,
         }
         Some(())
+    }
+
+    /// The derivative of `self.local(x)` by the tangent at `x`, where it is `tangent`: `J_r⁻¹` of a pose (Solà et al.
+    /// 2018, eq. 182), in space or in the plane. The upper left [`Variable::dim`] rows and columns count; `None` stands
+    /// for the identity.
+    pub fn local_jacobian(&self, tangent: &[f64]) -> Option<Matrix6> {
+        match self {
+            _ if tangent.iter().all(|entry| *entry == 0.0) => None,
+            Variable::Pose(_) => Some(Se3::right_jacobian_inverse(&Vector6::from_column_slice(tangent))),
+            Variable::PlanarPose(_) => {
+                let jacobian = planar::right_jacobian_inverse(&Vector3::from_column_slice(tangent));
+                Some(jacobian.resize_generic(nalgebra::Const, nalgebra::Const, 0.0))
+            }
+            Variable::Vector3(_) | Variable::Vector6(_) => None,
+        }
     }
 
     /// Whether every number in it is finite.
@@ -112,31 +128,21 @@ impl Variable {
     }
 }
 
-/// The transform in the plane with the translation `x`, `y` (m) and the rotation `theta` (rad) about z.
-pub fn planar_transform(x: f64, y: f64, theta: f64) -> Se3 {
-    let (sine, cosine) = (0.5 * theta).sin_cos();
-    let about_z = UnitQuaternion::new_unchecked(nalgebra::Quaternion::new(cosine, 0.0, 0.0, sine));
-    Se3::new(So3::from_quaternion(about_z), Vector3::new(x, y, 0.0))
-}
-
-/// `[x, y (m), θ (rad)]` of a transform in the plane, θ in (-π, π].
-pub fn planar_coordinates(transform: &Se3) -> SVector<f64, 3> {
-    let [_, _, z, w] = transform.rotation.to_xyzw();
-    Vector3::new(transform.translation.x, transform.translation.y, 2.0 * z.atan2(w))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_planar_pose_moves_in_its_own_axes() {
+    fn a_planar_pose_moves_along_an_arc_in_its_own_axes() {
         let quarter = std::f64::consts::FRAC_PI_2;
-        let Variable::PlanarPose(moved) = Variable::planar(1.0, 2.0, quarter).retract(&[0.5, 0.0, quarter]) else {
-            panic!("a planar pose stays one")
-        };
-        let expected = Vector3::new(1.0, 2.5, 2.0 * quarter);
-        assert!((planar_coordinates(&moved) - expected).amax() < 1e-12, "{moved:?}");
+        let start = Variable::planar(1.0, 2.0, quarter);
+        let moved = start.retract(&[quarter, 0.0, quarter]);
+        let Variable::PlanarPose(pose) = moved else { panic!("a planar pose stays one") };
+        let expected = Vector3::new(0.0, 3.0, 2.0 * quarter);
+        assert!((super::super::planar_coordinates(&pose) - expected).amax() < 1e-12, "{pose:?}");
+        let mut tangent = [0.0; 3];
+        assert_eq!(start.local(&moved, &mut tangent), Some(()));
+        assert!((Vector3::from(tangent) - Vector3::new(quarter, 0.0, quarter)).amax() < 1e-12, "{tangent:?}");
     }
 
     #[test]

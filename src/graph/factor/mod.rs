@@ -5,6 +5,7 @@
 //! factor implements [`Factor`]; nothing else in the solver has to know it.
 
 mod between;
+mod linear_prior;
 mod planar;
 mod prior;
 mod vector;
@@ -14,6 +15,7 @@ use std::fmt::Debug;
 use nalgebra::{SMatrix, SVector};
 
 pub use between::BetweenFactor;
+pub use linear_prior::LinearPrior;
 pub use planar::{PlanarBetweenFactor, PlanarPriorFactor};
 pub use prior::PriorFactor;
 pub use vector::{VectorBetweenFactor, VectorPriorFactor};
@@ -128,6 +130,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    /// The error of a variable of another kind than expected.
     #[cold]
     fn unexpected(&self, position: usize, expected: VariableKind) -> Error {
         wrong_kind(self.keys[position], expected, self.variable(position).kind())

@@ -1,21 +1,19 @@
 //! Measurements of planar poses: SE(2), embedded in SE(3).
 //!
-//! The difference of two planar poses is `[x, y, θ]` of the transform between them, with θ in (-π, π]; translation and
-//! angle stand side by side, not as a twist. It is the residual of g2o's EDGE_SE2 and of GTSAM's `Pose2` as it is built
-//! by default, so that costs agree.
+//! Residuals are planar twists `[x, y (m), θ (rad)]`, so that a graph in the plane costs what the same graph costs in
+//! space, and what it costs in GTSAM 4.3.
 
 use nalgebra::{Matrix3, Vector3};
 
 use super::{Arguments, Factor, RelativePoseMeasurement, finite, one_pose, two_poses, write_block};
 use crate::geometry::Se3;
-use crate::graph::variable::planar_coordinates;
+use crate::graph::planar;
 use crate::graph::{Gaussian, Key, RobustKernel};
 use crate::{Error, Result};
 
-/// `r = [x, y, θ] of (measured⁻¹ · a⁻¹ · b)` for the planar poses `map_from_a` and `map_from_b`.
+/// `r = log(measured⁻¹ · a⁻¹ · b)` for the planar poses `map_from_a` and `map_from_b` and the measured `a_from_b`.
 ///
-/// With `h = a⁻¹ b`, and `R_e` the rotation of the error `measured⁻¹ h`: `∂r/∂b = diag(R_e, 1)`; a step `ξ` of `a` turns
-/// and shifts `h`, `∂h/∂ξ_a = -[1, ẑ × t_h]`, seen from the measurement's axes.
+/// As [`super::BetweenFactor`]: with `h = a⁻¹ b`, `∂r/∂b = J_r⁻¹(r)` and `∂r/∂a = -J_r⁻¹(r) Ad(h⁻¹)`, all of SE(2).
 #[derive(Clone, Debug)]
 pub struct PlanarBetweenFactor {
     keys: [Key; 2],
@@ -53,14 +51,12 @@ impl Factor for PlanarBetweenFactor {
     fn evaluate(&self, at: &Arguments<'_>, residual: &mut [f64], jacobian: Option<&mut [f64]>) -> Result<()> {
         let (map_from_a, map_from_b) = (at.planar_pose(0)?, at.planar_pose(1)?);
         let a_from_b = map_from_a.inverse() * *map_from_b;
-        let error = self.measured_inverse * a_from_b;
-        residual.copy_from_slice(self.noise.whiten(&planar_coordinates(&error)).as_slice());
+        let error = planar::log(&(self.measured_inverse * a_from_b));
+        residual.copy_from_slice(self.noise.whiten(&error).as_slice());
         if let Some(jacobian) = jacobian {
-            let (cm, sm) = cosine_and_sine(&self.measured_inverse);
-            let (x, y) = (a_from_b.translation.x, a_from_b.translation.y);
-            let by_a = Matrix3::new(-cm, sm, cm * y + sm * x, -sm, -cm, sm * y - cm * x, 0.0, 0.0, -1.0);
-            write_block(jacobian, 0, &(self.noise.sqrt_information() * by_a));
-            write_block(jacobian, 3, &(self.noise.sqrt_information() * turn(&error)));
+            let by_b: Matrix3<f64> = self.noise.sqrt_information() * planar::right_jacobian_inverse(&error);
+            write_block(jacobian, 0, &-(by_b * planar::adjoint(&a_from_b.inverse())));
+            write_block(jacobian, 3, &by_b);
         }
         Ok(())
     }
@@ -81,7 +77,7 @@ impl Factor for PlanarBetweenFactor {
     }
 }
 
-/// `r = [x, y, θ] of (measured⁻¹ · x)` for a planar pose; `∂r/∂x = diag(R_e, 1)`.
+/// `r = log(measured⁻¹ · x)` for the planar pose `x` (`map_from_body`); `∂r/∂x = J_r⁻¹(r)` of SE(2).
 #[derive(Clone, Debug)]
 pub struct PlanarPriorFactor {
     key: [Key; 1],
@@ -116,10 +112,11 @@ impl Factor for PlanarPriorFactor {
     }
 
     fn evaluate(&self, at: &Arguments<'_>, residual: &mut [f64], jacobian: Option<&mut [f64]>) -> Result<()> {
-        let error = self.measured_inverse * *at.planar_pose(0)?;
-        residual.copy_from_slice(self.noise.whiten(&planar_coordinates(&error)).as_slice());
+        let error = planar::log(&(self.measured_inverse * *at.planar_pose(0)?));
+        residual.copy_from_slice(self.noise.whiten(&error).as_slice());
         if let Some(jacobian) = jacobian {
-            write_block(jacobian, 0, &(self.noise.sqrt_information() * turn(&error)));
+            let by_pose: Matrix3<f64> = self.noise.sqrt_information() * planar::right_jacobian_inverse(&error);
+            write_block(jacobian, 0, &by_pose);
         }
         Ok(())
     }
@@ -127,18 +124,6 @@ impl Factor for PlanarPriorFactor {
     fn robust(&self) -> Option<RobustKernel> {
         self.robust
     }
-}
-
-/// Cosine and sine of the angle of a planar transform.
-fn cosine_and_sine(transform: &Se3) -> (f64, f64) {
-    let [_, _, z, w] = transform.rotation.to_xyzw();
-    (w * w - z * z, 2.0 * z * w)
-}
-
-/// `diag(R, 1)` with the rotation of a planar transform.
-fn turn(transform: &Se3) -> Matrix3<f64> {
-    let (cosine, sine) = cosine_and_sine(transform);
-    Matrix3::new(cosine, -sine, 0.0, sine, cosine, 0.0, 0.0, 0.0, 1.0)
 }
 
 /// Refuses a measured transform that is not finite or leaves the x-y plane by more than rounding.
