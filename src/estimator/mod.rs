@@ -16,7 +16,7 @@ use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
 use crate::imu::{ImuBias, ImuNoise};
 use crate::sensor::{AbsolutePose, ImuSample, RelativePose};
-use crate::{Error, Result, Stamp};
+use crate::{Result, Stamp};
 
 mod consensus;
 mod correction;

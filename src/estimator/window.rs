@@ -15,7 +15,7 @@ use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
 use crate::graph::factor::ImuFactor;
 use crate::graph::{
-    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Variable, VectorBetweenFactor,
+    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Settings, Variable, VectorBetweenFactor,
     VectorPriorFactor,
 };
 use crate::imu::{ImuBias, ImuNoise, NavState};
@@ -78,7 +78,7 @@ impl Window {
     /// When a covariance is numerically singular.
     pub fn start(agreement: &Agreement, imu: Option<ImuModel>, config: &EstimatorConfig) -> Result<Self> {
         let mut window = Self {
-            lag: FixedLag::new(),
+            lag: FixedLag::new(Settings::default()),
             keyframes: VecDeque::new(),
             next_index: 0,
             last_fix: Some(agreement.stamp),
@@ -238,8 +238,7 @@ impl Window {
             }
             let elapsed = second.stamp.seconds_since(oldest.stamp);
             let keys = self.keys(oldest.index);
-            self.lag.marginalize(&keys)?;
-            self.lag.fade_prior((-elapsed / config.memory).exp());
+            self.lag.marginalize_fading(&keys, (-elapsed / config.memory).exp())?;
             self.keyframes.pop_front();
         }
         Ok(())
