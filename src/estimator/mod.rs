@@ -20,6 +20,7 @@ use crate::{Result, Stamp};
 
 mod consensus;
 mod correction;
+mod efficiency;
 mod gravity;
 mod motion;
 mod odometry;

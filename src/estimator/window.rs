@@ -10,6 +10,7 @@ use nalgebra::{Matrix6, Vector3, Vector6};
 
 use super::Rejection;
 use super::consensus::{Agreement, Fix, news};
+use super::efficiency::cauchy_efficiency;
 use super::sources::Sources;
 use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
@@ -68,6 +69,8 @@ pub struct Window {
     /// Stamps of the fixes in use, also of those that left the window.
     last_fix: Option<Stamp>,
     evidence: f64,
+    /// What a fix tells beyond its weight under the robust kernel.
+    efficiency: f64,
     imu: Option<ImuModel>,
 }
 
@@ -83,6 +86,7 @@ impl Window {
             next_index: 0,
             last_fix: Some(agreement.stamp),
             evidence: agreement.evidence,
+            efficiency: cauchy_efficiency(config.robust_scale)?,
             imu,
         };
         let base_from_body = window.base_from_body();
@@ -189,8 +193,9 @@ impl Window {
         if self.keyframes[place].has_fix || share <= 0.0 {
             return Ok(Err(Rejection::Duplicate));
         }
-        let covariance = fix.covariance.composed_with(base_from_body).matrix() / share;
-        let kernel = RobustKernel::cauchy(config.robust_scale * share.sqrt())?;
+        let information = share * self.efficiency;
+        let covariance = fix.covariance.composed_with(base_from_body).matrix() / information;
+        let kernel = RobustKernel::cauchy(config.robust_scale * information.sqrt())?;
         let key = Key::pose(self.keyframes[place].index);
         let noise = Gaussian::from_covariance(&covariance)?;
         let factor = PriorFactor::new(key, fix.map_from_base * base_from_body, noise)?.with_robust(kernel);
