@@ -14,6 +14,9 @@ use super::index::{HELD, Index};
 use super::{FactorGraph, Values, Variable};
 use crate::{Error, Result};
 
+/// A pivot below this share of its diagonal entry is rounding: what is left of an entry from which all was taken.
+const LEAST_PIVOT: f64 = 1e-12;
+
 /// A block of `H` that a factor adds `J_rowᵀ J_column` to.
 #[derive(Clone, Copy, Debug)]
 struct Target {
@@ -225,6 +228,29 @@ impl LinearSystem {
             *step = -gradient;
         }
         self.cholesky.solve_in_place(&mut self.step);
+    }
+
+    /// As [`LinearSystem::factorize`] without damping, and it also refuses a matrix that is singular up to rounding.
+    ///
+    /// # Errors
+    /// The slot of the variable that the factors do not determine.
+    pub fn factorize_exactly(&mut self) -> std::result::Result<(), usize> {
+        self.factorize(|_| 0.0)?;
+        let row = self.cholesky.smallest_pivot_below(LEAST_PIVOT, &self.diagonal);
+        row.map_or(Ok(()), |row| Err(self.index.slot_of_block[self.matrix.block_of_scalar(row)] as usize))
+    }
+
+    /// The scalar rows of a slot's variable; none if it is held.
+    pub fn rows_of_slot(&self, slot: usize) -> std::ops::Range<usize> {
+        match self.offset_of_slot[slot] {
+            u32::MAX => 0..0,
+            offset => offset as usize..offset as usize + usize::from(self.index.dim_of_slot[slot]),
+        }
+    }
+
+    /// The block of the factorized matrix's inverse of these scalar rows, column-major.
+    pub fn inverse_block(&self, rows: &[usize]) -> Vec<f64> {
+        self.cholesky.inverse_block(rows)
     }
 
     /// `xᵀ H x`, with the damping of the last factorization.

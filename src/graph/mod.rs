@@ -23,6 +23,7 @@ mod index;
 mod key;
 mod levenberg_marquardt;
 mod linear_system;
+mod marginals;
 mod noise;
 mod optimizer;
 mod planar;
@@ -38,6 +39,7 @@ pub use factor::{
 pub use factor_graph::FactorGraph;
 pub use g2o::G2o;
 pub use key::Key;
+pub use marginals::Marginals;
 pub use noise::Gaussian;
 pub use optimizer::{Method, Optimizer, Report, Settings, StopReason};
 pub use planar::{planar_coordinates, planar_transform};

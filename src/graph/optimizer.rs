@@ -143,7 +143,7 @@ impl Report {
 pub struct Optimizer {
     /// When to stop, and how to begin.
     pub settings: Settings,
-    system: Option<LinearSystem>,
+    pub(super) system: Option<LinearSystem>,
     trial: Vec<Variable>,
 }
 
