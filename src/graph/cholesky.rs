@@ -70,36 +70,104 @@ impl SparseCholesky {
         .map_err(|LltError::NonPositivePivot { index }| index)
     }
 
-    /// The first row whose pivot is less than `share` of the matrix's entry on the diagonal there.
-    pub fn first_pivot_below(&self, share: f64, diagonal: &[f64]) -> Option<usize> {
-        let factor = supernodal::SupernodalLltRef::new(&self.symbolic, &self.factor);
-        let rows = (0..self.symbolic.n_supernodes()).flat_map(|number| {
-            let supernode = factor.supernode(number);
-            let columns = 0..supernode.val().ncols();
-            columns.map(move |column| (supernode.start() + column, supernode.val()[(column, column)].powi(2)))
-        });
-        rows.filter(|(row, pivot)| *pivot < share * diagonal[*row]).map(|(row, _)| row).next()
-    }
-
-    /// Solves `L X = B` for `count` columns, in place, in the order of the matrix's scalars.
-    ///
-    /// # Errors
-    /// When memory is exhausted.
-    pub fn solve_lower_in_place(&mut self, columns: &mut [f64], count: usize) -> Result<()> {
-        let request = self.symbolic.solve_in_place_scratch::<f64>(count, Par::Seq);
-        let mut scratch = buffer(request)?;
-        let factor = supernodal::SupernodalLltRef::new(&self.symbolic, &self.factor);
-        let columns = MatMut::from_column_major_slice_mut(columns, self.symbolic.nrows(), count);
-        factor.l_solve_with_conj(Conj::No, columns, Par::Seq, MemStack::new(&mut scratch));
-        Ok(())
-    }
-
     /// Solves `L Lᵀ x = b`, in place, in the order of the matrix's scalars.
     pub fn solve_in_place(&mut self, vector: &mut [f64]) {
         let rows = vector.len();
         let factor = supernodal::SupernodalLltRef::new(&self.symbolic, &self.factor);
         let vector = MatMut::from_column_major_slice_mut(vector, rows, 1);
         factor.solve_in_place_with_conj(Conj::No, vector, Par::Seq, MemStack::new(&mut self.scratch));
+    }
+
+    /// The first scalar row whose pivot is less than `share` of its diagonal entry before elimination: there the matrix is
+    /// singular up to rounding, although the factorization went through.
+    pub fn smallest_pivot_below(&self, share: f64, diagonal: &[f64]) -> Option<usize> {
+        (0..self.symbolic.n_supernodes())
+            .flat_map(|number| {
+                let node = self.supernode(number);
+                (0..node.width).map(move |column| (node.start + column, node.column(column)[column]))
+            })
+            .find(|(row, pivot)| pivot * pivot < share * diagonal[*row])
+            .map(|(row, _)| row)
+    }
+
+    /// The block of `(L Lᵀ)⁻¹` of the given scalar rows, column-major: `YᵀY` with `Y = L⁻¹ E` for the unit vectors `E` of
+    /// these rows. Only the supernodes from the rows up to the roots of the elimination tree are visited.
+    pub fn inverse_block(&self, rows: &[usize]) -> Vec<f64> {
+        let path = self.ancestors(rows);
+        let size = self.symbolic.nrows();
+        let mut y = vec![0.0; size * rows.len()];
+        for (column, row) in y.chunks_exact_mut(size.max(1)).zip(rows) {
+            column[*row] = 1.0;
+            path.iter().for_each(|number| self.supernode(*number).eliminate(column));
+        }
+        let dot = |one: &[f64], other: &[f64]| -> f64 {
+            let part = |number: &usize| {
+                let node = self.supernode(*number);
+                let range = node.start..node.start + node.width;
+                one[range.clone()].iter().zip(&other[range]).map(|(a, b)| a * b).sum::<f64>()
+            };
+            path.iter().map(part).sum()
+        };
+        let columns: Vec<&[f64]> = y.chunks_exact(size.max(1)).collect();
+        columns.iter().flat_map(|one| columns.iter().map(|other| dot(one, other))).collect()
+    }
+
+    /// The supernodes of the rows and all of their ancestors in the elimination tree, ascending.
+    fn ancestors(&self, rows: &[usize]) -> Vec<usize> {
+        let owner = |row: usize| self.symbolic.supernode_end().partition_point(|end| *end as usize <= row);
+        let mut path: Vec<usize> = Vec::new();
+        for row in rows {
+            let mut next = Some(owner(*row));
+            while let Some(number) = next.filter(|number| !path.contains(number)) {
+                path.push(number);
+                next = self.supernode(number).below.first().map(|row| owner(*row as usize));
+            }
+        }
+        path.sort_unstable();
+        path
+    }
+
+    fn supernode(&self, number: usize) -> Supernode<'_> {
+        let symbolic = &self.symbolic;
+        let (start, end) = (symbolic.supernode_begin()[number] as usize, symbolic.supernode_end()[number] as usize);
+        let first_row = symbolic.col_ptr_for_row_idx()[number] as usize;
+        let below = &symbolic.row_idx()[first_row..first_row + symbolic.nnz_per_super()[number] as usize];
+        let first = symbolic.col_ptr_for_val()[number] as usize;
+        let height = end - start + below.len();
+        Supernode { start, width: end - start, below, values: &self.factor[first..first + height * (end - start)] }
+    }
+}
+
+/// Some columns of `L` with a common pattern: a dense lower triangle from row `start` on, then the rows `below`.
+#[derive(Clone, Copy)]
+struct Supernode<'a> {
+    start: usize,
+    width: usize,
+    below: &'a [u32],
+    /// Column-major, `width` columns of `width + below.len()` entries.
+    values: &'a [f64],
+}
+
+impl<'a> Supernode<'a> {
+    fn column(&self, column: usize) -> &'a [f64] {
+        let height = self.width + self.below.len();
+        &self.values[column * height..(column + 1) * height]
+    }
+
+    /// This node's part of `x <- L⁻¹ x`.
+    fn eliminate(&self, x: &mut [f64]) {
+        for number in 0..self.width {
+            let column = self.column(number);
+            let solved = x[self.start + number] / column[number];
+            x[self.start + number] = solved;
+            if solved == 0.0 {
+                continue;
+            }
+            let inside = &mut x[self.start + number + 1..self.start + self.width];
+            inside.iter_mut().zip(&column[number + 1..]).for_each(|(entry, factor)| *entry -= factor * solved);
+            let below = self.below.iter().zip(&column[self.width..]);
+            below.for_each(|(row, factor)| x[*row as usize] -= factor * solved);
+        }
     }
 }
 

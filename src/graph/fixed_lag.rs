@@ -108,13 +108,13 @@ impl FixedLag {
     /// that stops early is no error but a [`StopReason`].
     pub fn update(&mut self, max_iterations: usize) -> Result<Report> {
         self.optimizer.settings.max_iterations = max_iterations;
+        self.factorized = false;
         let mut values = self.values.clone();
         let report = self.optimizer.optimize(&self.graph, &mut values)?;
         if let StopReason::Indeterminate(key) = report.stop {
             return Err(indeterminate(key));
         }
         self.values = values;
-        self.factorized = false;
         Ok(report)
     }
 
@@ -219,16 +219,18 @@ impl FixedLag {
     /// # Errors
     /// When a variable is not there or stands twice, or the factors do not determine one of the window.
     pub fn marginal_covariance(&mut self, keys: &[Key]) -> Result<DMatrix<f64>> {
-        let slots: Vec<usize> = keys.iter().map(|key| self.values.slot(*key)).collect::<Result<_>>()?;
-        if let Some(place) = (0..slots.len()).find(|place| slots[..*place].contains(&slots[*place])) {
+        let repeated = (0..keys.len()).find(|place| keys[..*place].contains(&keys[*place]));
+        if let Some(place) = repeated {
             return Err(Error::message("joint covariance", "different keys", format!("{} twice", keys[place])));
         }
-        if !self.factorized {
-            let failed = self.optimizer.factorize(&self.graph, &self.values)?;
-            failed.map_or(Ok(()), |key| Err(indeterminate(key)))?;
-            self.factorized = true;
+        match self.optimizer.last_marginals(&self.values).filter(|_| self.factorized) {
+            Some(marginals) => marginals.joint(keys),
+            None => {
+                let marginals = self.optimizer.marginals(&self.graph, &self.values)?;
+                self.factorized = true;
+                marginals.joint(keys)
+            }
         }
-        self.optimizer.covariance(&slots)
     }
 
     /// Takes everything out.

@@ -30,7 +30,7 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
         // More damping until a step lowers the error.
         loop {
             let factorized = if lambda == 0.0 {
-                run.factorize_determined()
+                run.factorize_exactly()
             } else {
                 run.factorize(|diagonal| lambda * diagonal.max(LEAST_DIAGONAL))
             };

@@ -5,7 +5,7 @@
 //! and the symbolic factorization. All buffers live here and are used again, so that an optimization of a structure that
 //! was seen before allocates nothing that grows with the graph.
 
-use nalgebra::{DMatrix, SMatrix};
+use nalgebra::SMatrix;
 
 use super::block_matrix::BlockMatrix;
 use super::cholesky::SparseCholesky;
@@ -15,9 +15,8 @@ use super::linearization_points::LinearizationPoints;
 use super::{FactorGraph, Values, Variable};
 use crate::Result;
 
-/// What the factors say about a scalar, given those eliminated after it, counts as nothing below this share of what they
-/// say given all others: digits are gone by then, and a matrix that should be singular is positive definite by rounding.
-const LEAST_PIVOT: f64 = 1e-13;
+/// A pivot below this share of its diagonal entry is rounding: what is left of an entry from which all was taken.
+const LEAST_PIVOT: f64 = 1e-12;
 
 /// A block of `H` that a factor adds `J_rowᵀ J_column` to.
 #[derive(Clone, Copy, Debug)]
@@ -212,37 +211,35 @@ impl LinearSystem {
         self.cholesky.factorize(&self.matrix).map_err(slot)
     }
 
-    /// Factorizes `H` itself.
-    ///
-    /// # Errors
-    /// The slot of a variable that the factors do not determine, as far as rounding can tell.
-    pub fn factorize_determined(&mut self) -> std::result::Result<(), usize> {
-        self.factorize(|_| 0.0)?;
-        let weak = self.cholesky.first_pivot_below(LEAST_PIVOT, &self.diagonal);
-        weak.map_or(Ok(()), |row| Err(self.index.slot_of_block[self.matrix.block_of_scalar(row)] as usize))
-    }
-
-    /// The joint covariance of the variables at these slots, of which none is held: `H⁻¹`, its rows and columns of them,
-    /// in the order given. The system has to be factorized without damping.
-    pub fn covariance(&mut self, slots: &[usize]) -> Result<DMatrix<f64>> {
-        let scalars = slots.iter().flat_map(|slot| {
-            let offset = self.offset_of_slot[*slot] as usize;
-            offset..offset + usize::from(self.index.dim_of_slot[*slot])
-        });
-        let scalars: Vec<usize> = scalars.collect();
-        // The columns of L⁻¹ E, with the unit columns E of the scalars: their products are the covariance.
-        let mut columns = DMatrix::zeros(self.matrix.scalar_count(), scalars.len());
-        scalars.iter().enumerate().for_each(|(column, row)| columns[(*row, column)] = 1.0);
-        self.cholesky.solve_lower_in_place(columns.as_mut_slice(), scalars.len())?;
-        Ok(columns.tr_mul(&columns))
-    }
-
     /// Solves for the step: `δ = -(factorized matrix)⁻¹ g`.
     pub fn solve(&mut self) {
         for (step, gradient) in self.step.iter_mut().zip(&self.gradient) {
             *step = -gradient;
         }
         self.cholesky.solve_in_place(&mut self.step);
+    }
+
+    /// As [`LinearSystem::factorize`] without damping, and it also refuses a matrix that is singular up to rounding.
+    ///
+    /// # Errors
+    /// The slot of the variable that the factors do not determine.
+    pub fn factorize_exactly(&mut self) -> std::result::Result<(), usize> {
+        self.factorize(|_| 0.0)?;
+        let row = self.cholesky.smallest_pivot_below(LEAST_PIVOT, &self.diagonal);
+        row.map_or(Ok(()), |row| Err(self.index.slot_of_block[self.matrix.block_of_scalar(row)] as usize))
+    }
+
+    /// The scalar rows of a slot's variable; none if it is held.
+    pub fn rows_of_slot(&self, slot: usize) -> std::ops::Range<usize> {
+        match self.offset_of_slot[slot] {
+            u32::MAX => 0..0,
+            offset => offset as usize..offset as usize + usize::from(self.index.dim_of_slot[slot]),
+        }
+    }
+
+    /// The block of the factorized matrix's inverse of these scalar rows, column-major.
+    pub fn inverse_block(&self, rows: &[usize]) -> Vec<f64> {
+        self.cholesky.inverse_block(rows)
     }
 
     /// `xᵀ H x`, with the damping of the last factorization.

@@ -3,11 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use nalgebra::DMatrix;
-
 use super::linear_system::LinearSystem;
 use super::{FactorGraph, Key, Values, Variable, dog_leg, gauss_newton, levenberg_marquardt};
-use crate::{Error, Result};
+use crate::Result;
 
 /// How a step is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -146,7 +144,7 @@ impl Report {
 pub struct Optimizer {
     /// When to stop, and how to begin.
     pub settings: Settings,
-    system: Option<LinearSystem>,
+    pub(super) system: Option<LinearSystem>,
     trial: Vec<Variable>,
 }
 
@@ -193,28 +191,6 @@ impl Optimizer {
         };
         run.report.final_error = run.error;
         Ok(run.report)
-    }
-}
-
-impl Optimizer {
-    /// Linearizes a graph and factorizes its normal matrix, for [`Optimizer::covariance`]; answers with a variable that
-    /// the factors do not determine, if there is one.
-    ///
-    /// # Errors
-    /// As [`Optimizer::optimize`].
-    pub(super) fn factorize(&mut self, graph: &FactorGraph, values: &Values) -> Result<Option<Key>> {
-        let system = prepare(&mut self.system, graph, values)?;
-        system.linearize(graph, values.variables())?;
-        Ok(system.factorize_determined().err().map(|slot| values.keys()[slot]))
-    }
-
-    /// The joint covariance of the variables at these slots of the values that were factorized.
-    ///
-    /// # Errors
-    /// When nothing was factorized, or memory is exhausted.
-    pub(super) fn covariance(&mut self, slots: &[usize]) -> Result<DMatrix<f64>> {
-        let missing = || Error::compute("covariance", "no graph was factorized before");
-        self.system.as_mut().ok_or_else(missing)?.covariance(slots)
     }
 }
 
@@ -267,9 +243,9 @@ impl Run<'_> {
     }
 
     /// Factorizes the normal matrix without damping, or says which variable the factors do not determine.
-    pub fn factorize_determined(&mut self) -> std::result::Result<(), StopReason> {
+    pub fn factorize_exactly(&mut self) -> std::result::Result<(), StopReason> {
         let begin = Instant::now();
-        let result = self.system.factorize_determined();
+        let result = self.system.factorize_exactly();
         self.report.factorize_time += begin.elapsed();
         result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
     }
