@@ -3,8 +3,8 @@
 //! A correction of the estimate moves the whole odometry frame in the map, and with it every path that a planner
 //! follows. [`Correction`] lets it through at a limited speed; after a kidnap it jumps, once.
 
-use crate::geometry::Se3;
 use crate::Stamp;
+use crate::geometry::Se3;
 
 /// How fast `map -> odom` may move.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,8 +56,7 @@ impl Correction {
             ((to.translation - from.translation).norm(), (from.rotation.inverse() * to.rotation).log().norm());
         let share = share(self.limit.translation * seconds, distance).min(share(self.limit.rotation * seconds, angle));
         let map_from_base = if share >= 1.0 { to } else { from.interpolate(to, share) };
-        let map_from_odom =
-            if share >= 1.0 { last.target } else { map_from_base * last.odom_from_base.inverse() };
+        let map_from_odom = if share >= 1.0 { last.target } else { map_from_base * last.odom_from_base.inverse() };
         self.published = Some(Published { stamp: now.max(last.stamp), map_from_odom, ..last });
         Some(map_from_odom)
     }

@@ -127,11 +127,8 @@ impl Estimator {
         })
     }
 
-    /// Says where the sensors sit. A change starts the estimate anew.
+    /// Says where the sensors sit, from now on: a camera that moves on the robot has another mounting for each pose.
     pub fn set_mounting(&mut self, mounting: Mounting) {
-        if self.mounting.is_some_and(|known| known.base_from_camera != mounting.base_from_camera) {
-            self.restart(self.newest(), State::Uninitialized, Cause::Asked);
-        }
         self.mounting = Some(mounting);
     }
 
@@ -152,9 +149,8 @@ impl Estimator {
 
     /// Whether odometry and IMU, where they come at all, reach up to `stamp`: a fix before is best held back.
     pub fn is_covered(&self, stamp: Stamp) -> bool {
-        let behind = |newest: Option<Stamp>| {
-            newest.is_some_and(|newest| newest < stamp && stamp.seconds_since(newest) < FUTURE)
-        };
+        let behind =
+            |newest: Option<Stamp>| newest.is_some_and(|newest| newest < stamp && stamp.seconds_since(newest) < FUTURE);
         !behind(self.sources.odometry.newest()) && !behind(self.sources.imu.newest())
     }
 
@@ -472,4 +468,3 @@ impl Estimator {
         Verdict::Rejected(rejection)
     }
 }
-

@@ -2,8 +2,8 @@
 
 use nalgebra::Vector6;
 
-use crate::geometry::{Matrix6, PoseCovariance, Se3};
 use crate::Result;
+use crate::geometry::{Matrix6, PoseCovariance, Se3};
 
 /// A pose of the later body in the axes of the earlier one, with the covariance of its right perturbation.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,11 +75,9 @@ impl OdometryNoise {
         let distance = earlier_from_later.translation.norm();
         let angle = earlier_from_later.rotation.log().norm();
         let translation = self.translation_per_metre.powi(2) * distance + FLOOR[0].powi(2);
-        let rotation = self.rotation_per_radian.powi(2) * angle
-            + self.rotation_per_metre.powi(2) * distance
-            + FLOOR[1].powi(2);
-        let variances =
-            Vector6::new(translation, translation, translation, rotation, rotation, rotation);
+        let rotation =
+            self.rotation_per_radian.powi(2) * angle + self.rotation_per_metre.powi(2) * distance + FLOOR[1].powi(2);
+        let variances = Vector6::new(translation, translation, translation, rotation, rotation, rotation);
         let covariance = PoseCovariance::new(&Matrix6::from_diagonal(&variances))?;
         Ok(Motion { earlier_from_later, covariance })
     }
@@ -94,8 +92,7 @@ mod tests {
 
     fn motion(x: f64, yaw: f64) -> Motion {
         let earlier_from_later = Se3::new(So3::exp(&Vector3::new(0.0, 0.0, yaw)), Vector3::new(x, 0.0, 0.0));
-        let noise =
-            OdometryNoise { translation_per_metre: 0.02, rotation_per_radian: 0.03, rotation_per_metre: 0.01 };
+        let noise = OdometryNoise { translation_per_metre: 0.02, rotation_per_radian: 0.03, rotation_per_metre: 0.01 };
         noise.motion(earlier_from_later).unwrap()
     }
 

@@ -7,8 +7,8 @@ use super::Rejection;
 use super::motion::{Motion, OdometryNoise};
 use super::odometry::OdometryBuffer;
 use crate::config::{EstimatorConfig, seconds};
-use crate::imu::{ImuBuffer, ImuLimits};
 use crate::geometry::Se3;
+use crate::imu::{ImuBuffer, ImuLimits};
 use crate::{Result, Stamp};
 
 /// Odometry is interpolated over gaps of at most this.

@@ -16,8 +16,8 @@ use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
 use crate::graph::factor::ImuFactor;
 use crate::graph::{
-    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Settings, Variable, VectorBetweenFactor,
-    VectorPriorFactor,
+    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Settings, Variable,
+    VectorBetweenFactor, VectorPriorFactor,
 };
 use crate::imu::{ImuBias, ImuNoise, NavState};
 use crate::{Error, Result, Stamp};

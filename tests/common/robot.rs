@@ -7,10 +7,10 @@ use nalgebra::{Matrix6, Vector6};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use vloc::Stamp;
 use vloc::geometry::{Matrix6 as Covariance, Se3};
 use vloc::sensor::{AbsolutePose, ImuSample, RelativePose};
 use vloc::synth::{ImuErrors, OdometryNoise, Pass, PassKind, PathKind, World, simulate_imu, simulate_odometry};
-use vloc::Stamp;
 
 /// What the robot carries, and how it errs.
 #[derive(Clone, Debug)]
@@ -118,7 +118,8 @@ impl Walk {
         let mut previous: Option<Stamp> = None;
         for image in 0..(setup.seconds * setup.rate) as usize {
             let stamp = at(image as f64 / setup.rate);
-            let keep = if setup.correlation_time > 0.0 { (-1.0 / setup.rate / setup.correlation_time).exp() } else { 0.0 };
+            let keep =
+                if setup.correlation_time > 0.0 { (-1.0 / setup.rate / setup.correlation_time).exp() } else { 0.0 };
             error = keep * error + (1.0 - keep * keep).sqrt() * draw(random, &covariance);
             let arrival = stamp + setup.latency;
             if let (Some(share), Some(previous_stamp)) = (setup.relative, previous) {

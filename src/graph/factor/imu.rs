@@ -31,8 +31,7 @@ impl ImuFactor {
             return Err(Error::message("IMU factor", "two different keyframes", format!("{i} twice")));
         }
         let noise = Gaussian::from_covariance(&measured.covariance_with_biases())?;
-        let keys =
-            [Key::pose(i), Key::velocity(i), Key::bias(i), Key::pose(j), Key::velocity(j), Key::bias(j)];
+        let keys = [Key::pose(i), Key::velocity(i), Key::bias(i), Key::pose(j), Key::velocity(j), Key::bias(j)];
         Ok(Self { keys, measured, gravity_in_map, noise })
     }
 }
