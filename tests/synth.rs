@@ -15,10 +15,11 @@ use vloc::bag::BagReader;
 use vloc::cli::synth::{SynthArgs, run};
 use vloc::dataset;
 use vloc::geometry::{Se3, So3};
+use vloc::imu::ImuNoise;
 use vloc::msg::{cdr, geometry_msgs, sensor_msgs, tf2_msgs};
 use vloc::sensor::CameraModel;
 use vloc::synth::{
-    GRAVITY_IN_MAP, ImuNoise, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
+    GRAVITY_IN_MAP, ImuErrors, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
     simulate_imu, simulate_odometry,
 };
 
@@ -102,7 +103,7 @@ fn dead_reckoning_error(kind: PathKind) -> (f64, f64) {
     let pass = Pass::new(&ROOM, PassKind::Training(0), kind);
     let map_from_imu = |t: f64| pass.motion(t).map_from_base * pass.rig.base_from_imu;
     let (rate, seconds) = (2000.0, 10.0);
-    let samples = simulate_imu(&pass, Stamp::from_nanos(0), rate, (rate * seconds) as usize + 1, &ImuNoise::NONE);
+    let samples = simulate_imu(&pass, Stamp::from_nanos(0), rate, (rate * seconds) as usize + 1, &ImuErrors::NONE);
     let start = pass.motion(0.0);
     let lever = start.angular_velocity.cross(&pass.rig.base_from_imu.translation);
     let mut velocity = start.velocity + start.map_from_base.rotation * lever;
@@ -130,9 +131,11 @@ fn integrating_the_imu_without_noise_gives_the_path() {
 #[test]
 fn a_resting_imu_would_measure_gravity_upwards_and_noise_has_its_density() {
     let pass = Pass::new(&ROOM, PassKind::Training(0), PathKind::Planar);
-    let read = |noise: &ImuNoise| simulate_imu(&pass, Stamp::from_nanos(0), 200.0, 4000, noise);
-    let white = ImuNoise { gyroscope_noise_density: 0.01, ..ImuNoise::NONE };
-    let (ideal, noisy) = (read(&ImuNoise::NONE), read(&white));
+    let read = |errors: &ImuErrors| simulate_imu(&pass, Stamp::from_nanos(0), 200.0, 4000, errors);
+    let none = ImuErrors::NONE;
+    let noise = ImuNoise { gyroscope_noise_density: 0.01, ..none.noise };
+    let white = ImuErrors { noise, ..none };
+    let (ideal, noisy) = (read(&none), read(&white));
     let up = ideal.iter().map(|sample| sample.linear_acceleration.z).sum::<f64>() / ideal.len() as f64;
     assert!((up - 9.81).abs() < 1e-6, "{up}");
     let square = |(a, b): (&vloc::sensor::ImuSample, &vloc::sensor::ImuSample)| {

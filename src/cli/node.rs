@@ -95,7 +95,7 @@ impl RosArgs {
                 .ok_or_else(|| Error::config("-p", "name:=value", format!("{parameter:?}")))?;
             let value: Value = serde_yaml::from_str(value)
                 .map_err(|error| Error::config(name, "a YAML value", format!("{value:?} ({error})")))?;
-            parameters.insert(name.into(), value);
+            insert_dotted(&mut parameters, name, value);
         }
         for (name, value) in extra {
             if let Some(value) = value {
@@ -103,6 +103,20 @@ impl RosArgs {
             }
         }
         Config::from_parameters(parameters)
+    }
+}
+
+/// Puts `section.name` into the mapping `section`, as ROS does.
+fn insert_dotted(parameters: &mut Mapping, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => drop(parameters.insert(name.into(), value)),
+        Some((section, rest)) => {
+            let inner = parameters.entry(section.into()).or_insert_with(|| Value::Mapping(Mapping::new()));
+            match inner {
+                Value::Mapping(inner) => insert_dotted(inner, rest, value),
+                other => *other = value,
+            }
+        }
     }
 }
 

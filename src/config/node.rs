@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
+use super::EstimatorConfig;
 use crate::{Error, Result};
 
 /// The parameters of the node, each with its default in [`Config::default`]; `config/vloc.yaml` explains them.
@@ -58,6 +59,8 @@ pub struct Config {
     pub tf_buffer_duration: f64,
     /// An image this much older than the newest one means that the clock jumped back: everything is cleared, seconds.
     pub clock_jump_threshold: f64,
+    /// How fixes become one pose.
+    pub estimator: EstimatorConfig,
     /// Time between two diagnostics messages, seconds.
     pub diagnostics_period: f64,
     /// Whether time comes from `/clock`.
@@ -118,6 +121,7 @@ impl Default for Config {
             transform_timeout: 0.2,
             tf_buffer_duration: 10.0,
             clock_jump_threshold: 1.0,
+            estimator: EstimatorConfig::default(),
             diagnostics_period: 1.0,
             use_sim_time: false,
         }
@@ -185,7 +189,7 @@ impl Config {
                 return Err(Error::config(key, "the name of a frame, without a leading slash", format!("{frame:?}")));
             }
         }
-        Ok(())
+        self.estimator.check()
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! Live and replayed runs share it, so what a replay shows is what a robot gets. Read it in the order of the data:
 //! [`Core::receive`] turns an image into a [`Job`], a [`Worker`](super::Worker) turns the job into an [`Answer`], and
-//! [`Core::finish`] turns the answer into `pose` and `map -> odom`. A fix whose transforms are not there yet waits for
-//! them, at most `transform_timeout`. [`Core::tick`] repeats the last transform and reports.
+//! [`Core::finish`] gives the answer to the [`Estimator`] and publishes what that makes of it, `pose` and `map -> odom`.
+//! A fix whose transforms, odometry or IMU samples are not there yet waits for them, at most `transform_timeout`. IMU
+//! and odometry carry the pose on between the images (`odometry`). [`Core::tick`] repeats the last transform and
+//! reports.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::{Health, Reason};
-use super::localizer::{Answer, Job};
+use super::localizer::{Answer, Job, Localization};
 use crate::config::{Config, seconds};
+use crate::estimator::{Correction, CorrectionLimit, Estimator, Mounting, PoseEstimate};
 use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
-use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedPose, StampedTransform};
-use crate::sensor::{AbsolutePose, CameraModel};
+use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform};
+use crate::sensor::{CameraModel, ImuSample};
 use crate::vision::Preprocessor;
 use crate::{Error, Result, Stamp};
 
@@ -23,6 +26,13 @@ pub struct Core {
     network_camera: CameraModel,
     /// From the parameter; else the mounting is looked up in `transforms`.
     base_from_camera: Option<Se3>,
+    /// From the parameter; else looked up with the first sample.
+    base_from_imu: Option<Se3>,
+    estimator: Estimator,
+    correction: Correction,
+    /// Which start of the estimate the last published pose belongs to, and its stamp.
+    published: Option<(u64, Stamp)>,
+    published_odometry: Option<Stamp>,
     calibration: Option<Calibration>,
     transforms: TransformTree,
     /// Which run of the clock this is.
@@ -44,12 +54,14 @@ struct Calibration {
 /// A pose of the camera on its way to the robot's frames.
 #[derive(Debug)]
 struct Fix {
-    camera: AbsolutePose,
+    localization: Localization,
     frame_id: String,
     seconds: Option<f64>,
     deadline: Stamp,
-    /// Known once `pose` went out.
-    map_from_base: Option<Se3>,
+    /// Known once `absolute_pose` went out.
+    base_from_camera: Option<Se3>,
+    /// Known once the estimator answered.
+    estimate: Option<PoseEstimate>,
 }
 
 /// The transform that was published last, and when.
@@ -70,14 +82,24 @@ impl Core {
     /// A core for a network that sees through `network_camera`.
     ///
     /// # Errors
-    /// [`Error::Config`] when `base_from_camera` is no rigid transform.
+    /// [`Error::Config`] when a mounting is no rigid transform or a parameter of the estimator is out of its range.
     pub fn new(config: Config, network_camera: CameraModel) -> Result<Self> {
-        let base_from_camera = config.base_from_camera.map(mounting).transpose()?;
+        let base_from_camera = config.base_from_camera.map(|pose| mounting("base_from_camera", pose)).transpose()?;
+        let base_from_imu = config.base_from_imu.map(|pose| mounting("base_from_imu", pose)).transpose()?;
+        let limit = CorrectionLimit {
+            translation: config.estimator.correction_speed,
+            rotation: config.estimator.correction_rate,
+        };
         let transforms = TransformTree::new(seconds(config.tf_buffer_duration));
         Ok(Self {
+            estimator: Estimator::new(config.estimator.clone())?,
+            correction: Correction::new(limit),
+            published: None,
+            published_odometry: None,
             config,
             network_camera,
             base_from_camera,
+            base_from_imu,
             calibration: None,
             transforms,
             epoch: 0,
@@ -122,12 +144,24 @@ impl Core {
                 }
                 self.settle(now);
             }
+            Incoming::Imu { sample, frame_id } => {
+                self.health.arrived(Input::Imu, now);
+                self.sense(sample, &frame_id);
+                self.settle(now);
+            }
+            Incoming::Odometry(transform) => {
+                self.health.arrived(Input::Odometry, now);
+                self.insert(&transform, false);
+                self.settle(now);
+            }
             Incoming::Refused { input, error } => {
                 self.health.arrived(input, now);
                 let reason = match input {
                     Input::Image => Reason::ImageUndecodable,
                     Input::CameraInfo => Reason::CameraInfoRefused,
                     Input::Transforms => Reason::TransformRefused,
+                    Input::Imu => Reason::ImuRefused,
+                    Input::Odometry => Reason::OdometryRefused,
                 };
                 self.health.refused(reason, &error);
             }
@@ -137,17 +171,18 @@ impl Core {
 
     /// Takes what the network made of a job, at `now`.
     pub fn finish(&mut self, answer: Answer, now: Stamp) {
-        let camera = match answer.result {
+        let localization = match answer.result {
             Ok(_) if answer.epoch != self.epoch => {
                 let error = Error::message("image", "an image of this run of the clock", "one of the run before");
                 return self.health.refused(Reason::ClockJumped, &error);
             }
-            Ok(camera) => camera,
+            Ok(localization) => localization,
             Err((reason, error)) => return self.health.refused(reason, &error),
         };
         let deadline = now + seconds(self.config.transform_timeout);
         let (frame_id, seconds) = (answer.frame_id, answer.seconds);
-        self.waiting.push(Fix { camera, frame_id, seconds, deadline, map_from_base: None });
+        let fix = Fix { localization, frame_id, seconds, deadline, base_from_camera: None, estimate: None };
+        self.waiting.push(fix);
         self.settle(now);
     }
 
@@ -165,11 +200,15 @@ impl Core {
     pub fn tick(&mut self, now: Stamp) {
         self.watch_clock(now);
         self.settle(now);
+        if let Err(error) = self.estimator.pass_time(now) {
+            self.health.refused(Reason::EstimatorFailed, &error);
+        }
         self.repeat_transform(now);
         let next = *self.next_report.get_or_insert(now);
         if now >= next {
             self.next_report = Some(now + seconds(self.config.diagnostics_period));
-            let report = self.health.report(now);
+            self.note_transitions();
+            let report = self.health.report(now, self.estimator.state(), self.estimator.rejections());
             self.outgoing.push(Outgoing::Diagnostics(report));
         }
     }
@@ -228,7 +267,48 @@ impl Core {
         match self.transforms.insert(parent, child, *stamp, *parent_from_child, is_static) {
             Ok(Insertion::Added) => {}
             Ok(Insertion::ClearedAndAdded) => self.start_epoch(),
-            Err(error) => self.health.refused(Reason::TransformRefused, &error.into()),
+            Err(error) => return self.health.refused(Reason::TransformRefused, &error.into()),
+        }
+        let bare = |name: &str| name.trim_start_matches('/').to_owned();
+        if self.config.use_odometry
+            && bare(parent) == self.config.odom_frame_id
+            && bare(child) == self.config.base_frame_id
+        {
+            self.estimator.add_odometry(*stamp, *parent_from_child);
+            self.publish_odometry();
+        }
+    }
+
+    /// Takes a reading of the IMU; its mounting is looked up until it is known.
+    fn sense(&mut self, sample: ImuSample, frame_id: &str) {
+        if self.base_from_imu.is_none() {
+            let frame = if self.config.imu_frame_id.is_empty() { frame_id } else { &self.config.imu_frame_id };
+            match self.transforms.lookup(&self.config.base_frame_id, frame, sample.stamp) {
+                Ok(base_from_imu) => self.base_from_imu = Some(base_from_imu),
+                Err(error) => return self.health.refused(Reason::NoImuExtrinsics, &error.into()),
+            }
+        }
+        self.estimator.add_imu(sample);
+        self.publish_odometry();
+    }
+
+    /// Where the robot is ahead of the camera, each time that something measured its motion.
+    fn publish_odometry(&mut self) {
+        match self.estimator.predict() {
+            Ok(Some(prediction)) if Some(prediction.stamp) > self.published_odometry => {
+                self.published_odometry = Some(prediction.stamp);
+                self.outgoing.push(Outgoing::Odometry(Box::new(StampedOdometry {
+                    stamp: prediction.stamp,
+                    frame_id: self.config.global_frame_id.clone(),
+                    child_frame_id: self.config.base_frame_id.clone(),
+                    map_from_base: prediction.map_from_base,
+                    covariance: prediction.covariance,
+                    twist: prediction.twist,
+                    twist_covariance: prediction.twist_covariance,
+                })));
+            }
+            Ok(_) => {}
+            Err(error) => self.health.refused(Reason::EstimatorFailed, &error),
         }
     }
 
@@ -250,56 +330,119 @@ impl Core {
 
     /// From the camera's pose to the robot's (`pose`), and from there to `map -> odom`.
     fn advance(&mut self, fix: &mut Fix, now: Stamp) -> Result<Progress, (Reason, Error)> {
-        let stamp = fix.camera.stamp;
-        let base = self.config.base_frame_id.clone();
-        let map_from_base = match fix.map_from_base {
-            Some(map_from_base) => map_from_base,
-            None => {
-                let base_from_camera = match self.base_from_camera {
-                    Some(base_from_camera) => base_from_camera,
-                    None => match self.transforms.lookup(&base, self.camera_frame(fix), stamp) {
-                        Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
-                            return Ok(Progress::Waits);
-                        }
-                        found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
-                    },
-                };
-                self.publish_pose(fix, base_from_camera)?
-            }
+        let stamp = fix.localization.absolute.stamp;
+        let base_from_camera = match fix.base_from_camera {
+            Some(base_from_camera) => base_from_camera,
+            None => match self.camera_mounting(fix) {
+                Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
+                    return Ok(Progress::Waits);
+                }
+                found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
+            },
         };
-        fix.map_from_base = Some(map_from_base);
+        if fix.base_from_camera.is_none() {
+            self.publish_absolute(fix, base_from_camera)?;
+            fix.base_from_camera = Some(base_from_camera);
+        }
+        let estimate = match fix.estimate.take() {
+            Some(estimate) => estimate,
+            None if !self.estimator.is_covered(stamp) && now <= fix.deadline => return Ok(Progress::Waits),
+            None => match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
+                Some(estimate) => estimate,
+                None => return Ok(Progress::Done),
+            },
+        };
         if !self.config.tf_broadcast {
             return Ok(Progress::Done);
         }
+        let (stamp, map_from_base) = (estimate.stamp, estimate.map_from_base);
         if !self.config.use_odometry {
+            let base = self.config.base_frame_id.clone();
             self.publish_transform(stamp, &base, map_from_base, now);
             return Ok(Progress::Done);
         }
-        let odom = self.config.odom_frame_id.clone();
-        let odom_from_base = match self.transforms.lookup(&odom, &base, stamp) {
-            Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => return Ok(Progress::Waits),
-            found => found.map_err(|error| (Reason::NoOdometry, error.into()))?,
-        };
-        self.publish_transform(stamp, &odom, map_from_base * odom_from_base.inverse(), now);
-        Ok(Progress::Done)
+        match self.transforms.lookup(&self.config.odom_frame_id, &self.config.base_frame_id, stamp) {
+            Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
+                fix.estimate = Some(estimate);
+                Ok(Progress::Waits)
+            }
+            Err(error) => Err((Reason::NoOdometry, error.into())),
+            Ok(odom_from_base) => {
+                self.correct(&estimate, odom_from_base, now);
+                Ok(Progress::Done)
+            }
+        }
+    }
+
+    fn camera_mounting(&self, fix: &Fix) -> Result<Se3, TransformError> {
+        let stamp = fix.localization.absolute.stamp;
+        match self.base_from_camera {
+            Some(base_from_camera) => Ok(base_from_camera),
+            None => self.transforms.lookup(&self.config.base_frame_id, self.camera_frame(fix), stamp),
+        }
+    }
+
+    /// Gives the network's answer to the estimator and publishes what that makes of it.
+    fn estimate(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Option<PoseEstimate>> {
+        self.estimator.set_mounting(Mounting { base_from_camera, base_from_imu: self.base_from_imu });
+        if let Some(relative) = &fix.localization.relative {
+            self.estimator.add_relative(relative)?;
+        }
+        self.estimator.add_absolute(&fix.localization.absolute)?;
+        let estimate = self.estimator.step()?;
+        self.note_transitions();
+        let Some(estimate) = estimate else { return Ok(None) };
+        if self.published.is_some_and(|(_, stamp)| estimate.stamp <= stamp) {
+            return Ok(None);
+        }
+        self.outgoing.push(Outgoing::Pose(Box::new(StampedPose {
+            stamp: estimate.stamp,
+            frame_id: self.config.global_frame_id.clone(),
+            map_from_base: estimate.map_from_base,
+            covariance: estimate.covariance,
+        })));
+        self.health.published();
+        let start = self.published.map_or(0, |(start, _)| start);
+        self.published = Some((start, estimate.stamp));
+        Ok(Some(estimate))
+    }
+
+    /// Moves `map -> odom` towards the estimate, at once after a kidnap.
+    fn correct(&mut self, estimate: &PoseEstimate, odom_from_base: Se3, now: Stamp) {
+        let jump = self.published.is_none_or(|(start, _)| start != estimate.start);
+        self.published = Some((estimate.start, estimate.stamp));
+        let map_from_odom = estimate.map_from_base * odom_from_base.inverse();
+        self.correction.aim(now, map_from_odom, odom_from_base, jump);
+        if let Some(map_from_odom) = self.correction.at(now) {
+            let odom = self.config.odom_frame_id.clone();
+            self.publish_transform(estimate.stamp, &odom, map_from_odom, now);
+        }
+    }
+
+    fn note_transitions(&mut self) {
+        for transition in self.estimator.take_transitions() {
+            let (from, to) = (transition.from.name(), transition.to.name());
+            tracing::info!("{from} -> {to} at {}: {}", transition.stamp, transition.cause);
+        }
     }
 
     fn camera_frame<'a>(&'a self, fix: &'a Fix) -> &'a str {
         if self.config.camera_frame_id.is_empty() { &fix.frame_id } else { &self.config.camera_frame_id }
     }
 
-    fn publish_pose(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Se3, (Reason, Error)> {
+    /// What the network alone says of the robot.
+    fn publish_absolute(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<(), (Reason, Error)> {
         let camera_from_base = base_from_camera.inverse();
-        let covariance = PoseCovariance::new(&fix.camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
-        let map_from_base = fix.camera.map_from_camera * camera_from_base;
-        self.outgoing.push(Outgoing::Pose(Box::new(StampedPose {
-            stamp: fix.camera.stamp,
+        let camera = &fix.localization.absolute;
+        let covariance = PoseCovariance::new(&camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
+        self.outgoing.push(Outgoing::AbsolutePose(Box::new(StampedPose {
+            stamp: camera.stamp,
             frame_id: self.config.global_frame_id.clone(),
-            map_from_base,
+            map_from_base: camera.map_from_camera * camera_from_base,
             covariance: covariance.composed_with(camera_from_base),
         })));
         self.health.answered(fix.seconds);
-        Ok(map_from_base)
+        Ok(())
     }
 
     /// Publishes `map -> child`, dated ahead of the image by the tolerance and never behind what was published before.
@@ -322,7 +465,10 @@ impl Core {
         let due = now.seconds_since(last.published) >= 1.0 / self.config.tf_publish_rate;
         let stamp = now + seconds(self.config.transform_tolerance);
         if due && self.config.use_odometry && stamp > last.transform.stamp {
-            let transform = StampedTransform { stamp, ..last.transform.clone() };
+            let mut transform = StampedTransform { stamp, ..last.transform.clone() };
+            if let Some(map_from_odom) = self.correction.at(now) {
+                transform.parent_from_child = map_from_odom;
+            }
             self.send_transform(transform, now);
         }
     }
@@ -351,14 +497,18 @@ impl Core {
         self.waiting.clear();
         self.broadcast = None;
         self.next_report = None;
+        self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
+        self.correction.clear();
+        self.published = None;
+        self.published_odometry = None;
         self.health.clock_jumped();
     }
 }
 
-fn mounting([x, y, z, qx, qy, qz, qw]: [f64; 7]) -> Result<Se3> {
+fn mounting(parameter: &str, [x, y, z, qx, qy, qz, qw]: [f64; 7]) -> Result<Se3> {
     let transform = So3::from_xyzw(qx, qy, qz, qw).map(|rotation| Se3::new(rotation, [x, y, z].into()));
     transform.filter(|transform| transform.is_finite()).ok_or_else(|| {
         let found = format!("{:?}", [x, y, z, qx, qy, qz, qw]);
-        Error::config("base_from_camera", "[x, y, z, qx, qy, qz, qw] with a unit quaternion", found)
+        Error::config(parameter, "[x, y, z, qx, qy, qz, qw] with a unit quaternion", found)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::estimator::{Rejections, State};
 use crate::middleware::{Diagnostics, Input, Level};
 use crate::{Error, Stamp};
 
@@ -22,6 +23,14 @@ pub enum Reason {
     CameraInfoRefused,
     /// A transform that is none: NaN, zero quaternion, a circle.
     TransformRefused,
+    /// An IMU message that measures nothing or is not finite.
+    ImuRefused,
+    /// An odometry message that is no pose.
+    OdometryRefused,
+    /// The IMU's mounting is not known: no path from base to IMU in TF.
+    NoImuExtrinsics,
+    /// The estimator failed; it looks for the robot anew.
+    EstimatorFailed,
     /// The network failed on the image.
     NetworkFailed,
     /// The camera's mounting is not known: no path from base to camera in TF.
@@ -45,6 +54,10 @@ impl Reason {
             Reason::NoCameraInfo => "no_camera_info",
             Reason::CameraInfoRefused => "camera_info_refused",
             Reason::TransformRefused => "transform_refused",
+            Reason::ImuRefused => "imu_refused",
+            Reason::OdometryRefused => "odometry_refused",
+            Reason::NoImuExtrinsics => "no_imu_extrinsics",
+            Reason::EstimatorFailed => "estimator_failed",
             Reason::NetworkFailed => "network_failed",
             Reason::NoExtrinsics => "no_extrinsics",
             Reason::NoOdometry => "no_odometry",
@@ -56,7 +69,7 @@ impl Reason {
     fn level(self) -> Level {
         match self {
             Reason::Replaced => Level::Ok,
-            Reason::NetworkFailed | Reason::NoCameraInfo | Reason::NoExtrinsics => Level::Error,
+            Reason::NetworkFailed | Reason::EstimatorFailed | Reason::NoCameraInfo | Reason::NoExtrinsics => Level::Error,
             _ => Level::Warn,
         }
     }
@@ -86,6 +99,7 @@ const KEPT_DURATIONS: usize = 512;
 pub struct Health {
     inputs: BTreeMap<Input, Arrivals>,
     refusals: BTreeMap<Reason, Refusals>,
+    answers: u64,
     poses: u64,
     transforms: u64,
     clock_jumps: u64,
@@ -123,10 +137,15 @@ impl Health {
         self.refusals.entry(Reason::Replaced).or_default().count += 1;
     }
 
-    /// A pose went out; the work on its image took so many seconds.
-    pub fn answered(&mut self, seconds: Option<f64>) {
+    /// A pose went out.
+    pub fn published(&mut self) {
         self.poses += 1;
         self.poses_since_report += 1;
+    }
+
+    /// The network answered; the work on its image took so many seconds.
+    pub fn answered(&mut self, seconds: Option<f64>) {
+        self.answers += 1;
         if let Some(seconds) = seconds {
             self.seconds.truncate(KEPT_DURATIONS - 1);
             self.seconds.push_front(seconds);
@@ -152,6 +171,11 @@ impl Health {
         self.poses
     }
 
+    /// Answers of the network since the start.
+    pub fn answers(&self) -> u64 {
+        self.answers
+    }
+
     /// Messages of an input since the start.
     pub fn arrivals(&self, input: Input) -> u64 {
         self.inputs.get(&input).map_or(0, |arrivals| arrivals.count)
@@ -168,10 +192,12 @@ impl Health {
     }
 
     /// The state now; starts a new interval for rates and for the worst event.
-    pub fn report(&mut self, now: Stamp) -> Diagnostics {
+    pub fn report(&mut self, now: Stamp, state: State, rejections: &Rejections) -> Diagnostics {
         let interval = self.last_report.map(|last| now.seconds_since(last)).filter(|seconds| *seconds > 0.0);
-        let (level, message) = self.state();
-        let mut values = vec![("poses".to_owned(), self.poses.to_string())];
+        let (level, message) = self.state(state);
+        let mut values = vec![("state".to_owned(), state.name().to_owned())];
+        values.push(("poses".to_owned(), self.poses.to_string()));
+        values.push(("network_answers".to_owned(), self.answers.to_string()));
         values.push(("transforms".to_owned(), self.transforms.to_string()));
         values.push(("clock_jumps".to_owned(), self.clock_jumps.to_string()));
         for input in Input::ALL {
@@ -189,6 +215,9 @@ impl Health {
                 values.push((format!("refused/{}/last", reason.name()), refusals.last.clone()));
             }
         }
+        for (rejection, count) in rejections.iter() {
+            values.push((format!("estimator/rejected/{}", rejection.name()), count.to_string()));
+        }
         for (name, share) in [("inference/p50_ms", 0.5), ("inference/p99_ms", 0.99)] {
             if let Some(seconds) = self.percentile(share) {
                 values.push((name.to_owned(), format!("{:.1}", 1e3 * seconds)));
@@ -200,12 +229,14 @@ impl Health {
         Diagnostics { stamp: now, level, message, values }
     }
 
-    fn state(&mut self) -> (Level, String) {
+    fn state(&mut self, state: State) -> (Level, String) {
         let images = self.inputs.entry(Input::Image).or_default().since_report;
         match &self.worst_since_report {
             Some((level, text)) => (*level, text.clone()),
             None if images == 0 => (Level::Stale, "no image came".into()),
-            None if self.poses_since_report == 0 => (Level::Warn, "images came, no pose yet".into()),
+            None if self.poses_since_report == 0 => {
+                (Level::Warn, format!("images came, no pose: {}", state.name()))
+            }
             None => (Level::Ok, "localizing".into()),
         }
     }

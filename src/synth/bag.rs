@@ -17,7 +17,7 @@ use std::path::Path as FilePath;
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::imu::{ImuNoise, simulate_imu};
+use super::imu::{ImuErrors, simulate_imu};
 use super::odometry::{OdometryNoise, OdometrySample, simulate_odometry};
 use super::{ImageFormat, Pass, PathKind, Recording, Renderer, World};
 use crate::bag::{BagWriter, Storage, TRANSIENT_LOCAL_QOS};
@@ -85,7 +85,7 @@ pub fn write_bag(
 fn events(pass: &Pass, recording: &Recording) -> Vec<(Stamp, Event)> {
     let seconds = recording.frames as f64 / recording.rate;
     let count = |rate: f64| (seconds * rate).ceil() as usize + 1;
-    let imu = simulate_imu(pass, recording.start, IMU_RATE, count(IMU_RATE), &ImuNoise::EUROC);
+    let imu = simulate_imu(pass, recording.start, IMU_RATE, count(IMU_RATE), &ImuErrors::EUROC);
     let odometry = match pass.path_kind {
         PathKind::Planar => {
             let count = count(ODOMETRY_RATE);
@@ -154,7 +154,7 @@ fn write_odometry(writer: &mut BagWriter, sample: &OdometrySample) -> Result<()>
 
 fn imu_message(sample: &ImuSample) -> sensor_msgs::Imu {
     let mut message = sample.to_message("imu_link");
-    let noise = ImuNoise::EUROC;
+    let noise = ImuErrors::EUROC.noise;
     for axis in 0..3 {
         message.angular_velocity_covariance[4 * axis] = noise.gyroscope_noise_density.powi(2) * IMU_RATE;
         message.linear_acceleration_covariance[4 * axis] = noise.accelerometer_noise_density.powi(2) * IMU_RATE;

@@ -7,35 +7,32 @@ use rand_distr::StandardNormal;
 
 use super::{Pass, random_stream};
 use crate::Stamp;
+use crate::imu::ImuNoise;
 use crate::sensor::ImuSample;
 
 /// Gravity in the map, m/s².
 pub const GRAVITY_IN_MAP: Vector3<f64> = Vector3::new(0.0, 0.0, -9.81);
 
-/// The errors of an IMU, in the quantities and units of Kalibr and EuRoC.
+/// The errors of an IMU: its noise, and the biases that it starts with.
 #[derive(Clone, Copy, Debug)]
-pub struct ImuNoise {
-    /// rad/s/√Hz.
-    pub gyroscope_noise_density: f64,
-    /// rad/s²/√Hz.
-    pub gyroscope_random_walk: f64,
-    /// m/s²/√Hz.
-    pub accelerometer_noise_density: f64,
-    /// m/s³/√Hz.
-    pub accelerometer_random_walk: f64,
+pub struct ImuErrors {
+    /// White noise and random walks; zeros are allowed.
+    pub noise: ImuNoise,
     /// Standard deviation of each axis of the gyroscope's bias at the start, rad/s.
     pub gyroscope_bias: f64,
     /// Standard deviation of each axis of the accelerometer's bias at the start, m/s².
     pub accelerometer_bias: f64,
 }
 
-impl ImuNoise {
+impl ImuErrors {
     /// No errors.
     pub const NONE: Self = Self {
-        gyroscope_noise_density: 0.0,
-        gyroscope_random_walk: 0.0,
-        accelerometer_noise_density: 0.0,
-        accelerometer_random_walk: 0.0,
+        noise: ImuNoise {
+            gyroscope_noise_density: 0.0,
+            gyroscope_random_walk: 0.0,
+            accelerometer_noise_density: 0.0,
+            accelerometer_random_walk: 0.0,
+        },
         gyroscope_bias: 0.0,
         accelerometer_bias: 0.0,
     };
@@ -43,10 +40,12 @@ impl ImuNoise {
     /// The ADIS16448 of the EuRoC dataset (Burri et al. 2016, `sensor.yaml`), with biases of a unit calibrated at
     /// its last start.
     pub const EUROC: Self = Self {
-        gyroscope_noise_density: 1.6968e-4,
-        gyroscope_random_walk: 1.9393e-5,
-        accelerometer_noise_density: 2.0e-3,
-        accelerometer_random_walk: 3.0e-3,
+        noise: ImuNoise {
+            gyroscope_noise_density: 1.6968e-4,
+            gyroscope_random_walk: 1.9393e-5,
+            accelerometer_noise_density: 2.0e-3,
+            accelerometer_random_walk: 3.0e-3,
+        },
         gyroscope_bias: 5.0e-3,
         accelerometer_bias: 5.0e-2,
     };
@@ -55,11 +54,11 @@ impl ImuNoise {
 /// The readings of the pass's IMU: `count` samples at `rate` Hz from `start`, in the axes of `imu_link`.
 ///
 /// White noise of a density σ has the standard deviation σ √rate per sample, a random walk σ moves σ / √rate.
-pub fn simulate_imu(pass: &Pass, start: Stamp, rate: f64, count: usize, noise: &ImuNoise) -> Vec<ImuSample> {
+pub fn simulate_imu(pass: &Pass, start: Stamp, rate: f64, count: usize, errors: &ImuErrors) -> Vec<ImuSample> {
     let mut random = random_stream(pass.seed, "imu", pass.kind.stream());
-    let mut gyroscope_bias = noise.gyroscope_bias * normal(&mut random);
-    let mut accelerometer_bias = noise.accelerometer_bias * normal(&mut random);
-    let root = rate.sqrt();
+    let mut gyroscope_bias = errors.gyroscope_bias * normal(&mut random);
+    let mut accelerometer_bias = errors.accelerometer_bias * normal(&mut random);
+    let (noise, root) = (errors.noise, rate.sqrt());
     let sample = |index: usize| {
         let nanos = (index as f64 / rate * 1e9).round() as i64;
         let (angular_velocity, linear_acceleration) = ideal_reading(pass, nanos as f64 * 1e-9);

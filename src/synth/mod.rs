@@ -28,7 +28,7 @@ mod world;
 #[cfg(feature = "bag")]
 pub use bag::write_bag;
 pub use dataset::{ImageFormat, Recording, write_dataset};
-pub use imu::{GRAVITY_IN_MAP, ImuNoise, simulate_imu};
+pub use imu::{GRAVITY_IN_MAP, ImuErrors, simulate_imu};
 pub use light::{Lamp, Lighting};
 pub use odometry::{OdometryNoise, OdometrySample, simulate_odometry};
 pub use pass::{Pass, PassKind, Rig};

@@ -1,0 +1,269 @@
+//! The sliding window: the latest part of a graph, optimized again and again, and a prior in place of what has left it.
+//!
+//! 1. [`FixedLag::insert`] new variables with a first guess and [`FixedLag::add`] the factors that came with them.
+//! 2. [`FixedLag::update`] optimizes from where the last one ended: one to three iterations.
+//! 3. [`FixedLag::marginal_covariance`] says how sure the estimate is.
+//! 4. [`FixedLag::marginalize`] the variables that are too old.
+//!
+//! Marginalization linearizes for good. With first-estimate Jacobians (see [`FixedLag::with_first_estimates`]) variables
+//! that a prior names are linearized where the prior was made, in all factors, so that the window does not gain
+//! information that nobody measured (Huang, Mourikis and Roumeliotis 2009; Dong-Si and Mourikis 2012).
+//!
+//! Whatever fails leaves the window as it was.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use nalgebra::DMatrix;
+
+use super::factor::{LinearPrior, linearize_factor};
+use super::linearization_points::LinearizationPoints;
+use super::marginalization::StackedSystem;
+use super::{Factor, FactorGraph, Key, Optimizer, Report, Settings, StopReason, Values, Variable};
+use crate::{Error, Result};
+
+/// The name of a factor in a [`FixedLag`], never given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FactorId(u64);
+
+/// A sliding window of variables and factors.
+#[derive(Debug, Default)]
+pub struct FixedLag {
+    graph: FactorGraph,
+    /// The names of the graph's factors, ascending as these are.
+    ids: Vec<FactorId>,
+    next_id: u64,
+    values: Values,
+    optimizer: Optimizer,
+    first_estimates: bool,
+    /// Whether the optimizer's factorization is that of the present graph and values.
+    factorized: bool,
+}
+
+impl FixedLag {
+    /// An empty window with these settings for its updates.
+    ///
+    /// `settings.initial_lambda` is not used: the first step of an update is Gauss-Newton's, since it starts near its end
+    /// and has to find out whether the factors determine all variables.
+    pub fn new(settings: Settings) -> Self {
+        Self { optimizer: Optimizer::new(Settings { initial_lambda: 0.0, ..settings }), ..Self::default() }
+    }
+
+    /// The same window with or without first-estimate Jacobians for variables that a marginalization prior names.
+    pub fn with_first_estimates(self, first_estimates: bool) -> Self {
+        Self { first_estimates, ..self }
+    }
+
+    /// Adds a variable with its first guess; factors on it have to follow before the next update.
+    ///
+    /// # Errors
+    /// When the key is taken, does not stand for this kind of variable, or a number is not finite.
+    pub fn insert(&mut self, key: Key, variable: Variable) -> Result<()> {
+        self.values.insert(key, variable)?;
+        self.factorized = false;
+        Ok(())
+    }
+
+    /// Adds a factor on variables of the window.
+    ///
+    /// # Errors
+    /// When it names a variable that is not there, is of another kind or is named twice, or when its residual or
+    /// Jacobian at the present estimate is not finite.
+    pub fn add(&mut self, factor: Box<dyn Factor>) -> Result<FactorId> {
+        let (residual, jacobian) = linearize_factor(factor.as_ref(), &self.values)?;
+        if !residual.iter().chain(&jacobian).all(|entry| entry.is_finite()) {
+            let found = format!("the residual {residual:?} of {factor:?}");
+            return Err(Error::message("factor", "a finite residual and Jacobian", found));
+        }
+        let keys = factor.keys();
+        if let Some(key) = keys.iter().enumerate().find_map(|(place, key)| keys[..place].contains(key).then_some(key)) {
+            return Err(Error::message("factor", "different keys", format!("{key} twice in {factor:?}")));
+        }
+        Ok(self.push(factor.into()))
+    }
+
+    fn push(&mut self, factor: Arc<dyn Factor>) -> FactorId {
+        let id = FactorId(self.next_id);
+        self.next_id += 1;
+        self.ids.push(id);
+        self.graph.add_shared(factor);
+        self.factorized = false;
+        id
+    }
+
+    /// Takes a factor out; `None` when it was taken out before or has gone into a prior.
+    pub fn remove(&mut self, id: FactorId) -> Option<Arc<dyn Factor>> {
+        let position = self.ids.binary_search(&id).ok()?;
+        self.factorized = false;
+        self.ids.remove(position);
+        Some(self.graph.remove(position))
+    }
+
+    /// Optimizes the window from its present estimate, with so many linearizations at most. Ordering and symbolic
+    /// factorization are those of the last update if the structure is the same but for the names: a window that slides
+    /// evenly keeps them for good.
+    ///
+    /// # Errors
+    /// When the factors do not determine a variable or the cost is not finite; the estimate stays as it was. A search
+    /// that stops early is no error but a [`StopReason`].
+    pub fn update(&mut self, max_iterations: usize) -> Result<Report> {
+        self.optimizer.settings.max_iterations = max_iterations;
+        self.factorized = false;
+        let mut values = self.values.clone();
+        let report = self.optimizer.optimize(&self.graph, &mut values)?;
+        if let StopReason::Indeterminate(key) = report.stop {
+            return Err(indeterminate(key));
+        }
+        self.values = values;
+        Ok(report)
+    }
+
+    /// Takes variables out and leaves, in place of all factors on them, what these say about the other variables they
+    /// name: one [`LinearPrior`], linearized at the present estimate (or at the first one). Robust factors enter with
+    /// their present weights, which the prior keeps.
+    ///
+    /// What the factors do not determine, of those that leave or of those that stay, is no error here: the prior says
+    /// nothing about it.
+    ///
+    /// # Errors
+    /// When a variable is not there, or a residual or Jacobian is not finite.
+    pub fn marginalize(&mut self, keys: &[Key]) -> Result<()> {
+        self.marginalize_fading(keys, 1.0)
+    }
+
+    /// As [`FixedLag::marginalize`], with a prior that carries only this share of the information: what was measured
+    /// long ago counts less than it would if the errors since were independent of it.
+    ///
+    /// # Errors
+    /// As [`FixedLag::marginalize`].
+    pub fn marginalize_fading(&mut self, keys: &[Key], share: f64) -> Result<()> {
+        let leaving: BTreeSet<Key> = keys.iter().copied().collect();
+        leaving.iter().try_for_each(|key| self.values.slot(*key).map(|_| ()))?;
+        let touched: Vec<usize> = (0..self.ids.len())
+            .filter(|position| self.graph.factors()[*position].keys().iter().any(|key| leaving.contains(key)))
+            .collect();
+        let prior = self.prior(&leaving, &touched)?;
+
+        touched.iter().rev().for_each(|position| {
+            self.graph.remove(*position);
+            self.ids.remove(*position);
+        });
+        for key in &leaving {
+            self.graph.linearize_at_estimate(*key);
+            self.values.remove(*key);
+        }
+        if let Some(prior) = prior {
+            if self.first_estimates {
+                let points = prior.keys().iter().zip(prior.points());
+                points.for_each(|(key, point)| self.graph.linearize_at(*key, *point));
+            }
+            self.push(Arc::new(prior.fading(share)));
+        }
+        self.factorized = false;
+        Ok(())
+    }
+
+    /// What the factors at these positions say about the variables that stay.
+    fn prior(&self, leaving: &BTreeSet<Key>, touched: &[usize]) -> Result<Option<LinearPrior>> {
+        let factors = || touched.iter().map(|position| self.graph.factors()[*position].as_ref());
+        let staying: BTreeSet<Key> = factors().flat_map(|factor| factor.keys()).copied().collect();
+        let staying: Vec<Key> = staying.difference(leaving).copied().collect();
+        let mut columns = Columns::default();
+        leaving.iter().try_for_each(|key| columns.append(*key, &self.values))?;
+        let leaving_columns = columns.count;
+        staying.iter().try_for_each(|key| columns.append(*key, &self.values))?;
+
+        let mut system = StackedSystem::zeros(factors().map(|factor| factor.dim()).sum(), columns.count);
+        let mut points = LinearizationPoints::default();
+        points.resolve(&self.graph, &self.values)?;
+        points.follow(self.values.variables());
+        let mut row = 0;
+        for factor in factors() {
+            let (residual, jacobian) = points.linearize(factor, &self.values)?;
+            system.write_residual(row, &residual);
+            let mut columns_of_factor = jacobian.chunks_exact(factor.dim());
+            for key in factor.keys() {
+                columns.of(*key).zip(&mut columns_of_factor).for_each(|(unknown, entries)| {
+                    system.write(row, unknown, entries);
+                });
+            }
+            row += factor.dim();
+        }
+        let marginal = system.marginalize(leaving_columns)?;
+        if marginal.residual.is_empty() {
+            return Ok(None);
+        }
+        let points: Vec<(Key, Variable)> = staying.iter().map(|key| self.point(*key)).collect::<Result<_>>()?;
+        LinearPrior::with_residual_at(&self.values, &points, marginal.residual, marginal.jacobian).map(Some)
+    }
+
+    /// Where a variable is linearized.
+    fn point(&self, key: Key) -> Result<(Key, Variable)> {
+        let point = self.graph.linearization_points().get(&key).copied();
+        Ok((key, point.unwrap_or(self.values.variables()[self.values.slot(key)?])))
+    }
+
+    /// The estimates of the window's variables.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The window's factors, priors among them.
+    pub fn graph(&self) -> &FactorGraph {
+        &self.graph
+    }
+
+    /// The joint covariance of variables, in the order given, at the present estimate: exact for the window linearized
+    /// there. Tangents as in [`Variable::retract`].
+    ///
+    /// # Errors
+    /// When a variable is not there or stands twice, or the factors do not determine one of the window.
+    pub fn marginal_covariance(&mut self, keys: &[Key]) -> Result<DMatrix<f64>> {
+        let repeated = (0..keys.len()).find(|place| keys[..*place].contains(&keys[*place]));
+        if let Some(place) = repeated {
+            return Err(Error::message("joint covariance", "different keys", format!("{} twice", keys[place])));
+        }
+        match self.optimizer.last_marginals(&self.values).filter(|_| self.factorized) {
+            Some(marginals) => marginals.joint(keys),
+            None => {
+                let marginals = self.optimizer.marginals(&self.graph, &self.values)?;
+                self.factorized = true;
+                marginals.joint(keys)
+            }
+        }
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.graph = FactorGraph::new();
+        self.values = Values::new();
+        self.ids.clear();
+        self.factorized = false;
+    }
+}
+
+/// The columns of a linear system by variable.
+#[derive(Default)]
+struct Columns {
+    first: Vec<(Key, std::ops::Range<usize>)>,
+    count: usize,
+}
+
+impl Columns {
+    fn append(&mut self, key: Key, values: &Values) -> Result<()> {
+        let first = self.count;
+        self.count += values.variables()[values.slot(key)?].dim();
+        self.first.push((key, first..self.count));
+        Ok(())
+    }
+
+    /// The columns of a variable; none if it has none.
+    fn of(&self, key: Key) -> std::ops::Range<usize> {
+        self.first.iter().find(|(other, _)| *other == key).map_or(0..0, |(_, columns)| columns.clone())
+    }
+}
+
+fn indeterminate(key: Key) -> Error {
+    let reason = format!("the factors do not determine the variable {key}: add a prior on what it depends on");
+    Error::compute("fixed-lag window", reason)
+}

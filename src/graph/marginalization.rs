@@ -1,0 +1,133 @@
+//! Marginalization of a stacked linear system, in square-root form.
+//!
+//! The rows `[J_m J_k | r]` of some factors, whitened, say about the variables `m` that leave and `k` that stay that
+//! `½ ‖r + J_m δ_m + J_k δ_k‖²` is small. Orthogonal transformations of the rows change nothing of that. Those that make
+//! `J_m` triangular leave below it rows in which `m` has no part: they are the marginal of `k`. It is the Schur complement
+//! of the normal equations without forming them: no square of the condition number, positive semidefinite by its form
+//! (Demmel, Schubert, Sommer, Cremers and Usenko 2021, "Square Root Marginalization for Sliding-Window Bundle
+//! Adjustment").
+//!
+//! A second pass makes `J_k` triangular and drops the rows that only hold a constant. In both passes columns are taken
+//! by the largest share of their length that is left, and a column of which less than [`LEAST_SHARE`] is left says nothing
+//! new: what `m` has no information about is not divided by, and what is unobservable stays so.
+
+use crate::{Error, Result};
+
+/// A column of which less than this share of its first length is left depends on the others. Rounding leaves about 1e-15.
+/// A variable's standard deviation alone may be 1e10 times that given its neighbours before its information is dropped.
+const LEAST_SHARE: f64 = 1e-10;
+
+/// Rows of a whitened linear system, column-major; the last column is the residual.
+#[derive(Clone, Debug)]
+pub(super) struct StackedSystem {
+    rows: usize,
+    /// Columns of unknowns.
+    unknowns: usize,
+    entries: Vec<f64>,
+}
+
+/// What is left of a system: `‖r + J δ‖²` with as few rows as its rank.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct SquareRootMarginal {
+    /// `r`; empty when nothing is known.
+    pub residual: Vec<f64>,
+    /// `J`, column-major.
+    pub jacobian: Vec<f64>,
+}
+
+impl StackedSystem {
+    /// A system of zeros.
+    pub fn zeros(rows: usize, unknowns: usize) -> Self {
+        Self { rows, unknowns, entries: vec![0.0; rows * (unknowns + 1)] }
+    }
+
+    /// Writes entries of one column of an unknown from row `row` on.
+    pub fn write(&mut self, row: usize, unknown: usize, entries: &[f64]) {
+        let start = unknown * self.rows + row;
+        self.entries[start..start + entries.len()].copy_from_slice(entries);
+    }
+
+    /// Writes residuals from row `row` on.
+    pub fn write_residual(&mut self, row: usize, residual: &[f64]) {
+        self.write(row, self.unknowns, residual);
+    }
+
+    /// What the system says about all but its first `leaving` unknowns.
+    ///
+    /// # Errors
+    /// When a number is not finite.
+    pub fn marginalize(mut self, leaving: usize) -> Result<SquareRootMarginal> {
+        if !self.entries.iter().all(|entry| entry.is_finite()) {
+            return Err(Error::message("linearized factors", "finite numbers", "one that is not"));
+        }
+        let lengths: Vec<f64> = (0..self.unknowns).map(|column| self.norm(column, 0)).collect();
+        let mut unknown_of: Vec<usize> = (0..self.unknowns).collect();
+        let first = self.triangularize(0..leaving, 0, &lengths, &mut unknown_of);
+        let end = self.triangularize(leaving..self.unknowns, first, &lengths, &mut unknown_of);
+        let mut jacobian = vec![0.0; (end - first) * (self.unknowns - leaving)];
+        if end > first {
+            for (column, unknown) in unknown_of.iter().enumerate().skip(leaving) {
+                let start = (unknown - leaving) * (end - first);
+                jacobian[start..start + end - first].copy_from_slice(self.column(column, first, end));
+            }
+        }
+        Ok(SquareRootMarginal { residual: self.column(self.unknowns, first, end).to_vec(), jacobian })
+    }
+
+    /// Householder reflections from row `row` on that make these columns triangular, the largest first (Golub and Van
+    /// Loan, algorithm 5.4.1, with lengths computed anew); returns the row after the last one used.
+    fn triangularize(
+        &mut self,
+        columns: std::ops::Range<usize>,
+        mut row: usize,
+        lengths: &[f64],
+        unknown_of: &mut [usize],
+    ) -> usize {
+        for column in columns.clone() {
+            let share = |other: &usize| self.norm(*other, row) / lengths[unknown_of[*other]].max(f64::MIN_POSITIVE);
+            let shares = (column..columns.end).map(|other| (other, share(&other)));
+            let Some((largest, share)) = shares.max_by(|one, other| one.1.total_cmp(&other.1)) else { break };
+            if share < LEAST_SHARE || row == self.rows {
+                break;
+            }
+            self.swap(column, largest);
+            unknown_of.swap(column, largest);
+            self.reflect(column, row);
+            row += 1;
+        }
+        row
+    }
+
+    /// Turns the part of a column from row `row` on into one number, and all columns behind it alike.
+    fn reflect(&mut self, column: usize, row: usize) {
+        let (before, behind) = self.entries.split_at_mut((column + 1) * self.rows);
+        let normal = &mut before[column * self.rows + row..];
+        let length = normal.iter().map(|entry| entry * entry).sum::<f64>().sqrt();
+        let image = if normal[0] > 0.0 { -length } else { length };
+        normal[0] -= image;
+        // ‖normal‖² = 2 image (image - first)
+        let scale = -1.0 / (image * normal[0]);
+        for other in behind.chunks_exact_mut(self.rows) {
+            let other = &mut other[row..];
+            let share = scale * normal.iter().zip(other.iter()).map(|(a, b)| a * b).sum::<f64>();
+            other.iter_mut().zip(normal.iter()).for_each(|(entry, normal)| *entry -= share * normal);
+        }
+        normal.fill(0.0);
+        normal[0] = image;
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        for row in 0..self.rows {
+            self.entries.swap(one * self.rows + row, other * self.rows + row);
+        }
+    }
+
+    fn column(&self, column: usize, from: usize, to: usize) -> &[f64] {
+        &self.entries[column * self.rows + from..column * self.rows + to]
+    }
+
+    /// Length of a column from a row on.
+    fn norm(&self, column: usize, row: usize) -> f64 {
+        self.column(column, row, self.rows).iter().map(|entry| entry * entry).sum::<f64>().sqrt()
+    }
+}
