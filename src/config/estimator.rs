@@ -19,7 +19,7 @@ pub struct EstimatorConfig {
     pub correlation_time: f64,
     /// Time after which what left the window counts for 1/e, seconds; infinite: it counts forever.
     pub memory: f64,
-    /// Scale of the Cauchy kernel on fixes, standard deviations.
+    /// Scale of the Huber kernel on fixes: Mahalanobis distance from which on a fix counts less.
     pub robust_scale: f64,
     /// A fix further from the estimate than this is not used, standard deviations (Mahalanobis distance).
     pub gate: f64,
@@ -27,7 +27,7 @@ pub struct EstimatorConfig {
     pub consensus_fixes: usize,
     /// Among how many of the last fixes they are looked for.
     pub consensus_window: usize,
-    /// Gated fixes in a row that must agree before the pose jumps to them.
+    /// Gated fixes that must agree before the pose jumps to them; as many end Tracking.
     pub kidnap_fixes: usize,
     /// How much worse than uncorrelated the evidence of a smaller jump may be: uncorrelated fixes that it takes.
     pub kidnap_evidence: f64,
@@ -82,10 +82,10 @@ impl Default for EstimatorConfig {
             keyframes: 40,
             iterations: 3,
             correlation_time: 0.5,
-            memory: 5.0,
-            robust_scale: 3.5,
-            gate: 10.0,
-            consensus_fixes: 3,
+            memory: 3.0,
+            robust_scale: 3.55,
+            gate: 5.48,
+            consensus_fixes: 2,
             consensus_window: 10,
             kidnap_fixes: 5,
             kidnap_evidence: 3.0,

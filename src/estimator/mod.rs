@@ -49,7 +49,7 @@ const AGREEMENT: f64 = 16.81;
 const FUTURE: f64 = 0.5;
 /// Gated fixes that are kept to compare with.
 const KEPT_GATED: usize = 400;
-/// What Tracking needs, as a share of the limits; and where it ends.
+/// What Tracking needs, as a share of the limits (three standard deviations); and where it ends.
 const TRACKING_SHARE: f64 = 1.0 / 3.0;
 const CONVERGING_SHARE: f64 = 0.4;
 /// IMU samples that tell the direction of gravity, seconds.
@@ -100,6 +100,8 @@ pub struct Estimator {
     newest_fix: Option<Stamp>,
     /// The fix before was refused as one from the future: two in a row mean that time went on.
     was_ahead: bool,
+    /// Gated fixes that agree with each other, since the last one that was used.
+    contradicting: usize,
     gravity: GravityCheck,
 }
 
@@ -123,6 +125,7 @@ impl Estimator {
             rejections: Rejections::default(),
             newest_fix: None,
             was_ahead: false,
+            contradicting: 0,
             gravity: GravityCheck::Unknown,
         })
     }
@@ -336,7 +339,7 @@ impl Estimator {
         let added = window.add_fix(&fix, &self.config);
         match self.guarded(fix.stamp, added)? {
             Ok(()) => {
-                self.consensus.clear();
+                self.forget_waiting();
                 Ok(Verdict::Accepted)
             }
             Err(rejection) => Ok(self.reject(rejection)),
@@ -354,14 +357,29 @@ impl Estimator {
         let is_large = sigmas(0).max(sigmas(3)) > self.config.kidnap_distance;
         self.consensus.add(fix, KEPT_GATED);
         if let Some(agreement) = self.agreement()? {
-            let enough = is_large && agreement.fixes >= self.config.kidnap_fixes;
-            if enough || agreement.evidence >= self.config.kidnap_evidence {
+            let young = self.window.as_ref().is_none_or(|window| window.evidence() < self.config.tracking_evidence);
+            let enough = is_large || young || agreement.evidence >= self.config.kidnap_evidence;
+            if enough && agreement.fixes >= self.config.kidnap_fixes {
                 let cause = Cause::Kidnapped { fixes: agreement.fixes };
                 self.start(&agreement, stamp, cause)?;
                 return Ok(Verdict::Accepted);
             }
+            self.contradicting = agreement.fixes;
+            if self.state == State::Tracking && self.is_contradicted() {
+                self.enter(stamp, State::Converging, Cause::Contradicted { fixes: agreement.fixes });
+            }
         }
         Ok(Verdict::Gated { mahalanobis })
+    }
+
+    /// So many fixes contradict the estimate and agree with each other that it may be wrong.
+    fn is_contradicted(&self) -> bool {
+        self.contradicting >= self.config.kidnap_fixes
+    }
+
+    fn forget_waiting(&mut self) {
+        self.consensus.clear();
+        self.contradicting = 0;
     }
 
     fn agreement(&self) -> Result<Option<Agreement>> {
@@ -375,7 +393,7 @@ impl Estimator {
         self.window = Some(Window::start(agreement, imu, &self.config)?);
         self.head = None;
         self.starts += 1;
-        self.consensus.clear();
+        self.forget_waiting();
         self.enter(stamp, State::Converging, cause);
         Ok(())
     }
@@ -431,7 +449,8 @@ impl Estimator {
             _ if share > 1.0 && evidence >= self.config.tracking_evidence => {
                 self.restart(stamp, State::Lost, Cause::Uncertain { position, rotation });
             }
-            State::Converging if share <= TRACKING_SHARE && evidence >= self.config.tracking_evidence => {
+            State::Converging
+                if share <= TRACKING_SHARE && !self.is_contradicted() && evidence >= self.config.tracking_evidence => {
                 self.enter(stamp, State::Tracking, Cause::Certain { position, rotation });
             }
             State::Tracking if share > CONVERGING_SHARE => {
@@ -452,7 +471,7 @@ impl Estimator {
     fn restart(&mut self, stamp: Stamp, state: State, cause: Cause) {
         self.window = None;
         self.head = None;
-        self.consensus.clear();
+        self.forget_waiting();
         self.enter(stamp, state, cause);
     }
 

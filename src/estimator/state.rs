@@ -61,6 +61,11 @@ pub enum Cause {
     },
     /// The solver failed or found numbers that are not finite.
     Solver(String),
+    /// So many fixes contradict the estimate and agree with each other: it may be wrong, or they.
+    Contradicted {
+        /// How many.
+        fixes: usize,
+    },
     /// Somebody asked for it.
     Asked,
     /// The clock jumped back: what came before belongs to another run.
@@ -83,6 +88,7 @@ impl fmt::Display for Cause {
                 let degrees = rotation.to_degrees();
                 write!(formatter, "the standard deviation grew to {position:.2} m, {degrees:.1} degrees")
             }
+            Cause::Contradicted { fixes } => write!(formatter, "{fixes} fixes contradict the estimate and agree"),
             Cause::Solver(reason) => write!(formatter, "the solver failed: {reason}"),
             Cause::Asked => write!(formatter, "a restart was asked for"),
             Cause::ClockJumped => write!(formatter, "the clock jumped back"),

@@ -10,7 +10,7 @@ use nalgebra::{Matrix6, Vector3, Vector6};
 
 use super::Rejection;
 use super::consensus::{Agreement, Fix, news};
-use super::efficiency::cauchy_efficiency;
+use super::efficiency::huber_efficiency;
 use super::sources::Sources;
 use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
@@ -86,7 +86,7 @@ impl Window {
             next_index: 0,
             last_fix: Some(agreement.stamp),
             evidence: agreement.evidence,
-            efficiency: cauchy_efficiency(config.robust_scale)?,
+            efficiency: huber_efficiency(config.robust_scale)?,
             imu,
         };
         let base_from_body = window.base_from_body();
@@ -195,7 +195,7 @@ impl Window {
         }
         let information = share * self.efficiency;
         let covariance = fix.covariance.composed_with(base_from_body).matrix() / information;
-        let kernel = RobustKernel::cauchy(config.robust_scale * information.sqrt())?;
+        let kernel = RobustKernel::huber(config.robust_scale * information.sqrt())?;
         let key = Key::pose(self.keyframes[place].index);
         let noise = Gaussian::from_covariance(&covariance)?;
         let factor = PriorFactor::new(key, fix.map_from_base * base_from_body, noise)?.with_robust(kernel);

@@ -1,5 +1,7 @@
 //! What variables that have left a graph still say about those that stay.
 
+use nalgebra::{DMatrix, DVector};
+
 use super::{Arguments, Factor, linearize_factor};
 use crate::graph::{Key, Values, Variable};
 use crate::{Error, Result};
@@ -65,11 +67,34 @@ impl LinearPrior {
         Ok(prior)
     }
 
-    /// The same prior with a share of its information.
-    pub fn fading(mut self, share: f64) -> Self {
-        let root = share.sqrt();
-        self.residual.iter_mut().chain(&mut self.jacobian).for_each(|entry| *entry *= root);
-        self
+    /// The same prior with a share of its information about the poses: their own covariance grows to `1 / share` of what
+    /// it was, and what the prior says about velocities and biases beyond them stays. As it is where it does not determine
+    /// all of its variables.
+    pub fn fading(self, share: f64) -> Self {
+        if share >= 1.0 {
+            return self;
+        }
+        let columns = self.jacobian.len() / self.residual.len();
+        let jacobian = DMatrix::from_column_slice(self.residual.len(), columns, &self.jacobian);
+        let residual = DVector::from_column_slice(&self.residual);
+        let Some(information) = (jacobian.transpose() * &jacobian).cholesky() else { return self };
+        let optimum = -information.solve(&(jacobian.transpose() * residual));
+        let mut covariance = information.inverse();
+        let mut start = 0;
+        for point in &self.points {
+            if matches!(point, Variable::Pose(_) | Variable::PlanarPose(_)) {
+                let mut block = covariance.view_mut((start, start), (point.dim(), point.dim()));
+                block /= share;
+            }
+            start += point.dim();
+        }
+        let faded = covariance.cholesky().and_then(|factor| factor.inverse().cholesky());
+        let Some(root) = faded.map(|factor| factor.l().transpose()) else { return self };
+        let residual = -(&root * optimum);
+        if !root.iter().chain(&residual).all(|entry| entry.is_finite()) {
+            return self;
+        }
+        Self { residual: residual.as_slice().to_vec(), jacobian: root.as_slice().to_vec(), ..self }
     }
 
     /// The linearization points, in the order of the keys.
