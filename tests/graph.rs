@@ -246,7 +246,10 @@ fn chordal_optimum(test: &str, name: &str) -> Option<(f64, StopReason)> {
             sqrt_tau: edge.translation_information.sqrt(),
         });
     }
-    let report = Optimizer::default().optimize(&graph, &mut values).unwrap();
+    // On torus3D the residuals are so large that Gauss-Newton's linear convergence takes hundreds of steps to the ninth
+    // digit; the published values have four.
+    let settings = Settings { relative_error_decrease: 1e-5, ..Settings::default() };
+    let report = Optimizer::new(settings).optimize(&graph, &mut values).unwrap();
     Some((2.0 * report.final_error, report.stop))
 }
 

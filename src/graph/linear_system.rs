@@ -152,6 +152,22 @@ impl LinearSystem {
     /// When a variable is of another kind than a factor needs, or the cost is not finite.
     pub fn linearize(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
         self.matrix.values_mut().fill(0.0);
+        let cost = self.assemble(graph, variables, true)?;
+        for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
+            *diagonal = self.matrix.values()[*position];
+        }
+        Ok(cost)
+    }
+
+    /// Assembles `g` alone; `H`, its diagonal and its factorization stay those of earlier variables.
+    ///
+    /// # Errors
+    /// As [`LinearSystem::linearize`].
+    pub fn linearize_gradient(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
+        self.assemble(graph, variables, false)
+    }
+
+    fn assemble(&mut self, graph: &FactorGraph, variables: &[Variable], with_matrix: bool) -> Result<f64> {
         self.gradient.fill(0.0);
         let mut sum = 0.0;
         for (number, factor) in graph.factors().iter().enumerate() {
@@ -176,16 +192,13 @@ impl LinearSystem {
                 return Err(Error::message("cost of a factor", "a finite number", found));
             }
             sum += cost;
-            self.add(number, dim);
-        }
-        for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
-            *diagonal = self.matrix.values()[*position];
+            self.add(number, dim, with_matrix);
         }
         Ok(0.5 * sum)
     }
 
-    /// Adds the residual and Jacobian in the buffers to `H` and `g`.
-    fn add(&mut self, factor: usize, dim: usize) {
+    /// Adds the residual and Jacobian in the buffers to `g` and, if asked, to `H`.
+    fn add(&mut self, factor: usize, dim: usize, with_matrix: bool) {
         let slots = self.index.slots(factor);
         let width = |position: usize| usize::from(self.index.dim_of_slot[slots[position] as usize]);
         let first_column = |position: usize| (0..position).map(width).sum::<usize>();
@@ -201,6 +214,9 @@ impl LinearSystem {
                     *entry += column.iter().zip(&self.residual).map(|(a, b)| a * b).sum::<f64>();
                 }
             }
+        }
+        if !with_matrix {
+            return;
         }
         let range = self.target_start[factor] as usize..self.target_start[factor + 1] as usize;
         for target in &self.targets[range] {
