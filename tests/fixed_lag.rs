@@ -14,8 +14,8 @@ use statrs::distribution::{ChiSquared, ContinuousCDF};
 use vloc::geometry::{Se3, Vector6};
 use vloc::graph::factor::{linearize_factor, write_block};
 use vloc::graph::{
-    Arguments, BetweenFactor, Factor, FactorGraph, FactorId, FixedLag, Gaussian, Key, LinearPrior, Method, Optimizer, PriorFactor,
-    RobustKernel, Settings, Values, Variable, VectorBetweenFactor, VectorPriorFactor,
+    Arguments, BetweenFactor, Factor, FactorGraph, FactorId, FixedLag, Gaussian, Key, LinearPrior, Method, Optimizer,
+    PriorFactor, RobustKernel, Settings, Values, Variable, VectorBetweenFactor, VectorPriorFactor,
 };
 
 struct Noise(ChaCha8Rng);
@@ -272,9 +272,8 @@ fn blind_rotation_sigma(first_estimates: bool, sigma: f64, noise: &mut Noise) ->
     let mut window = FixedLag::new(Settings::default()).with_first_estimates(first_estimates);
     for (step, map_from_base) in truth.iter().enumerate() {
         let key = Key::pose(step as u64);
-        let measured = |back: usize, noise: &mut Noise| {
-            noise.pose(truth[step - back].inverse() * *map_from_base, sigma, sigma)
-        };
+        let measured =
+            |back: usize, noise: &mut Noise| noise.pose(truth[step - back].inverse() * *map_from_base, sigma, sigma);
         if step == 0 {
             window.insert(key, Variable::Pose(*map_from_base)).unwrap();
             window.add(Box::new(PriorFactor::new(key, *map_from_base, gaussian(0.5, 0.1)).unwrap())).unwrap();
@@ -488,7 +487,10 @@ fn marginalizing_what_is_not_determined_leaves_no_false_knowledge() {
     assert_eq!(residual.len(), 1);
     // (x2 + 3)² + (x2 - x3)² with the best x2 is (x3 + 3)² / 2.
     let sign = jacobian[0].signum() / 2f64.sqrt();
-    assert!((residual[0] - 3.0 * sign).abs() < 1e-12 && (jacobian[0] - sign).abs() < 1e-12, "{residual:?} {jacobian:?}");
+    assert!(
+        (residual[0] - 3.0 * sign).abs() < 1e-12 && (jacobian[0] - sign).abs() < 1e-12,
+        "{residual:?} {jacobian:?}"
+    );
     assert!(jacobian[1].abs() < 1e-12 && jacobian[2].abs() < 1e-12, "{jacobian:?}");
 }
 
