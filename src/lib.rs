@@ -13,7 +13,7 @@
 //! | 1 | [`sensor`]: what arrives, in our own types |
 //! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes |
 //! | 3 | `network`: pixels to poses (libtorch); [`graph`]: measurements to a trajectory with its covariance; `bag`: rosbag2 storage; [`evaluation`]: metrics and reports |
-//! | 4 | [`dataset`]: files to frames with poses; [`synth`]: the synthetic world; `loss` |
+//! | 4 | [`estimator`]: fixes, motion and IMU to one pose; [`dataset`]: files to frames with poses; [`synth`]: the synthetic world; `loss` |
 //! | 5 | [`middleware`]: the port and its adapters; `training` |
 //! | 6 | [`node`]: the localization node; `cli` |
 #![warn(missing_docs)]
@@ -25,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod dataset;
 pub mod error;
+pub mod estimator;
 pub mod evaluation;
 pub mod geometry;
 pub mod graph;

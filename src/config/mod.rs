@@ -1,7 +1,9 @@
 //! Configuration: plain structs with their defaults inside, read from YAML; an unknown key is an error.
 
+mod estimator;
 mod node;
 
+pub use estimator::EstimatorConfig;
 pub use node::{Config, ImageTransport, Reliability, seconds};
 
 use std::path::Path;

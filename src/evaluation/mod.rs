@@ -28,7 +28,7 @@ use crate::geometry::Se3;
 use crate::sensor::AbsolutePose;
 use crate::{Error, Result, Stamp};
 
-pub use consistency::Consistency;
+pub use consistency::{Consistency, NeesSummary};
 pub use latency::Latency;
 pub use metrics::{Metrics, Provenance};
 pub use pose_error::{PoseError, PoseErrorSummary};

@@ -128,6 +128,15 @@ impl FixedLag {
     /// # Errors
     /// When a variable is not there, or a residual or Jacobian is not finite.
     pub fn marginalize(&mut self, keys: &[Key]) -> Result<()> {
+        self.marginalize_fading(keys, 1.0)
+    }
+
+    /// As [`FixedLag::marginalize`], with a prior that carries only this share of the information: what was measured
+    /// long ago counts less than it would if the errors since were independent of it.
+    ///
+    /// # Errors
+    /// As [`FixedLag::marginalize`].
+    pub fn marginalize_fading(&mut self, keys: &[Key], share: f64) -> Result<()> {
         let leaving: BTreeSet<Key> = keys.iter().copied().collect();
         leaving.iter().try_for_each(|key| self.values.slot(*key).map(|_| ()))?;
         let touched: Vec<usize> = (0..self.ids.len())
@@ -148,7 +157,7 @@ impl FixedLag {
                 let points = prior.keys().iter().zip(prior.points());
                 points.for_each(|(key, point)| self.graph.linearize_at(*key, *point));
             }
-            self.push(Arc::new(prior));
+            self.push(Arc::new(prior.fading(share)));
         }
         self.factorized = false;
         Ok(())

@@ -209,3 +209,58 @@ impl ImuBuffer {
         self.counts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nalgebra::Vector3;
+
+    fn reading(millis: i64, turn: f64) -> ImuSample {
+        let angular_velocity = Vector3::new(turn, 0.0, 0.0);
+        let stamp = Stamp::from_nanos(millis * 1_000_000);
+        ImuSample { stamp, angular_velocity, linear_acceleration: Vector3::new(0.0, 0.0, 9.81) }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused_and_counted() {
+        let mut buffer = ImuBuffer::new(Duration::from_millis(100), ImuLimits::default());
+        for millis in [0, 10, 30] {
+            buffer.push(reading(millis, 0.0)).unwrap();
+        }
+        let mut text = |sample: ImuSample| buffer.push(sample).unwrap_err().to_string();
+        let found = text(reading(40, f64::NAN));
+        assert_eq!(found, "IMU reading at 0.040000000: expected finite numbers, found NaN or infinity");
+        let found = text(reading(10, 1.0));
+        assert_eq!(found, "IMU reading at 0.010000000: expected a new stamp, found one that is known");
+        let found = text(reading(-71, 1.0));
+        let expected = "expected a stamp after -0.070000000, the oldest kept; after a jump of the clock, clear";
+        assert_eq!(found, format!("IMU reading at -0.071000000: {expected}"));
+        buffer.push(reading(20, 2.0)).unwrap();
+        let stamps: Vec<i64> = buffer.samples().map(|sample| sample.stamp.as_nanos() / 1_000_000).collect();
+        assert_eq!(stamps, [0, 10, 20, 30]);
+        let counts = ImuCounts { in_order: 3, out_of_order: 1, not_finite: 1, duplicate: 1, too_old: 1 };
+        assert_eq!(buffer.counts(), counts);
+    }
+
+    #[test]
+    fn it_keeps_the_history_and_one_reading_before_it() {
+        let mut buffer = ImuBuffer::new(Duration::from_millis(100), ImuLimits::default());
+        (0..100).for_each(|index| buffer.push(reading(10 * index, 0.0)).unwrap());
+        assert_eq!(buffer.newest(), Some(Stamp::from_nanos(990_000_000)));
+        assert_eq!(buffer.oldest(), Some(Stamp::from_nanos(890_000_000)));
+        buffer.forget_before(Stamp::from_nanos(925_000_000));
+        assert_eq!(buffer.oldest(), Some(Stamp::from_nanos(920_000_000)));
+        buffer.clear();
+        assert_eq!((buffer.oldest(), buffer.newest()), (None, None));
+        buffer.push(reading(5, 0.0)).unwrap();
+    }
+
+    #[test]
+    fn limits_are_positive() {
+        assert!(ImuLimits::default().check().is_ok());
+        let text = |limits: ImuLimits| limits.check().unwrap_err().to_string();
+        let found = text(ImuLimits { max_gap: 0.0, ..ImuLimits::default() });
+        assert_eq!(found, "parameter max_gap: expected a positive number, found 0");
+        assert!(text(ImuLimits { angular_velocity_range: f64::NAN, ..ImuLimits::default() }).contains("found NaN"));
+    }
+}

@@ -32,12 +32,13 @@ pub struct StillLimits {
 }
 
 impl Default for StillLimits {
-    /// For a consumer IMU on a robot whose motors may run.
+    /// For a robot whose motors may run: of the flight EuRoC V1_01, the seconds on the ground with idling rotors pass and
+    /// no second in the air does.
     fn default() -> Self {
         Self {
             duration: 0.5,
-            angular_velocity_sigma: 0.02,
-            linear_acceleration_sigma: 0.2,
+            angular_velocity_sigma: 0.05,
+            linear_acceleration_sigma: 0.4,
             linear_acceleration_drift: 0.1,
             gyroscope_bias: 0.1,
             gravity_error: 0.5,
@@ -204,4 +205,75 @@ fn shortest_rotation_to_z(up: &Vector3<f64>) -> So3 {
     // Upside down, every horizontal axis is as short.
     let direction = if sine > 1e-9 { axis / sine } else { Vector3::x() };
     So3::exp(&(angle * direction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::f64::consts::PI;
+
+    /// A second of readings at 100 Hz with a ripple of a hundredth, in which `change` has a hand: `(seconds, reading)`.
+    fn second(change: impl Fn(f64, &mut ImuSample)) -> Vec<ImuSample> {
+        let at = |index: u32| {
+            let t = f64::from(index) / 100.0;
+            let ripple = if index.is_multiple_of(2) { 0.01 } else { -0.01 };
+            let mut sample = ImuSample {
+                stamp: Stamp::from_nanos((t * 1e9) as i64),
+                angular_velocity: Vector3::new(0.01 + ripple, -0.02, 0.03),
+                linear_acceleration: Vector3::new(0.0, 6.0, 8.0) + Vector3::repeat(ripple),
+            };
+            change(t, &mut sample);
+            sample
+        };
+        (0..=100).map(at).collect()
+    }
+
+    fn refusal(change: impl Fn(f64, &mut ImuSample)) -> String {
+        estimate_still(&second(change), 9.81, &StillLimits::default()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn at_rest_gravity_and_biases_are_found() {
+        let still = estimate_still(&second(|_, _| ()), 9.81, &StillLimits::default()).unwrap();
+        assert!((still.bias.gyroscope - Vector3::new(0.01, -0.02, 0.03)).amax() < 2e-4);
+        assert!((still.up_in_imu - Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-4);
+        assert!((still.bias.accelerometer - 0.19 * Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-3);
+        assert!((still.level_from_imu * still.up_in_imu - Vector3::z()).amax() < 1e-12);
+        assert!((still.gyroscope_bias_sigma - 1e-3).abs() < 2e-5, "{}", still.gyroscope_bias_sigma);
+        let upside_down = second(|_, sample| sample.linear_acceleration = Vector3::new(0.0, 0.0, -9.81));
+        let still = estimate_still(&upside_down, 9.81, &StillLimits::default()).unwrap();
+        assert!((still.level_from_imu.angle() - PI).abs() < 1e-9);
+        assert!((still.level_from_imu * still.up_in_imu - Vector3::z()).amax() < 1e-9);
+    }
+
+    #[test]
+    fn whatever_moves_is_refused_with_the_reason() {
+        let what = "still interval: expected";
+        let found = refusal(|t, sample| sample.angular_velocity.y += 0.2 * (9.0 * t).sin());
+        assert!(
+            found.starts_with(&format!("{what} a rate of turn that spreads by at most 0.05 rad/s, found 0.1")),
+            "{found}"
+        );
+        let found = refusal(|t, sample| sample.linear_acceleration.x += 2.0 * (9.0 * t).sin());
+        assert!(
+            found.starts_with(&format!("{what} a specific force that spreads by at most 0.4 m/s², found 1.")),
+            "{found}"
+        );
+        let found = refusal(|t, sample| sample.linear_acceleration.z += 0.5 * t);
+        assert!(
+            found.starts_with(&format!("{what} a specific force that drifts by at most 0.1 m/s², found 0.25")),
+            "{found}"
+        );
+        let found = refusal(|_, sample| sample.angular_velocity.z = 0.3);
+        assert!(found.starts_with(&format!("{what} a mean rate of turn of at most 0.1 rad/s, found 0.3")), "{found}");
+        let found = refusal(|_, sample| sample.linear_acceleration /= 9.81);
+        assert!(found.starts_with(&format!("{what} a mean specific force of 9.81 ± 0.5 m/s², found 1.0")), "{found}");
+        let found = refusal(|t, sample| sample.linear_acceleration.z = if t == 0.5 { f64::NAN } else { 8.0 });
+        assert_eq!(found, format!("{what} finite readings, found NaN or infinity at 0.500000000"));
+        let found = refusal(|_, sample| sample.stamp = Stamp::from_nanos(sample.stamp.as_nanos() / 10));
+        assert_eq!(found, format!("{what} at least 0.5 s of readings in time order, found 0.1 s"));
+        let found = refusal(|_, sample| sample.stamp = Stamp::from_nanos(-sample.stamp.as_nanos()));
+        assert_eq!(found, format!("{what} at least 0.5 s of readings in time order, found 0 s"));
+        assert!(estimate_still(&[], 9.81, &StillLimits::default()).is_err());
+    }
 }

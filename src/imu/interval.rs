@@ -220,3 +220,95 @@ fn at(samples: &VecDeque<ImuSample>, index: usize, stamp: Stamp) -> ImuSample {
         linear_acceleration: before.linear_acceleration.lerp(&after.linear_acceleration, ratio),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imu::ImuBuffer;
+    use nalgebra::Vector3;
+    use std::time::Duration;
+
+    const NOISE: ImuNoise = ImuNoise {
+        gyroscope_noise_density: 1e-4,
+        gyroscope_random_walk: 1e-5,
+        accelerometer_noise_density: 1e-3,
+        accelerometer_random_walk: 1e-4,
+    };
+
+    fn millis(millis: i64) -> Stamp {
+        Stamp::from_nanos(millis * 1_000_000)
+    }
+
+    /// Readings at the given milliseconds; the rate of turn about x is the time in seconds.
+    fn buffer(stamps: impl IntoIterator<Item = i64>) -> ImuBuffer {
+        let mut buffer = ImuBuffer::new(Duration::from_secs(60), ImuLimits::default());
+        for at in stamps {
+            let angular_velocity = Vector3::new(at as f64 * 1e-3, 0.0, 0.0);
+            let linear_acceleration = if at == 505 { Vector3::new(0.0, -160.0, 0.0) } else { Vector3::z() };
+            buffer.push(ImuSample { stamp: millis(at), angular_velocity, linear_acceleration }).unwrap();
+        }
+        buffer
+    }
+
+    #[test]
+    fn the_ends_are_interpolated() {
+        let buffer = buffer((0..=10).map(|index| 10 * index));
+        let samples = |from, to| buffer.interval(millis(from), millis(to)).unwrap().samples().collect::<Vec<_>>();
+        let found = samples(3, 38);
+        let stamps: Vec<i64> = found.iter().map(|sample| sample.stamp.as_nanos() / 1_000_000).collect();
+        assert_eq!(stamps, [3, 10, 20, 30, 38]);
+        assert!(found.iter().all(|s| (s.angular_velocity.x - s.stamp.as_seconds()).abs() < 1e-15));
+        assert_eq!(samples(10, 30).len(), 3);
+        assert_eq!(samples(12, 13).len(), 2);
+        assert_eq!(samples(0, 100).len(), 11);
+    }
+
+    #[test]
+    fn an_interval_without_its_readings_is_refused() {
+        let filled = buffer([20, 30, 40]);
+        let text = |from, to| filled.interval(millis(from), millis(to)).unwrap_err().to_string();
+        assert_eq!(text(30, 30), "IMU interval from 0.030000000 to 0.030000000: expected an end after its start");
+        assert_eq!(text(40, 30), "IMU interval from 0.040000000 to 0.030000000: expected an end after its start");
+        let expected = "expected a reading at or after its end, found the newest at 0.040000000";
+        assert_eq!(text(30, 41), format!("IMU interval to 0.041000000: {expected}"));
+        let expected = "expected a reading at or before its start, found the oldest at 0.020000000";
+        assert_eq!(text(19, 41), format!("IMU interval from 0.019000000: {expected}"));
+        let found = buffer([]).interval(millis(0), millis(1)).unwrap_err().to_string();
+        assert_eq!(found, "IMU interval: expected readings, found none");
+    }
+
+    #[test]
+    fn a_gap_is_refused_or_widens_the_covariance() {
+        let buffer = buffer((0..=100).map(|index| 10 * index).filter(|at| !(310..390).contains(at)));
+        let interval = |from, to| buffer.interval(millis(from), millis(to)).unwrap();
+        assert_eq!(interval(0, 300).refuse_defects().unwrap().defects(), IntervalDefects::default());
+        let found = interval(0, 1000).refuse_defects().unwrap_err().to_string();
+        let expected = "expected readings at most 0.05 s apart, found none between 0.300000000 and 0.390000000";
+        assert_eq!(found, format!("IMU interval: {expected}"));
+        assert!(interval(350, 1000).refuse_defects().is_err());
+        assert!((interval(350, 1000).defects().unmeasured - 0.04).abs() < 1e-12);
+
+        // 0.5 rad/s for 0.09 s about x, on which the steady turn leaves it; the rest is white noise.
+        let limits = ImuLimits::default();
+        let covariance = interval(0, 1000).preintegrate(ImuBias::zero(), NOISE).covariance();
+        let sigma = (0.09 * limits.unmeasured_angular_velocity).hypot(NOISE.gyroscope_noise_density);
+        assert!((covariance[(3, 3)].sqrt() / sigma - 1.0).abs() < 1e-3, "{} {sigma}", covariance[(3, 3)].sqrt());
+    }
+
+    #[test]
+    fn saturation_is_refused_or_widens_the_covariance_as_one_error() {
+        let buffer = buffer((0..=200).map(|index| 5 * index));
+        let interval = buffer.interval(millis(500), millis(1000)).unwrap();
+        let defects = interval.defects();
+        assert_eq!((defects.saturated, defects.first_saturated, defects.longest_gap), (1, Some(millis(505)), None));
+        // The two steps that the reading at 505 ms ends and begins.
+        assert!((defects.unmeasured - 0.01).abs() < 1e-12);
+        let found = interval.clone().refuse_defects().unwrap_err().to_string();
+        let expected = "expected readings within the sensor's range, found 1 saturated, the first at 0.505000000";
+        assert_eq!(found, format!("IMU interval: {expected}"));
+        let covariance = interval.preintegrate(ImuBias::zero(), NOISE).covariance();
+        let sigma = covariance[(6, 6)].sqrt();
+        assert!((sigma / (0.01 * ImuLimits::default().unmeasured_linear_acceleration) - 1.0).abs() < 0.01, "{sigma}");
+        assert!(buffer.interval(millis(510), millis(1000)).unwrap().refuse_defects().is_ok());
+    }
+}

@@ -130,24 +130,25 @@ impl PreintegratedImu {
         transition.apply(&mut self.covariance);
         self.covariance.transpose_mut();
         transition.apply(&mut self.covariance);
-        // A X Dᵀ + D Xᵀ Aᵀ + D W Dᵀ, as K Dᵀ + D Kᵀ with K = A X + D W / 2.
+        // A X Dᵀ + D Xᵀ Aᵀ + D W Dᵀ, as K Dᵀ + D Kᵀ with K = A X + D W / 2. Over the step the biases walk on: their mean
+        // has a third of that variance, and a half of it in common with their end.
         transition.apply(&mut self.cross_covariance);
-        let walked = self.walked_variance();
-        let variance = walked + self.white_variance(h) + variance_of(error);
+        let (walked, walking) = (self.walk_variance(self.duration()), self.walk_variance(h));
+        let variance = walked + walking / 3.0 + self.white_variance(h) + variance_of(error);
         let half = self.cross_covariance + scale_columns(&by_reading, &(0.5 * variance));
         let product = half * by_reading.transpose();
         self.covariance += product + product.transpose();
-        self.cross_covariance += scale_columns(&by_reading, &walked);
+        self.cross_covariance += scale_columns(&by_reading, &(walked + 0.5 * walking));
 
         self.delta.position += h * self.delta.velocity + rotation * segment.position;
         self.delta.velocity += rotation * segment.velocity;
         self.delta.rotation = self.delta.rotation * segment.rotation;
     }
 
-    /// Variance of the walk of the biases since the start, per axis.
-    fn walked_variance(&self) -> Vector6<f64> {
+    /// Variance of the walk of the biases over `seconds`, per axis.
+    fn walk_variance(&self, seconds: f64) -> Vector6<f64> {
         let (g, a) = (self.noise.gyroscope_random_walk, self.noise.accelerometer_random_walk);
-        both(g * g, a * a) * self.duration()
+        both(g * g, a * a) * seconds
     }
 
     /// Variance of the mean of white noise over `h` seconds, per axis.
@@ -205,7 +206,7 @@ impl PreintegratedImu {
         joint.fixed_view_mut::<9, 9>(0, 0).copy_from(&self.covariance);
         joint.fixed_view_mut::<9, 6>(0, 9).copy_from(&self.cross_covariance);
         joint.fixed_view_mut::<6, 9>(9, 0).copy_from(&self.cross_covariance.transpose());
-        joint.fixed_view_mut::<6, 6>(9, 9).set_diagonal(&self.walked_variance());
+        joint.fixed_view_mut::<6, 6>(9, 9).set_diagonal(&self.walk_variance(self.duration()));
         joint
     }
 
@@ -270,4 +271,48 @@ fn scale_columns(matrix: &Matrix9x6, factors: &Vector6<f64>) -> Matrix9x6 {
     let mut scaled = *matrix;
     scaled.column_iter_mut().zip(factors.iter()).for_each(|(mut column, factor)| column *= *factor);
     scaled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(millis: i64, force: f64) -> ImuSample {
+        ImuSample {
+            stamp: Stamp::from_nanos(millis * 1_000_000),
+            angular_velocity: Vector3::zeros(),
+            linear_acceleration: Vector3::new(0.0, 0.0, force),
+        }
+    }
+
+    #[test]
+    fn readings_that_do_not_follow_are_refused() {
+        let noise = ImuNoise {
+            gyroscope_noise_density: 1e-4,
+            gyroscope_random_walk: 1e-5,
+            accelerometer_noise_density: 1e-3,
+            accelerometer_random_walk: 1e-4,
+        };
+        let text = |samples: &[ImuSample]| {
+            PreintegratedImu::integrate(samples, ImuBias::zero(), noise).unwrap_err().to_string()
+        };
+        let expected = "IMU interval: expected two readings or more, found";
+        assert_eq!(text(&[]), format!("{expected} 0"));
+        assert_eq!(text(&[reading(0, 9.0)]), format!("{expected} 1"));
+        for second in [10, 5] {
+            let found = text(&[reading(10, 9.0), reading(second, 9.0)]);
+            let expected = "IMU reading: expected a stamp after 0.010000000, found 0.0";
+            assert!(found.starts_with(expected), "{found}");
+        }
+        let found = text(&[reading(0, 9.0), reading(10, f64::NAN)]);
+        let expected = "expected finite numbers, found [0.0, 0.0, 0.0], [0.0, 0.0, NaN]";
+        assert_eq!(found, format!("IMU reading at 0.010000000: {expected}"));
+
+        let mut whole = PreintegratedImu::new(Stamp::from_nanos(0), ImuBias::zero(), noise);
+        let before = whole.clone();
+        let found = whole.extend(&reading(1, 9.0), &reading(2, 9.0), ReadingError::default()).unwrap_err().to_string();
+        let expected = "expected a reading at 0.000000000, where the interval ends, found one at 0.001000000";
+        assert_eq!(found, format!("IMU reading: {expected}"));
+        assert_eq!(whole, before);
+    }
 }

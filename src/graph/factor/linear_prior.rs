@@ -65,6 +65,13 @@ impl LinearPrior {
         Ok(prior)
     }
 
+    /// The same prior with a share of its information.
+    pub fn fading(mut self, share: f64) -> Self {
+        let root = share.sqrt();
+        self.residual.iter_mut().chain(&mut self.jacobian).for_each(|entry| *entry *= root);
+        self
+    }
+
     /// The linearization points, in the order of the keys.
     pub fn points(&self) -> &[Variable] {
         &self.points

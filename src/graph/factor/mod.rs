@@ -5,6 +5,7 @@
 //! factor implements [`Factor`]; nothing else in the solver has to know it.
 
 mod between;
+mod imu;
 mod linear_prior;
 mod planar;
 mod prior;
@@ -15,6 +16,7 @@ use std::fmt::Debug;
 use nalgebra::{SMatrix, SVector};
 
 pub use between::BetweenFactor;
+pub use imu::ImuFactor;
 pub use linear_prior::LinearPrior;
 pub use planar::{PlanarBetweenFactor, PlanarPriorFactor};
 pub use prior::PriorFactor;

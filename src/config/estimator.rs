@@ -1,0 +1,184 @@
+//! The parameters of the estimator: the only home of their names and defaults.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// The parameters of the estimator, each with its default in [`EstimatorConfig::default`]; `config/vloc.yaml` explains
+/// them. Seconds, metres, radians; standard deviations unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EstimatorConfig {
+    /// How far the window reaches back, seconds.
+    pub lag: f64,
+    /// Most keyframes in the window.
+    pub keyframes: usize,
+    /// Gauss-Newton steps per update.
+    pub iterations: usize,
+    /// Time over which the errors of successive fixes are alike, seconds; 0: each errs on its own.
+    pub correlation_time: f64,
+    /// Time after which what left the window counts for 1/e, seconds; infinite: it counts forever.
+    pub memory: f64,
+    /// Scale of the Cauchy kernel on fixes, standard deviations.
+    pub robust_scale: f64,
+    /// A fix further from the estimate than this is not used, standard deviations (Mahalanobis distance).
+    pub gate: f64,
+    /// Fixes that must agree before the first pose.
+    pub consensus_fixes: usize,
+    /// Among how many of the last fixes they are looked for.
+    pub consensus_window: usize,
+    /// Gated fixes in a row that must agree before the pose jumps to them.
+    pub kidnap_fixes: usize,
+    /// How much worse than uncorrelated the evidence of a smaller jump may be: uncorrelated fixes that it takes.
+    pub kidnap_evidence: f64,
+    /// From how many standard deviations of a fix on a jump is a large one, which takes `kidnap_fixes` alone.
+    pub kidnap_distance: f64,
+    /// Uncorrelated fixes before the pose is called Tracking.
+    pub tracking_evidence: f64,
+    /// The pose is Lost when its position may be wrong by more than this, metres; Tracking needs a third of it.
+    pub position_limit: f64,
+    /// The same for the rotation, radians.
+    pub rotation_limit: f64,
+    /// Position error that all fixes of the map have in common, metres: added to what is reported.
+    pub map_position_sigma: f64,
+    /// Rotation error that all fixes of the map have in common, radians.
+    pub map_rotation_sigma: f64,
+    /// Typical speed of the robot, m/s: how far it may have gone where nothing measured its motion.
+    pub speed: f64,
+    /// Typical rate of turn, rad/s.
+    pub rate_of_turn: f64,
+    /// Wheel odometry: error of the translation after one metre, metres.
+    pub odometry_translation: f64,
+    /// Wheel odometry: error of the rotation after one radian, radians.
+    pub odometry_rotation: f64,
+    /// Wheel odometry: error of the rotation after one metre, radians.
+    pub odometry_drift: f64,
+    /// Scale of the Huber kernel on relative poses, standard deviations.
+    pub relative_robust_scale: f64,
+    /// Acceleration of free fall in the map, m/s².
+    pub gravity_in_map: [f64; 3],
+    /// White noise of the gyroscope, rad/s/√Hz.
+    pub gyroscope_noise_density: f64,
+    /// Random walk of the gyroscope's bias, rad/s²/√Hz.
+    pub gyroscope_random_walk: f64,
+    /// White noise of the accelerometer, m/s²/√Hz.
+    pub accelerometer_noise_density: f64,
+    /// Random walk of the accelerometer's bias, m/s³/√Hz.
+    pub accelerometer_random_walk: f64,
+    /// Bias of the gyroscope at start, rad/s.
+    pub gyroscope_bias: f64,
+    /// Bias of the accelerometer at start, m/s².
+    pub accelerometer_bias: f64,
+    /// How fast the published `map -> odom` may move the robot in the map, m/s.
+    pub correction_speed: f64,
+    /// How fast it may turn it, rad/s.
+    pub correction_rate: f64,
+}
+
+impl Default for EstimatorConfig {
+    fn default() -> Self {
+        Self {
+            lag: 3.0,
+            keyframes: 40,
+            iterations: 3,
+            correlation_time: 0.5,
+            memory: 5.0,
+            robust_scale: 3.5,
+            gate: 10.0,
+            consensus_fixes: 3,
+            consensus_window: 10,
+            kidnap_fixes: 5,
+            kidnap_evidence: 3.0,
+            kidnap_distance: 25.0,
+            tracking_evidence: 1.5,
+            position_limit: 1.0,
+            rotation_limit: 0.1745,
+            map_position_sigma: 0.0,
+            map_rotation_sigma: 0.0,
+            speed: 1.0,
+            rate_of_turn: 1.0,
+            odometry_translation: 0.05,
+            odometry_rotation: 0.05,
+            odometry_drift: 0.02,
+            relative_robust_scale: 3.0,
+            gravity_in_map: [0.0, 0.0, -9.81],
+            gyroscope_noise_density: 1.0e-3,
+            gyroscope_random_walk: 5.0e-5,
+            accelerometer_noise_density: 1.0e-2,
+            accelerometer_random_walk: 5.0e-3,
+            gyroscope_bias: 0.02,
+            accelerometer_bias: 0.2,
+            correction_speed: 0.5,
+            correction_rate: 0.3,
+        }
+    }
+}
+
+impl EstimatorConfig {
+    /// Whether every parameter is in its range.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that names the first one that is not.
+    pub fn check(&self) -> Result<()> {
+        let positive = [
+            ("lag", self.lag),
+            ("memory", self.memory),
+            ("robust_scale", self.robust_scale),
+            ("gate", self.gate),
+            ("kidnap_evidence", self.kidnap_evidence),
+            ("kidnap_distance", self.kidnap_distance),
+            ("tracking_evidence", self.tracking_evidence),
+            ("position_limit", self.position_limit),
+            ("rotation_limit", self.rotation_limit),
+            ("speed", self.speed),
+            ("rate_of_turn", self.rate_of_turn),
+            ("odometry_translation", self.odometry_translation),
+            ("odometry_rotation", self.odometry_rotation),
+            ("odometry_drift", self.odometry_drift),
+            ("relative_robust_scale", self.relative_robust_scale),
+            ("gyroscope_noise_density", self.gyroscope_noise_density),
+            ("gyroscope_random_walk", self.gyroscope_random_walk),
+            ("accelerometer_noise_density", self.accelerometer_noise_density),
+            ("accelerometer_random_walk", self.accelerometer_random_walk),
+            ("gyroscope_bias", self.gyroscope_bias),
+            ("accelerometer_bias", self.accelerometer_bias),
+            ("correction_speed", self.correction_speed),
+            ("correction_rate", self.correction_rate),
+        ];
+        for (key, value) in positive {
+            if value.is_nan() || value <= 0.0 {
+                return Err(refused(key, "a number above 0", value));
+            }
+        }
+        let not_negative = [
+            ("correlation_time", self.correlation_time),
+            ("map_position_sigma", self.map_position_sigma),
+            ("map_rotation_sigma", self.map_rotation_sigma),
+        ];
+        for (key, value) in not_negative {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(refused(key, "a number from 0", value));
+            }
+        }
+        let counts = [
+            ("keyframes", self.keyframes, 2),
+            ("iterations", self.iterations, 1),
+            ("consensus_fixes", self.consensus_fixes, 1),
+            ("consensus_window", self.consensus_window, self.consensus_fixes),
+            ("kidnap_fixes", self.kidnap_fixes, 2),
+        ];
+        for (key, count, least) in counts {
+            if count < least {
+                return Err(refused(key, format!("a count from {least}"), count));
+            }
+        }
+        if !self.gravity_in_map.iter().all(|value| value.is_finite()) {
+            return Err(refused("gravity_in_map", "three finite numbers", format!("{:?}", self.gravity_in_map)));
+        }
+        Ok(())
+    }
+}
+
+fn refused(key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
+    Error::config(format!("estimator.{key}"), expected, found.to_string())
+}

@@ -1,0 +1,70 @@
+//! What the estimator does not use, counted by its reason.
+
+use std::collections::BTreeMap;
+
+/// Why a measurement was not used. The name is the key in diagnostics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rejection {
+    /// A number of it is not finite, or its covariance is none.
+    NotFinite,
+    /// Its stamp lies before the window.
+    TooOld,
+    /// Its stamp lies further ahead of every other measurement than a network can be late.
+    FromTheFuture,
+    /// Something of the same stamp is there already.
+    Duplicate,
+    /// An absolute pose too far from the estimate for their covariances.
+    Gated,
+    /// An absolute pose that agrees with too few others while there is no estimate.
+    NoConsensus,
+    /// A relative pose too far from what the window says of the same motion.
+    MotionGated,
+    /// An IMU sample or an odometry pose that comes after a newer one.
+    OutOfOrder,
+    /// An IMU sample at the end of its range.
+    Saturated,
+    /// IMU samples around a gap: the motion between two images is not known from them.
+    ImuGap,
+    /// The accelerometer contradicts the direction of gravity in the map: the IMU is not used.
+    Gravity,
+}
+
+impl Rejection {
+    /// The name in diagnostics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rejection::NotFinite => "not_finite",
+            Rejection::TooOld => "too_old",
+            Rejection::FromTheFuture => "from_the_future",
+            Rejection::Duplicate => "duplicate",
+            Rejection::Gated => "gated",
+            Rejection::NoConsensus => "no_consensus",
+            Rejection::MotionGated => "motion_gated",
+            Rejection::OutOfOrder => "out_of_order",
+            Rejection::Saturated => "imu_saturated",
+            Rejection::ImuGap => "imu_gap",
+            Rejection::Gravity => "gravity",
+        }
+    }
+}
+
+/// How often each reason occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rejections(BTreeMap<Rejection, u64>);
+
+impl Rejections {
+    /// One more.
+    pub fn count(&mut self, reason: Rejection) {
+        *self.0.entry(reason).or_default() += 1;
+    }
+
+    /// How often.
+    pub fn of(&self, reason: Rejection) -> u64 {
+        self.0.get(&reason).copied().unwrap_or_default()
+    }
+
+    /// Reasons and counts, in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = (Rejection, u64)> {
+        self.0.iter().map(|(reason, count)| (*reason, *count))
+    }
+}

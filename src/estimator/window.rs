@@ -1,0 +1,371 @@
+//! The window of keyframes: which variables and factors the fixed-lag graph holds, in the order of time.
+//!
+//! A keyframe stands at the stamp of each image; between neighbours stands a link of whatever measured the motion:
+//! IMU, odometry, relative pose, and where nothing did, the robot's typical speed. A late keyframe splits the link that
+//! it falls into, and the two halves are cut anew from the buffers. What leaves the window becomes its prior.
+
+use std::collections::VecDeque;
+
+use nalgebra::{Matrix6, Vector3, Vector6};
+
+use super::Rejection;
+use super::consensus::{Agreement, Fix, news};
+use super::efficiency::cauchy_efficiency;
+use super::sources::Sources;
+use crate::config::EstimatorConfig;
+use crate::geometry::{PoseCovariance, Se3};
+use crate::graph::factor::ImuFactor;
+use crate::graph::{
+    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Settings, Variable,
+    VectorBetweenFactor, VectorPriorFactor,
+};
+use crate::imu::{ImuBias, ImuNoise, NavState};
+use crate::{Error, Result, Stamp};
+
+/// How much the velocity may change where no IMU measured it, in typical speeds per second.
+const VELOCITY_WALK: f64 = 2.0;
+
+/// The IMU's part in a window.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ImuModel {
+    /// Pose of the IMU on the base: the window then holds poses of the IMU.
+    pub base_from_imu: Se3,
+    /// Its noise.
+    pub noise: ImuNoise,
+    /// Acceleration of free fall in the map, m/s².
+    pub gravity_in_map: Vector3<f64>,
+    /// Its biases at the start.
+    pub bias: ImuBias,
+}
+
+/// The newest keyframe's estimate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Head {
+    /// When.
+    pub stamp: Stamp,
+    /// Pose of the body and, with an IMU, its velocity.
+    pub state: NavState,
+    /// The biases, with an IMU.
+    pub bias: ImuBias,
+    /// Joint covariance of pose (6), and with an IMU velocity (3) and biases (6).
+    pub covariance: nalgebra::DMatrix<f64>,
+}
+
+#[derive(Debug)]
+struct Keyframe {
+    index: u64,
+    stamp: Stamp,
+    /// The factors that measure the motion from the keyframe before.
+    link: Vec<FactorId>,
+    has_fix: bool,
+}
+
+/// The window. See the module's text.
+#[derive(Debug)]
+pub struct Window {
+    lag: FixedLag,
+    keyframes: VecDeque<Keyframe>,
+    next_index: u64,
+    /// Stamps of the fixes in use, also of those that left the window.
+    last_fix: Option<Stamp>,
+    evidence: f64,
+    /// What a fix tells beyond its weight under the robust kernel.
+    efficiency: f64,
+    imu: Option<ImuModel>,
+}
+
+impl Window {
+    /// A window with one keyframe where the fixes agree.
+    ///
+    /// # Errors
+    /// When a covariance is numerically singular.
+    pub fn start(agreement: &Agreement, imu: Option<ImuModel>, config: &EstimatorConfig) -> Result<Self> {
+        let mut window = Self {
+            lag: FixedLag::new(Settings::default()),
+            keyframes: VecDeque::new(),
+            next_index: 0,
+            last_fix: Some(agreement.stamp),
+            evidence: agreement.evidence,
+            efficiency: cauchy_efficiency(config.robust_scale)?,
+            imu,
+        };
+        let base_from_body = window.base_from_body();
+        let map_from_body = agreement.map_from_base * base_from_body;
+        let covariance = agreement.covariance.composed_with(base_from_body);
+        let state = NavState { map_from_imu: map_from_body, velocity: Vector3::zeros() };
+        let bias = imu.map_or_else(ImuBias::zero, |imu| imu.bias);
+        let index = window.insert(state, bias)?;
+        let noise = Gaussian::from_covariance(&covariance.matrix())?;
+        window.lag.add(Box::new(PriorFactor::new(Key::pose(index), map_from_body, noise)?))?;
+        if imu.is_some() {
+            let speed = Gaussian::isotropic(config.speed)?;
+            window.lag.add(Box::new(VectorPriorFactor::new(Key::velocity(index), Vector3::zeros(), speed)?))?;
+            let (g, a) = (config.gyroscope_bias, config.accelerometer_bias);
+            let sigmas = Gaussian::from_sigmas(&Vector6::new(g, g, g, a, a, a))?;
+            window.lag.add(Box::new(VectorPriorFactor::new(Key::bias(index), bias.to_vector(), sigmas)?))?;
+        }
+        window.keyframes.push_back(Keyframe { index, stamp: agreement.stamp, link: Vec::new(), has_fix: true });
+        Ok(window)
+    }
+
+    /// The IMU's part, if it has one.
+    pub fn imu(&self) -> Option<&ImuModel> {
+        self.imu.as_ref()
+    }
+
+    /// The constant transform from the body whose poses the window holds to the base.
+    pub fn base_from_body(&self) -> Se3 {
+        self.imu.map_or_else(Se3::identity, |imu| imu.base_from_imu)
+    }
+
+    /// How many independent fixes the estimate is worth so far.
+    pub fn evidence(&self) -> f64 {
+        self.evidence
+    }
+
+    /// The stamps of the oldest and of the newest keyframe.
+    pub fn span(&self) -> (Stamp, Stamp) {
+        let stamp = |keyframe: Option<&Keyframe>| keyframe.map(|keyframe| keyframe.stamp).unwrap_or_default();
+        (stamp(self.keyframes.front()), stamp(self.keyframes.back()))
+    }
+
+    /// Whether a keyframe stands at `stamp`.
+    pub fn has_keyframe(&self, stamp: Stamp) -> bool {
+        self.keyframes.binary_search_by_key(&stamp, |keyframe| keyframe.stamp).is_ok()
+    }
+
+    /// Makes sure that a keyframe stands at `stamp`.
+    ///
+    /// # Errors
+    /// [`Rejection::TooOld`] before the window; in the inner result, what the graph says.
+    pub fn keyframe(
+        &mut self,
+        stamp: Stamp,
+        sources: &Sources,
+        config: &EstimatorConfig,
+    ) -> Result<std::result::Result<(), Rejection>> {
+        let place = self.keyframes.partition_point(|keyframe| keyframe.stamp < stamp);
+        if self.keyframes.get(place).is_some_and(|keyframe| keyframe.stamp == stamp) {
+            return Ok(Ok(()));
+        }
+        let Some(before) = place.checked_sub(1).map(|before| &self.keyframes[before]) else {
+            return Ok(Err(Rejection::TooOld));
+        };
+        let (from, from_stamp) = (before.index, before.stamp);
+        let (state, bias) = self.propagated(from, from_stamp, stamp, sources)?;
+        let index = self.insert(state, bias)?;
+        if let Some(after) = self.keyframes.get_mut(place) {
+            let (to, to_stamp) = (after.index, after.stamp);
+            for factor in std::mem::take(&mut after.link) {
+                self.lag.remove(factor);
+            }
+            self.keyframes[place].link = self.link((index, stamp), (to, to_stamp), sources, config)?;
+        }
+        let link = self.link((from, from_stamp), (index, stamp), sources, config)?;
+        self.keyframes.insert(place, Keyframe { index, stamp, link, has_fix: false });
+        self.attach_relatives(stamp, sources, config)
+    }
+
+    /// The estimate at a keyframe and its covariance, of the base: what a fix there is compared with.
+    ///
+    /// # Errors
+    /// When there is no keyframe, or the factors do not determine it.
+    pub fn predicted(&mut self, stamp: Stamp) -> Result<(Se3, PoseCovariance)> {
+        let key = Key::pose(self.at(stamp)?.index);
+        let body_from_base = self.base_from_body().inverse();
+        let covariance = self.lag.marginal_covariance(&[key])?;
+        let covariance = PoseCovariance::new(&Matrix6::from_fn(|row, column| covariance[(row, column)]))?;
+        Ok((self.lag.values().pose(key)? * body_from_base, covariance.composed_with(body_from_base)))
+    }
+
+    /// Adds a fix to its keyframe, discounted by what its neighbours in time told already.
+    ///
+    /// # Errors
+    /// [`Rejection::Duplicate`]; in the inner result, what the graph says.
+    pub fn add_fix(&mut self, fix: &Fix, config: &EstimatorConfig) -> Result<std::result::Result<(), Rejection>> {
+        let base_from_body = self.base_from_body();
+        let known = self.keyframes.iter().filter(|keyframe| keyframe.has_fix).map(|keyframe| keyframe.stamp);
+        let nearest = known.chain(self.last_fix).map(|stamp| stamp.seconds_since(fix.stamp).abs());
+        let share = nearest.min_by(f64::total_cmp).map_or(1.0, |seconds| news(seconds, config.correlation_time));
+        let Ok(place) = self.keyframes.binary_search_by_key(&fix.stamp, |keyframe| keyframe.stamp) else {
+            return Err(Error::compute("estimator", "a fix without its keyframe"));
+        };
+        if self.keyframes[place].has_fix || share <= 0.0 {
+            return Ok(Err(Rejection::Duplicate));
+        }
+        let information = share * self.efficiency;
+        let covariance = fix.covariance.composed_with(base_from_body).matrix() / information;
+        let kernel = RobustKernel::cauchy(config.robust_scale * information.sqrt())?;
+        let key = Key::pose(self.keyframes[place].index);
+        let noise = Gaussian::from_covariance(&covariance)?;
+        let factor = PriorFactor::new(key, fix.map_from_base * base_from_body, noise)?.with_robust(kernel);
+        self.lag.add(Box::new(factor))?;
+        self.keyframes[place].has_fix = true;
+        self.last_fix = self.last_fix.max(Some(fix.stamp));
+        self.evidence += share;
+        Ok(Ok(()))
+    }
+
+    /// Adds the relative poses at `stamp` whose two keyframes stand.
+    ///
+    /// # Errors
+    /// In the inner result never; what the graph says.
+    pub fn attach_relatives(
+        &mut self,
+        stamp: Stamp,
+        sources: &Sources,
+        config: &EstimatorConfig,
+    ) -> Result<std::result::Result<(), Rejection>> {
+        let base_from_body = self.base_from_body();
+        for relative in sources.relatives_at(stamp) {
+            let (Ok(from), Ok(to)) = (self.at(relative.earlier), self.at(relative.later)) else { continue };
+            let (from, to) = (Key::pose(from.index), Key::pose(to.index));
+            let motion = relative.motion.of_fixed_body(base_from_body);
+            let noise = Gaussian::from_covariance(&motion.covariance.matrix())?;
+            let kernel = RobustKernel::huber(config.relative_robust_scale)?;
+            let factor = BetweenFactor::new(from, to, motion.earlier_from_later, noise)?.with_robust(kernel);
+            self.lag.add(Box::new(factor))?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Optimizes, and lets go of what is older than the window.
+    ///
+    /// # Errors
+    /// When the graph is not determined, or a number is not finite.
+    pub fn update(&mut self, config: &EstimatorConfig) -> Result<()> {
+        self.lag.update(config.iterations)?;
+        let (_, newest) = self.span();
+        while self.keyframes.len() > 2 {
+            let (oldest, second) = (&self.keyframes[0], &self.keyframes[1]);
+            if self.keyframes.len() <= config.keyframes && newest.seconds_since(oldest.stamp) <= config.lag {
+                break;
+            }
+            let elapsed = second.stamp.seconds_since(oldest.stamp);
+            let keys = self.keys(oldest.index);
+            self.lag.marginalize_fading(&keys, (-elapsed / config.memory).exp())?;
+            self.keyframes.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The newest keyframe's estimate.
+    ///
+    /// # Errors
+    /// When the factors do not determine it, or a number is not finite.
+    pub fn head(&mut self) -> Result<Head> {
+        let Some(newest) = self.keyframes.back() else { return Err(Error::compute("estimator", "an empty window")) };
+        let (index, stamp) = (newest.index, newest.stamp);
+        let covariance = self.lag.marginal_covariance(&self.keys(index))?;
+        let (state, bias) = self.state(index)?;
+        if !state.is_finite() || !bias.is_finite() || !covariance.iter().all(|value| value.is_finite()) {
+            return Err(Error::compute("estimator", "an estimate that is not finite"));
+        }
+        Ok(Head { stamp, state, bias, covariance })
+    }
+
+    fn at(&self, stamp: Stamp) -> Result<&Keyframe> {
+        let found = self.keyframes.binary_search_by_key(&stamp, |keyframe| keyframe.stamp);
+        let missing = |_| Error::compute("estimator", format!("no keyframe at {stamp}"));
+        found.map(|place| &self.keyframes[place]).map_err(missing)
+    }
+
+    fn keys(&self, index: u64) -> Vec<Key> {
+        match self.imu {
+            Some(_) => vec![Key::pose(index), Key::velocity(index), Key::bias(index)],
+            None => vec![Key::pose(index)],
+        }
+    }
+
+    fn insert(&mut self, state: NavState, bias: ImuBias) -> Result<u64> {
+        let index = self.next_index;
+        self.next_index += 1;
+        self.lag.insert(Key::pose(index), Variable::Pose(state.map_from_imu))?;
+        if self.imu.is_some() {
+            self.lag.insert(Key::velocity(index), Variable::Vector3(state.velocity))?;
+            self.lag.insert(Key::bias(index), Variable::Vector6(bias.to_vector()))?;
+        }
+        Ok(index)
+    }
+
+    fn state(&self, index: u64) -> Result<(NavState, ImuBias)> {
+        let values = self.lag.values();
+        let map_from_imu = values.pose(Key::pose(index))?;
+        if self.imu.is_none() {
+            return Ok((NavState { map_from_imu, velocity: Vector3::zeros() }, ImuBias::zero()));
+        }
+        let velocity = values.vector3(Key::velocity(index))?;
+        Ok((NavState { map_from_imu, velocity }, ImuBias::from_vector(&values.vector6(Key::bias(index))?)))
+    }
+
+    /// A first guess of the state at `to`.
+    fn propagated(&self, index: u64, from: Stamp, to: Stamp, sources: &Sources) -> Result<(NavState, ImuBias)> {
+        let (state, bias) = self.state(index)?;
+        if let Some(imu) = &self.imu
+            && let Ok(interval) = sources.imu.interval(from, to)
+        {
+            return Ok((interval.preintegrate(bias, imu.noise).predict(&state, bias, imu.gravity_in_map), bias));
+        }
+        let motion = sources.motion(from, to)?.of_fixed_body(self.base_from_body());
+        Ok((NavState { map_from_imu: state.map_from_imu * motion.earlier_from_later, ..state }, bias))
+    }
+
+    /// The factors between two neighbours.
+    fn link(
+        &mut self,
+        (from, earlier): (u64, Stamp),
+        (to, later): (u64, Stamp),
+        sources: &Sources,
+        config: &EstimatorConfig,
+    ) -> Result<Vec<FactorId>> {
+        let mut link = Vec::new();
+        let mut measured = sources.has_relative(earlier, later);
+        if let Some(motion) = sources.odometry_motion(earlier, later)? {
+            link.push(self.between(from, to, motion)?);
+            measured = true;
+        }
+        if let Some(imu) = self.imu {
+            measured |= self.imu_link((from, earlier), (to, later), imu, sources, config, &mut link)?;
+        }
+        if !measured {
+            let unknown = sources.unknown(earlier, later)?;
+            link.push(self.between(from, to, unknown)?);
+        }
+        Ok(link)
+    }
+
+    fn between(&mut self, from: u64, to: u64, motion: super::motion::Motion) -> Result<FactorId> {
+        let motion = motion.of_fixed_body(self.base_from_body());
+        let noise = Gaussian::from_covariance(&motion.covariance.matrix())?;
+        self.lag.add(Box::new(BetweenFactor::new(Key::pose(from), Key::pose(to), motion.earlier_from_later, noise)?))
+    }
+
+    /// The IMU between two neighbours; where it has gaps, velocity and biases walk. Whether it measured.
+    fn imu_link(
+        &mut self,
+        (from, earlier): (u64, Stamp),
+        (to, later): (u64, Stamp),
+        imu: ImuModel,
+        sources: &Sources,
+        config: &EstimatorConfig,
+        link: &mut Vec<FactorId>,
+    ) -> Result<bool> {
+        let (_, bias) = self.state(from)?;
+        let interval = sources.imu.interval(earlier, later).and_then(|interval| interval.refuse_defects());
+        if let Ok(interval) = interval {
+            let preintegrated = interval.preintegrate(bias, imu.noise);
+            link.push(self.lag.add(Box::new(ImuFactor::new(from, to, preintegrated, imu.gravity_in_map)?))?);
+            return Ok(true);
+        }
+        let elapsed = later.seconds_since(earlier);
+        let walk = Gaussian::isotropic(VELOCITY_WALK * config.speed * elapsed)?;
+        let (from_v, to_v) = (Key::velocity(from), Key::velocity(to));
+        link.push(self.lag.add(Box::new(VectorBetweenFactor::new(from_v, to_v, Vector3::zeros(), walk)?))?);
+        let root = elapsed.sqrt();
+        let (g, a) = (imu.noise.gyroscope_random_walk * root, imu.noise.accelerometer_random_walk * root);
+        let walk = Gaussian::from_sigmas(&Vector6::new(g, g, g, a, a, a))?;
+        let (from_b, to_b) = (Key::bias(from), Key::bias(to));
+        link.push(self.lag.add(Box::new(VectorBetweenFactor::new(from_b, to_b, Vector6::zeros(), walk)?))?);
+        Ok(false)
+    }
+}

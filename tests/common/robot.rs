@@ -1,0 +1,161 @@
+//! A simulated robot: a walk through the synthetic room with everything that it would measure, errors included, and
+//! the truth beside it.
+
+use std::time::Duration;
+
+use nalgebra::{Matrix6, Vector6};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use vloc::Stamp;
+use vloc::geometry::{Matrix6 as Covariance, Se3};
+use vloc::sensor::{AbsolutePose, ImuSample, RelativePose};
+use vloc::synth::{ImuErrors, OdometryNoise, Pass, PassKind, PathKind, World, simulate_imu, simulate_odometry};
+
+/// What the robot carries, and how it errs.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub seed: u64,
+    pub seconds: f64,
+    pub path: PathKind,
+    /// Fixes per second.
+    pub rate: f64,
+    /// Standard deviation of a fix: metres, radians.
+    pub fix_sigmas: (f64, f64),
+    /// Over which the errors of fixes are alike, seconds.
+    pub correlation_time: f64,
+    /// From the image to the network's answer.
+    pub latency: Duration,
+    pub imu: Option<ImuErrors>,
+    pub odometry: Option<OdometryNoise>,
+    /// Relative poses with this share of the motion as their error.
+    pub relative: Option<f64>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            seconds: 20.0,
+            path: PathKind::Planar,
+            rate: 10.0,
+            fix_sigmas: (0.1, 0.03),
+            correlation_time: 0.0,
+            latency: Duration::from_millis(20),
+            imu: None,
+            odometry: None,
+            relative: None,
+        }
+    }
+}
+
+/// Something that the robot measured.
+#[derive(Clone, Debug)]
+pub enum Measurement {
+    Imu(ImuSample),
+    Odometry(Stamp, Se3),
+    Relative(RelativePose),
+    Absolute(AbsolutePose),
+}
+
+impl Measurement {
+    pub fn stamp(&self) -> Stamp {
+        match self {
+            Measurement::Imu(sample) => sample.stamp,
+            Measurement::Odometry(stamp, _) => *stamp,
+            Measurement::Relative(relative) => relative.stamp,
+            Measurement::Absolute(absolute) => absolute.stamp,
+        }
+    }
+}
+
+/// A walk and what was measured on it, in the order of arrival.
+pub struct Walk {
+    pub pass: Pass,
+    pub start: Stamp,
+    pub events: Vec<(Stamp, Measurement)>,
+}
+
+/// A stamp of today, so that nothing depends on small numbers.
+pub fn at(seconds: f64) -> Stamp {
+    Stamp::from_nanos(1_700_000_000_000_000_000 + (seconds * 1e9).round() as i64)
+}
+
+/// A draw from the Gaussian of a covariance.
+pub fn draw(random: &mut ChaCha8Rng, covariance: &Matrix6<f64>) -> Vector6<f64> {
+    let white = Vector6::from_fn(|_, _| random.sample(StandardNormal));
+    covariance.cholesky().expect("a covariance").l() * white
+}
+
+impl Walk {
+    pub fn new(setup: &Setup) -> Self {
+        let mut random = ChaCha8Rng::seed_from_u64(setup.seed ^ 0x51ee_7ab1_e5ee_d000);
+        let world = World::new(setup.seed);
+        let pass = Pass::new(&world, PassKind::Test, setup.path);
+        let start = at(0.0);
+        let mut events = Vec::new();
+        if let Some(errors) = &setup.imu {
+            let samples = simulate_imu(&pass, start, 200.0, (200.0 * setup.seconds) as usize + 1, errors);
+            events.extend(samples.into_iter().map(|sample| (sample.stamp, Measurement::Imu(sample))));
+        }
+        if let Some(noise) = &setup.odometry {
+            let samples = simulate_odometry(&pass, start, 50.0, (50.0 * setup.seconds) as usize + 1, noise);
+            let event = |sample: vloc::synth::OdometrySample| {
+                (sample.stamp, Measurement::Odometry(sample.stamp, sample.odom_from_base))
+            };
+            events.extend(samples.into_iter().map(event));
+        }
+        let mut walk = Self { pass, start, events };
+        walk.add_images(setup, &mut random);
+        walk.events.sort_by_key(|(arrival, _)| *arrival);
+        walk
+    }
+
+    fn add_images(&mut self, setup: &Setup, random: &mut ChaCha8Rng) {
+        let (t, r) = setup.fix_sigmas;
+        let covariance = Covariance::from_diagonal(&Vector6::new(t * t, t * t, t * t, r * r, r * r, r * r));
+        let mut error = draw(random, &covariance);
+        let mut previous: Option<Stamp> = None;
+        for image in 0..(setup.seconds * setup.rate) as usize {
+            let stamp = at(image as f64 / setup.rate);
+            let keep =
+                if setup.correlation_time > 0.0 { (-1.0 / setup.rate / setup.correlation_time).exp() } else { 0.0 };
+            error = keep * error + (1.0 - keep * keep).sqrt() * draw(random, &covariance);
+            let arrival = stamp + setup.latency;
+            if let (Some(share), Some(previous_stamp)) = (setup.relative, previous) {
+                let motion = self.map_from_camera(previous_stamp).inverse() * self.map_from_camera(stamp);
+                let (t, r) = (share * motion.translation.norm() + 1e-4, share * motion.rotation.log().norm() + 1e-4);
+                let covariance = Covariance::from_diagonal(&Vector6::new(t * t, t * t, t * t, r * r, r * r, r * r));
+                let previous_from_current = motion.retract(&draw(random, &covariance));
+                let relative = RelativePose { previous_stamp, stamp, previous_from_current, covariance };
+                self.events.push((arrival, Measurement::Relative(relative)));
+            }
+            previous = Some(stamp);
+            // The covariance describes the true pose around the measured one.
+            let map_from_camera = self.map_from_camera(stamp) * Se3::exp(&error).inverse();
+            let absolute = AbsolutePose { stamp, map_from_camera, covariance };
+            self.events.push((arrival, Measurement::Absolute(absolute)));
+        }
+    }
+
+    fn seconds(&self, stamp: Stamp) -> f64 {
+        stamp.seconds_since(self.start)
+    }
+
+    pub fn map_from_base(&self, stamp: Stamp) -> Se3 {
+        self.pass.motion(self.seconds(stamp)).map_from_base
+    }
+
+    pub fn map_from_camera(&self, stamp: Stamp) -> Se3 {
+        self.map_from_base(stamp) * self.pass.rig.base_from_camera
+    }
+
+    /// Changes the absolute poses whose stamps lie within an interval; `None` takes one away.
+    pub fn change_fixes(&mut self, from: f64, to: f64, mut change: impl FnMut(&mut AbsolutePose) -> bool) {
+        let (from, to) = (at(from), at(to));
+        self.events.retain_mut(|(_, measurement)| match measurement {
+            Measurement::Absolute(absolute) if absolute.stamp >= from && absolute.stamp < to => change(absolute),
+            _ => true,
+        });
+    }
+}

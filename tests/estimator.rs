@@ -1,0 +1,426 @@
+//! The estimator through its public API, on simulated walks with seeded faults: never a panic, never a number that is
+//! none, every rejection counted, and a covariance that is true.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+#[path = "common/robot.rs"]
+mod robot;
+
+use std::time::Duration;
+
+use nalgebra::{Matrix6, Vector3};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use robot::{Measurement, Setup, Walk, at};
+use vloc::Stamp;
+use vloc::config::EstimatorConfig;
+use vloc::estimator::{Cause, Estimator, Mounting, PoseEstimate, Rejection, State, Verdict};
+use vloc::geometry::{Se3, So3};
+use vloc::synth::{ImuErrors, OdometryNoise};
+
+/// What came out of a walk.
+struct Run {
+    estimator: Estimator,
+    estimates: Vec<PoseEstimate>,
+    verdicts: Vec<(Stamp, Verdict)>,
+    causes: Vec<(Stamp, Cause)>,
+}
+
+impl Run {
+    fn errors<'a>(&'a self, truth: &'a Walk) -> impl Iterator<Item = (Stamp, f64)> + 'a {
+        let error = |estimate: &PoseEstimate| {
+            (estimate.map_from_base.translation - truth.map_from_base(estimate.stamp).translation).norm()
+        };
+        self.estimates.iter().map(move |estimate| (estimate.stamp, error(estimate)))
+    }
+
+    fn worst(&self, truth: &Walk, from: f64, to: f64) -> f64 {
+        let within = self.errors(truth).filter(|(stamp, _)| *stamp >= at(from) && *stamp < at(to));
+        within.map(|(_, error)| error).fold(0.0, f64::max)
+    }
+
+    fn answered(&self, from: f64, to: f64) -> usize {
+        self.estimates.iter().filter(|estimate| estimate.stamp >= at(from) && estimate.stamp < at(to)).count()
+    }
+
+    /// Mean NEES over the estimates, six degrees of freedom.
+    fn mean_nees(&self, truth: &Walk) -> f64 {
+        let nees = |estimate: &PoseEstimate| {
+            let error = estimate.map_from_base.local(truth.map_from_base(estimate.stamp));
+            estimate.covariance.squared_mahalanobis(&error).unwrap()
+        };
+        self.estimates.iter().map(nees).sum::<f64>() / self.estimates.len() as f64
+    }
+
+    fn rejected(&self, reason: Rejection) -> u64 {
+        self.estimator.rejections().of(reason)
+    }
+}
+
+fn config(setup: &Setup) -> EstimatorConfig {
+    let errors = setup.imu.unwrap_or(ImuErrors::EUROC);
+    EstimatorConfig {
+        correlation_time: setup.correlation_time,
+        memory: f64::INFINITY,
+        gyroscope_noise_density: errors.noise.gyroscope_noise_density,
+        gyroscope_random_walk: errors.noise.gyroscope_random_walk,
+        accelerometer_noise_density: errors.noise.accelerometer_noise_density,
+        accelerometer_random_walk: errors.noise.accelerometer_random_walk,
+        ..EstimatorConfig::default()
+    }
+}
+
+fn mounting(walk: &Walk, setup: &Setup) -> Mounting {
+    let rig = &walk.pass.rig;
+    Mounting { base_from_camera: rig.base_from_camera, base_from_imu: setup.imu.map(|_| rig.base_from_imu) }
+}
+
+/// Gives the events in their order and asks for an answer after each fix.
+fn drive(walk: &Walk, mut estimator: Estimator) -> Run {
+    let mut run_estimates = Vec::new();
+    let (mut verdicts, mut causes) = (Vec::new(), Vec::new());
+    for (_, measurement) in &walk.events {
+        match measurement {
+            Measurement::Imu(sample) => {
+                estimator.add_imu(*sample);
+                if let Some(prediction) = estimator.predict().unwrap() {
+                    assert!(prediction.map_from_base.is_finite() && prediction.twist.iter().all(|v| v.is_finite()));
+                }
+            }
+            Measurement::Odometry(stamp, odom_from_base) => {
+                estimator.add_odometry(*stamp, *odom_from_base);
+            }
+            Measurement::Relative(relative) => {
+                estimator.add_relative(relative).unwrap();
+            }
+            Measurement::Absolute(absolute) => {
+                verdicts.push((absolute.stamp, estimator.add_absolute(absolute).unwrap()));
+                run_estimates.extend(estimator.step().unwrap());
+            }
+        }
+        causes.extend(estimator.take_transitions().into_iter().map(|transition| (transition.stamp, transition.cause)));
+    }
+    for estimate in &run_estimates {
+        assert!(estimate.map_from_base.is_finite());
+    }
+    Run { estimator, estimates: run_estimates, verdicts, causes }
+}
+
+fn run(walk: &Walk, setup: &Setup) -> Run {
+    let mut estimator = Estimator::new(config(setup)).unwrap();
+    estimator.set_mounting(mounting(walk, setup));
+    drive(walk, estimator)
+}
+
+fn everything(seed: u64) -> Setup {
+    Setup {
+        seed,
+        imu: Some(ImuErrors::EUROC),
+        odometry: Some(OdometryNoise::INDOOR),
+        relative: Some(0.02),
+        ..Setup::default()
+    }
+}
+
+/// Every subset of the sensors beside the camera.
+fn subsets() -> Vec<Setup> {
+    let full = everything(3);
+    let mut subsets = Vec::new();
+    for bits in 0..8 {
+        subsets.push(Setup {
+            imu: full.imu.filter(|_| bits & 1 != 0),
+            odometry: full.odometry.filter(|_| bits & 2 != 0),
+            relative: full.relative.filter(|_| bits & 4 != 0),
+            ..full.clone()
+        });
+    }
+    subsets
+}
+
+#[test]
+fn any_subset_of_the_sensors_beats_the_raw_fixes() {
+    for setup in subsets() {
+        let walk = Walk::new(&setup);
+        let run = run(&walk, &setup);
+        let mut errors: Vec<f64> = run.errors(&walk).map(|(_, error)| error).collect();
+        errors.sort_by(f64::total_cmp);
+        let median = errors[errors.len() / 2];
+        // The median norm of three axes of 0.1 m is 0.154 m; the camera's arm adds to it.
+        let aided = setup.imu.is_some() || setup.odometry.is_some() || setup.relative.is_some();
+        let bound = if aided { 0.09 } else { 0.16 };
+        assert!(median < bound, "{median} m with {setup:?}");
+        assert!(errors.len() > 180, "{} of 200 fixes answered with {setup:?}", errors.len());
+    }
+}
+
+#[test]
+fn thirty_percent_outliers_do_not_move_the_estimate() {
+    let setup = everything(5);
+    let mut walk = Walk::new(&setup);
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let mut outliers = 0;
+    walk.change_fixes(0.0, 20.0, |fix| {
+        if random.random_bool(0.3) {
+            let somewhere = Vector3::from_fn(|_, _| random.random_range(-3.0..3.0));
+            let somehow = Vector3::from_fn(|_, _| random.random_range(-2.0..2.0));
+            fix.map_from_camera = Se3::new(So3::exp(&somehow), somewhere);
+            outliers += 1;
+        }
+        true
+    });
+    let run = run(&walk, &setup);
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.3, "{}", run.worst(&walk, 2.0, 20.0));
+    let refused = run.rejected(Rejection::Gated) + run.rejected(Rejection::NoConsensus);
+    assert!(refused >= outliers * 9 / 10, "{refused} of {outliers}");
+    assert!(!run.causes.iter().any(|(_, cause)| matches!(cause, Cause::Kidnapped { .. })), "{:?}", run.causes);
+}
+
+#[test]
+fn ten_seconds_without_images_let_the_covariance_grow_and_end() {
+    let setup = everything(6);
+    let mut walk = Walk::new(&setup);
+    walk.change_fixes(5.0, 15.0, |_| false);
+    walk.events.retain(|(_, measurement)| {
+        let blind = measurement.stamp() >= at(5.0) && measurement.stamp() < at(15.0);
+        !(blind && matches!(measurement, Measurement::Relative(_)))
+    });
+    let mut estimator = Estimator::new(config(&setup)).unwrap();
+    estimator.set_mounting(mounting(&walk, &setup));
+    let mut traces = Vec::new();
+    for (_, measurement) in &walk.events {
+        match measurement {
+            Measurement::Imu(sample) => {
+                estimator.add_imu(*sample);
+                if sample.stamp > at(6.0) && sample.stamp < at(15.0) && estimator.state() == State::Tracking {
+                    let prediction = estimator.predict().unwrap().unwrap();
+                    traces.push(prediction.covariance.matrix().fixed_view::<3, 3>(0, 0).trace());
+                    estimator.pass_time(sample.stamp).unwrap();
+                }
+            }
+            Measurement::Odometry(stamp, odom_from_base) => drop(estimator.add_odometry(*stamp, *odom_from_base)),
+            Measurement::Relative(relative) => drop(estimator.add_relative(relative).unwrap()),
+            Measurement::Absolute(absolute) => {
+                estimator.add_absolute(absolute).unwrap();
+                estimator.step().unwrap();
+            }
+        }
+    }
+    assert!(traces.len() > 100);
+    assert!(traces.windows(20).all(|pair| pair[19] > pair[0]), "the covariance grows while the camera is blind");
+    assert_eq!(estimator.state(), State::Tracking, "found again: {:?}", estimator.take_transitions());
+}
+
+#[test]
+fn two_seconds_without_imu_are_bridged() {
+    let setup = Setup { odometry: None, relative: None, ..everything(7) };
+    let mut walk = Walk::new(&setup);
+    walk.events.retain(|(_, measurement)| match measurement {
+        Measurement::Imu(sample) => sample.stamp < at(8.0) || sample.stamp >= at(10.0),
+        _ => true,
+    });
+    let run = run(&walk, &setup);
+    assert!(run.worst(&walk, 2.0, 8.0) < 0.35 && run.worst(&walk, 8.0, 20.0) < 0.6);
+    assert!(run.answered(11.0, 20.0) > 80, "{}", run.answered(11.0, 20.0));
+}
+
+#[test]
+fn disorder_and_repetition_change_little_and_are_counted() {
+    let setup = everything(8);
+    let mut walk = Walk::new(&setup);
+    let orderly = run(&walk, &setup);
+    let mut random = ChaCha8Rng::seed_from_u64(4);
+    let copies: Vec<_> = walk.events.iter().filter(|_| random.random_bool(0.1)).cloned().collect();
+    let repeated_fixes = copies.iter().filter(|(_, m)| matches!(m, Measurement::Absolute(_))).count() as u64;
+    walk.events.extend(copies);
+    for (arrival, measurement) in &mut walk.events {
+        if matches!(measurement, Measurement::Absolute(_) | Measurement::Relative(_)) {
+            *arrival = *arrival + Duration::from_millis(random.random_range(0..300));
+        }
+    }
+    walk.events.sort_by_key(|(arrival, _)| *arrival);
+    let run = run(&walk, &setup);
+    assert!(run.rejected(Rejection::Duplicate) >= repeated_fixes, "{:?}", run.estimator.rejections());
+    let last = |run: &Run| run.estimates.last().unwrap().map_from_base;
+    let apart = last(&run).local(last(&orderly)).fixed_rows::<3>(0).norm();
+    assert!(apart < 0.1 && run.worst(&walk, 2.0, 20.0) < 0.3, "{apart}");
+}
+
+#[test]
+fn a_stamp_from_the_future_is_refused_and_does_no_harm() {
+    let setup = everything(10);
+    let mut walk = Walk::new(&setup);
+    walk.change_fixes(5.0, 5.05, |fix| {
+        fix.stamp = fix.stamp + Duration::from_secs(1);
+        true
+    });
+    let run = run(&walk, &setup);
+    assert_eq!(run.rejected(Rejection::FromTheFuture), 1, "{:?}", run.estimator.rejections());
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.3 && run.answered(6.0, 20.0) > 135);
+}
+
+#[test]
+fn numbers_that_are_none_are_refused() {
+    let setup = everything(11);
+    let mut walk = Walk::new(&setup);
+    let mut broken = 0;
+    for (index, (_, measurement)) in walk.events.iter_mut().enumerate() {
+        if index % 17 == 0 {
+            broken += 1;
+            match measurement {
+                Measurement::Imu(sample) => sample.linear_acceleration.y = f64::NAN,
+                Measurement::Odometry(_, odom_from_base) => odom_from_base.translation.x = f64::INFINITY,
+                Measurement::Relative(relative) => relative.covariance = Matrix6::zeros(),
+                Measurement::Absolute(absolute) => absolute.map_from_camera.translation.z = f64::NAN,
+            }
+        }
+    }
+    let run = run(&walk, &setup);
+    assert_eq!(run.rejected(Rejection::NotFinite), broken);
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.3);
+}
+
+#[test]
+fn a_saturated_imu_is_not_believed() {
+    let setup = Setup { odometry: None, relative: None, ..everything(12) };
+    let mut walk = Walk::new(&setup);
+    for (_, measurement) in &mut walk.events {
+        if let Measurement::Imu(sample) = measurement
+            && sample.stamp > at(9.0)
+            && sample.stamp < at(9.4)
+        {
+            sample.angular_velocity = Vector3::new(35.0, -35.0, 35.0);
+            sample.linear_acceleration = Vector3::new(157.0, 157.0, -157.0);
+        }
+    }
+    let run = run(&walk, &setup);
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.6, "{}", run.worst(&walk, 2.0, 20.0));
+}
+
+#[test]
+fn a_clock_that_jumps_back_starts_anew() {
+    let setup = everything(13);
+    let walk = Walk::new(&setup);
+    let mut estimator = Estimator::new(config(&setup)).unwrap();
+    estimator.set_mounting(mounting(&walk, &setup));
+    let first = drive(&walk, estimator);
+    let mut estimator = first.estimator;
+    estimator.clock_jumped(at(0.0));
+    assert_eq!(estimator.state(), State::Uninitialized);
+    assert!(estimator.step().unwrap().is_none() && estimator.predict().unwrap().is_none());
+    let again = drive(&walk, estimator);
+    let poses = |run: &[PoseEstimate]| run.iter().map(|estimate| estimate.map_from_base).collect::<Vec<_>>();
+    assert_eq!(poses(&first.estimates), poses(&again.estimates), "nothing of the run before is left");
+}
+
+#[test]
+fn a_robot_that_is_carried_away_is_found_within_five_fixes() {
+    let setup = everything(14);
+    let mut walk = Walk::new(&setup);
+    let carried = Se3::new(So3::exp(&Vector3::new(0.0, 0.0, 1.0)), Vector3::new(4.0, -3.0, 0.0));
+    walk.change_fixes(10.0, 20.0, |fix| {
+        fix.map_from_camera = carried * fix.map_from_camera;
+        true
+    });
+    let run = run(&walk, &setup);
+    let found = run.causes.iter().find(|(_, cause)| matches!(cause, Cause::Kidnapped { .. })).expect("a kidnap").0;
+    assert!(found <= at(10.4), "{found}");
+    let after = run.estimates.iter().filter(|estimate| estimate.stamp >= at(11.0));
+    for estimate in after {
+        let truth = carried * walk.map_from_base(estimate.stamp);
+        assert!((estimate.map_from_base.translation - truth.translation).norm() < 0.3);
+    }
+    let claimed_wrong = run.estimates.iter().filter(|estimate| {
+        let truth = carried * walk.map_from_base(estimate.stamp);
+        estimate.stamp >= at(10.0) && (estimate.map_from_base.translation - truth.translation).norm() > 1.0
+    });
+    assert!(claimed_wrong.count() <= 4, "the five fixes that it takes to notice");
+}
+
+#[test]
+fn gravity_where_the_map_has_none_turns_the_imu_off() {
+    let setup = everything(15);
+    let walk = Walk::new(&setup);
+    let wrong = EstimatorConfig { gravity_in_map: [0.0, 9.81, 0.0], ..config(&setup) };
+    let mut estimator = Estimator::new(wrong).unwrap();
+    estimator.set_mounting(mounting(&walk, &setup));
+    let run = drive(&walk, estimator);
+    assert_eq!(run.rejected(Rejection::Gravity), 1);
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.3);
+}
+
+#[test]
+fn half_a_second_of_latency_costs_time_and_nothing_else() {
+    let prompt = everything(16);
+    let late = Setup { latency: Duration::from_millis(500), ..prompt.clone() };
+    let (prompt_walk, late_walk) = (Walk::new(&prompt), Walk::new(&late));
+    let (prompt, late) = (run(&prompt_walk, &prompt), run(&late_walk, &late));
+    let (a, b) = (prompt.estimates.last().unwrap(), late.estimates.last().unwrap());
+    assert_eq!(a.stamp, b.stamp);
+    let apart = a.map_from_base.local(b.map_from_base).norm();
+    assert!(apart < 1e-3, "the same fixes at the same stamps: {apart}");
+}
+
+#[test]
+fn fixes_that_are_all_wrong_by_the_same_are_followed_without_harm() {
+    let setup = everything(17);
+    let mut walk = Walk::new(&setup);
+    walk.change_fixes(0.0, 20.0, |fix| {
+        fix.map_from_camera.translation.x += 0.2;
+        true
+    });
+    let run = run(&walk, &setup);
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.45 && run.answered(2.0, 20.0) > 170);
+}
+
+#[test]
+fn a_late_fix_goes_to_its_own_stamp() {
+    let setup = everything(18);
+    let mut walk = Walk::new(&setup);
+    let mut delayed = 0;
+    for (arrival, measurement) in &mut walk.events {
+        if let Measurement::Absolute(absolute) = measurement
+            && absolute.stamp.as_nanos() / 100_000_000 % 3 == 0
+        {
+            *arrival = *arrival + Duration::from_millis(350);
+            delayed += 1;
+        }
+    }
+    walk.events.sort_by_key(|(arrival, _)| *arrival);
+    let run = run(&walk, &setup);
+    let accepted = run.verdicts.iter().filter(|(_, verdict)| *verdict == Verdict::Accepted).count();
+    assert!(delayed > 60 && accepted > 190, "{accepted} accepted, {delayed} delayed: {:?}", run.estimator.rejections());
+    assert!(run.worst(&walk, 2.0, 20.0) < 0.3);
+}
+
+/// Mean NEES of 40 walks.
+fn mean_nees(setup: &Setup) -> f64 {
+    let of_walk = |seed: u64| {
+        let setup = Setup { seed, ..setup.clone() };
+        let walk = Walk::new(&setup);
+        run(&walk, &setup).mean_nees(&walk)
+    };
+    (100..140).map(of_walk).sum::<f64>() / 40.0
+}
+
+#[test]
+fn the_covariance_is_true_over_many_walks() {
+    let none = Setup::default();
+    let imu = Some(ImuErrors::EUROC);
+    let true_to_their_noise = [
+        Setup { relative: Some(0.02), ..none.clone() },
+        Setup { imu, ..none.clone() },
+        Setup { relative: Some(0.02), imu, ..none.clone() },
+        Setup { relative: Some(0.02), correlation_time: 0.5, ..none.clone() },
+    ];
+    // The estimates of a walk are alike over about a second: 40 walks of 20 s are worth 800 samples, and the mean of
+    // their NEES lies within 6 ± 1.96 √(12 / 800) = 6 ± 0.24 in 95 of 100 cases; with fixes that err alike over half a
+    // second, about 200 samples: 6 ± 0.48. Linearization and the window leave some more.
+    for (setup, band) in true_to_their_noise.iter().zip([0.5, 0.5, 0.5, 1.0]) {
+        let mean = mean_nees(setup);
+        assert!((mean - 6.0).abs() < band, "mean NEES {mean} where 6 is true, {setup:?}");
+    }
+    // Odometry and the robot's typical speed are no Gaussian noise of a known size.
+    for setup in [none, everything(0)] {
+        let mean = mean_nees(&setup);
+        assert!((5.0..7.2).contains(&mean), "mean NEES {mean} where 6 is true, {setup:?}");
+    }
+}
