@@ -14,7 +14,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use nalgebra::{Matrix3, Matrix6, Vector3};
+use nalgebra::{Matrix3, Matrix6, SMatrix, Vector3, Vector6};
 
 use super::planar::{planar_coordinates, planar_transform};
 use super::{BetweenFactor, FactorGraph, Gaussian, Key, PlanarBetweenFactor, Values, Variable, VariableKind};
@@ -160,6 +160,31 @@ impl G2o {
         Ok((graph, values))
     }
 
+    /// The same graph with one number for the information about each edge's translation and one about its rotation, as
+    /// SE-Sync reads g2o files (Rosen et al. 2019, section 5): the inverse of the mean variance of each block. For files
+    /// whose information matrices are unusable as a whole.
+    ///
+    /// # Errors
+    /// When a diagonal block of an information matrix is not positive definite.
+    pub fn isotropic(&self) -> Result<Self> {
+        let mut graph = self.clone();
+        for edge in &mut graph.edges {
+            edge.information = match &edge.information {
+                Information::Space(matrix) => {
+                    let translation = mean_information::<3>(&matrix.fixed_view::<3, 3>(0, 0).into())?;
+                    let rotation = mean_information::<3>(&matrix.fixed_view::<3, 3>(3, 3).into())?;
+                    let diagonal = Vector6::new(translation, translation, translation, rotation, rotation, rotation);
+                    Information::Space(Matrix6::from_diagonal(&diagonal))
+                }
+                Information::Plane(matrix) => {
+                    let translation = mean_information::<2>(&matrix.fixed_view::<2, 2>(0, 0).into())?;
+                    Information::Plane(Matrix3::from_diagonal(&Vector3::new(translation, translation, matrix[(2, 2)])))
+                }
+            };
+        }
+        Ok(graph)
+    }
+
     /// How many poses there are.
     pub fn pose_count(&self) -> usize {
         self.vertices.len()
@@ -260,10 +285,8 @@ impl Fields<'_> {
         Ok(planar_transform(self.number()?, self.number()?, self.number()?))
     }
 
-    fn upper_triangle<const N: usize>(
-        &mut self,
-    ) -> std::result::Result<nalgebra::SMatrix<f64, N, N>, (String, String)> {
-        let mut matrix = nalgebra::SMatrix::<f64, N, N>::zeros();
+    fn upper_triangle<const N: usize>(&mut self) -> std::result::Result<SMatrix<f64, N, N>, (String, String)> {
+        let mut matrix = SMatrix::<f64, N, N>::zeros();
         for row in 0..N {
             for column in row..N {
                 matrix[(row, column)] = self.number()?;
@@ -279,6 +302,14 @@ impl Fields<'_> {
             Some(more) => Err((format!("the end of {}", self.tag), format!("{more:?} after its last field"))),
         }
     }
+}
+
+/// `N / tr(Λ⁻¹)`.
+fn mean_information<const N: usize>(information: &SMatrix<f64, N, N>) -> Result<f64> {
+    let whitened = Gaussian::from_information(information)?;
+    let inverse = whitened.sqrt_information().solve_upper_triangular(&SMatrix::<f64, N, N>::identity());
+    let inverse = inverse.ok_or_else(|| Error::compute("inverse of an information matrix", "it is singular"))?;
+    Ok(N as f64 / inverse.norm_squared())
 }
 
 fn transform_of(pose: &Variable) -> Se3 {
@@ -299,7 +330,7 @@ fn numbers(pose: &Variable) -> Vec<f64> {
     }
 }
 
-fn upper_triangle<const N: usize>(matrix: &nalgebra::SMatrix<f64, N, N>) -> Vec<f64> {
+fn upper_triangle<const N: usize>(matrix: &SMatrix<f64, N, N>) -> Vec<f64> {
     (0..N).flat_map(|row| (row..N).map(move |column| matrix[(row, column)])).collect()
 }
 

@@ -5,8 +5,6 @@
 //! and the symbolic factorization. All buffers live here and are used again, so that an optimization of a structure that
 //! was seen before allocates nothing that grows with the graph.
 
-use nalgebra::SMatrix;
-
 use super::block_matrix::BlockMatrix;
 use super::cholesky::SparseCholesky;
 use super::factor::Arguments;
@@ -48,6 +46,10 @@ pub(super) struct LinearSystem {
     points: LinearizationPoints,
     residual: Vec<f64>,
     jacobian: Vec<f64>,
+    /// The Jacobian in row-major order.
+    transposed: Vec<f64>,
+    /// First column and number of columns of each variable in the Jacobian.
+    spans: Vec<(usize, usize)>,
 }
 
 impl LinearSystem {
@@ -99,6 +101,8 @@ impl LinearSystem {
             points: LinearizationPoints::default(),
             residual: Vec::new(),
             jacobian: Vec::new(),
+            transposed: Vec::new(),
+            spans: Vec::new(),
         };
         system.lay_out_targets(graph);
         system.points.resolve(graph, values)?;
@@ -129,6 +133,7 @@ impl LinearSystem {
         }
         self.residual.resize(longest, 0.0);
         self.jacobian.resize(largest, 0.0);
+        self.transposed.resize(largest, 0.0);
         let offset = |block: &u32| if *block == HELD { u32::MAX } else { matrix.offset_of(*block as usize) as u32 };
         self.offset_of_slot.clear();
         self.offset_of_slot.extend(index.block_of_slot.iter().map(offset));
@@ -156,6 +161,22 @@ impl LinearSystem {
     /// When a variable is of another kind than a factor needs, or the cost is not finite.
     pub fn linearize(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
         self.matrix.values_mut().fill(0.0);
+        let cost = self.assemble(graph, variables, true)?;
+        for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
+            *diagonal = self.matrix.values()[*position];
+        }
+        Ok(cost)
+    }
+
+    /// Assembles `g` alone; `H`, its diagonal and its factorization stay those of earlier variables.
+    ///
+    /// # Errors
+    /// As [`LinearSystem::linearize`].
+    pub fn linearize_gradient(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
+        self.assemble(graph, variables, false)
+    }
+
+    fn assemble(&mut self, graph: &FactorGraph, variables: &[Variable], with_matrix: bool) -> Result<f64> {
         self.gradient.fill(0.0);
         self.points.follow(variables);
         let mut sum = 0.0;
@@ -165,37 +186,49 @@ impl LinearSystem {
             let columns: usize = slots.iter().map(|slot| usize::from(self.index.dim_of_slot[*slot as usize])).sum();
             let (residual, jacobian) = (&mut self.residual[..dim], &mut self.jacobian[..dim * columns]);
             sum += self.points.evaluate(factor.as_ref(), variables, slots, residual, jacobian)?;
-            self.add(number, dim);
-        }
-        for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
-            *diagonal = self.matrix.values()[*position];
+            self.add(number, dim, columns, with_matrix);
         }
         Ok(sum)
     }
 
-    /// Adds the residual and Jacobian in the buffers to `H` and `g`.
-    fn add(&mut self, factor: usize, dim: usize) {
+    /// Adds the residual and Jacobian in the buffers to `g` and, if asked, to `H`.
+    fn add(&mut self, factor: usize, dim: usize, columns: usize, with_matrix: bool) {
         let slots = self.index.slots(factor);
-        let width = |position: usize| usize::from(self.index.dim_of_slot[slots[position] as usize]);
-        let first_column = |position: usize| (0..position).map(width).sum::<usize>();
-        let block = |position: usize| {
-            let start = dim * first_column(position);
-            &self.jacobian[start..start + dim * width(position)]
-        };
-        for (position, slot) in slots.iter().enumerate() {
+        let mut first = 0;
+        self.spans.clear();
+        for slot in slots {
+            let width = usize::from(self.index.dim_of_slot[*slot as usize]);
+            self.spans.push((first, width));
             let offset = self.offset_of_slot[*slot as usize];
             if offset != u32::MAX {
-                let gradient = &mut self.gradient[offset as usize..offset as usize + width(position)];
-                for (entry, column) in gradient.iter_mut().zip(block(position).chunks_exact(dim)) {
+                let block = &self.jacobian[dim * first..dim * (first + width)];
+                let gradient = &mut self.gradient[offset as usize..offset as usize + width];
+                for (entry, column) in gradient.iter_mut().zip(block.chunks_exact(dim)) {
                     *entry += column.iter().zip(&self.residual).map(|(a, b)| a * b).sum::<f64>();
                 }
+            }
+            first += width;
+        }
+        if !with_matrix {
+            return;
+        }
+        for (column, entries) in self.jacobian[..dim * columns].chunks_exact(dim).enumerate() {
+            for (row, entry) in entries.iter().enumerate() {
+                self.transposed[row * columns + column] = *entry;
             }
         }
         let range = self.target_start[factor] as usize..self.target_start[factor + 1] as usize;
         for target in &self.targets[range] {
-            let (row, column) = (usize::from(target.row), usize::from(target.column));
-            let values = &mut self.matrix.values_mut()[target.start as usize..];
-            add_product(block(row), block(column), dim, (width(row), width(column)), values, target.stride as usize);
+            let ((row, height), (column, width)) =
+                (self.spans[usize::from(target.row)], self.spans[usize::from(target.column)]);
+            let a = &self.transposed[row..dim * columns];
+            let b = &self.jacobian[dim * column..dim * (column + width)];
+            let (values, stride) = (&mut self.matrix.values_mut()[target.start as usize..], target.stride as usize);
+            // The two sizes that variables have.
+            match height {
+                6 => add_product::<6>(a, columns, b, dim, values, stride),
+                _ => add_product::<3>(a, columns, b, dim, values, stride),
+            }
         }
     }
 
@@ -261,33 +294,16 @@ fn square(residual: &[f64]) -> f64 {
     residual.iter().map(|entry| entry * entry).sum()
 }
 
-/// `values += AᵀB` for blocks `A`, `B` of a Jacobian with `dim` rows; common sizes are unrolled.
-fn add_product(a: &[f64], b: &[f64], dim: usize, widths: (usize, usize), values: &mut [f64], stride: usize) {
-    match (dim, widths) {
-        (6, (6, 6)) => add_fixed_product::<6, 6, 6>(a, b, values, stride),
-        (3, (3, 3)) => add_fixed_product::<3, 3, 3>(a, b, values, stride),
-        _ => {
-            for (column, b) in b.chunks_exact(dim).enumerate() {
-                for (value, a) in values[column * stride..].iter_mut().zip(a.chunks_exact(dim)) {
-                    *value += a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-                }
-            }
+/// `values += AᵀB` for two blocks of a Jacobian with `dim` rows: `A`, `P` columns wide, in the transposed Jacobian's
+/// rows, which are `columns` long; `B` as it is, column by column. The innermost loop runs along a column of the product
+/// with a width that the compiler knows.
+fn add_product<const P: usize>(a: &[f64], columns: usize, b: &[f64], dim: usize, values: &mut [f64], stride: usize) {
+    for (column, b) in b.chunks_exact(dim).enumerate() {
+        let mut sum = [0.0; P];
+        for (row, factor) in a.chunks(columns).zip(b) {
+            sum.iter_mut().zip(&row[..P]).for_each(|(sum, entry)| *sum += entry * factor);
         }
-    }
-}
-
-/// The same for sizes known at compile time.
-fn add_fixed_product<const D: usize, const P: usize, const Q: usize>(
-    a: &[f64],
-    b: &[f64],
-    values: &mut [f64],
-    stride: usize,
-) {
-    let (a, b) = (SMatrix::<f64, D, P>::from_column_slice(a), SMatrix::<f64, D, Q>::from_column_slice(b));
-    let product: SMatrix<f64, P, Q> = a.tr_mul(&b);
-    for (column, product) in product.as_slice().chunks_exact(P).enumerate() {
-        for (value, term) in values[column * stride..column * stride + P].iter_mut().zip(product) {
-            *value += term;
-        }
+        let values = &mut values[column * stride..column * stride + P];
+        values.iter_mut().zip(sum).for_each(|(value, sum)| *value += sum);
     }
 }

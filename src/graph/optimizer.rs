@@ -37,6 +37,8 @@ pub struct Settings {
     /// Levenberg-Marquardt: damping of the first step, as a share of the diagonal of the normal matrix. Zero asks that the
     /// factors determine all variables.
     pub initial_lambda: f64,
+    /// Levenberg-Marquardt: near the minimum, go on with the factorization that is there while that works.
+    pub reuse_factorization: bool,
     /// Levenberg-Marquardt: give up when no step with less damping lowers the error.
     pub max_lambda: f64,
 }
@@ -51,6 +53,7 @@ impl Default for Settings {
             gradient: 1e-12,
             step: 1e-12,
             initial_lambda: 1e-8,
+            reuse_factorization: true,
             max_lambda: 1e8,
         }
     }
@@ -117,6 +120,9 @@ pub struct Report {
     pub final_error: f64,
     /// How many times the graph was linearized and a step looked for.
     pub iterations: usize,
+    /// How many times the normal matrix was factorized: more where steps failed, fewer where a factorization served
+    /// several iterations.
+    pub factorizations: usize,
     /// Why it ended.
     pub stop: StopReason,
     /// Time for the structure: looking up keys, ordering, symbolic factorization; little when it was seen before.
@@ -173,6 +179,7 @@ impl Optimizer {
                 initial_error: 0.0,
                 final_error: 0.0,
                 iterations: 0,
+                factorizations: 0,
                 stop: StopReason::NothingToOptimize,
                 structure_time: begin.elapsed(),
                 linearize_time: Duration::ZERO,
@@ -234,10 +241,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Assembles the gradient alone; the factorization stays that of earlier values.
+    pub fn linearize_gradient(&mut self) -> Result<()> {
+        let begin = Instant::now();
+        self.error = self.system.linearize_gradient(self.graph, self.values.variables())?;
+        self.report.linearize_time += begin.elapsed();
+        Ok(())
+    }
+
     /// Factorizes the damped normal matrix, or says which variable made that impossible.
     pub fn factorize(&mut self, damping: impl Fn(f64) -> f64) -> std::result::Result<(), StopReason> {
         let begin = Instant::now();
         let result = self.system.factorize(damping);
+        self.report.factorizations += 1;
         self.report.factorize_time += begin.elapsed();
         result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
     }
@@ -246,6 +262,7 @@ impl Run<'_> {
     pub fn factorize_exactly(&mut self) -> std::result::Result<(), StopReason> {
         let begin = Instant::now();
         let result = self.system.factorize_exactly();
+        self.report.factorizations += 1;
         self.report.factorize_time += begin.elapsed();
         result.map_err(|slot| StopReason::Indeterminate(self.values.keys()[slot]))
     }

@@ -1,125 +1,145 @@
-#![allow(missing_docs, clippy::unwrap_used)]
-use nalgebra::{DMatrix, Vector3};
-use rand::SeedableRng;
+//! The sliding window at work: 40 keyframes of 15 degrees of freedom, joined by the readings of a 200 Hz IMU, by visual
+//! odometry and by robust absolute poses. Each update adds a keyframe with its factors (readings integrated anew),
+//! optimizes, asks for the covariance of the newest state and marginalizes the oldest one. Prints median and 99th
+//! percentile of each part: `cargo bench --no-default-features --bench fixed_lag`.
+#![allow(clippy::unwrap_used, reason = "a benchmark may panic")]
+
+use std::time::{Duration, Instant};
+
+use nalgebra::Vector3;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
-use std::sync::Arc;
-use std::time::Instant;
-use vloc::geometry::*;
-use vloc::graph::*;
+use rand_distr::StandardNormal;
+use vloc::Stamp;
+use vloc::geometry::{Se3, Vector6};
+use vloc::graph::{
+    BetweenFactor, FixedLag, Gaussian, ImuFactor, Key, PriorFactor, Report, RobustKernel, Settings, Variable,
+    VectorPriorFactor,
+};
+use vloc::imu::{ImuBias, NavState, PreintegratedImu};
+use vloc::sensor::ImuSample;
+use vloc::synth::{GRAVITY_IN_MAP, ImuErrors, Pass, PassKind, PathKind, World, simulate_imu};
+
+const LAG: u64 = 40;
+const IMU_RATE: usize = 200;
+const WARM_UP: u64 = 100;
+
+/// What one update took.
+struct Times {
+    whole: Duration,
+    factors: Duration,
+    update: Duration,
+    covariance: Duration,
+    marginalize: Duration,
+    report: Report,
+}
 
 fn main() {
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut normal = || -> f64 { StandardNormal.sample(&mut rng) };
-    let n = 300u64;
-    let mut truth = vec![];
-    let mut pose = Se3::identity();
-    for _ in 0..n {
-        truth.push(pose);
-        pose = pose.retract(&Vector6::new(0.1, 0.0, 0.0, 0.01, 0.02, 0.05));
-    }
-    let noise = Gaussian::<6>::isotropic(0.01).unwrap();
-    let fix = Gaussian::<6>::isotropic(0.1).unwrap();
-    let noisy = |p: Se3, s: f64, normal: &mut dyn FnMut() -> f64| p.retract(&Vector6::from_fn(|_, _| s * normal()));
-    let mut graph = FactorGraph::new();
-    let mut values = Values::new();
-    let mut optimizer = Optimizer::new(Settings { relative_error_decrease: 1e-5, ..Settings::default() });
-    let lag = 40;
-    let mut times = vec![];
-    let mut last = None;
-    for i in 0..n {
-        let t = truth[i as usize];
-        let vars = [
-            (Key::pose(i), Variable::Pose(t)),
-            (Key::velocity(i), Variable::Vector3(Vector3::zeros())),
-            (Key::bias(i), Variable::Vector6(Vector6::zeros())),
-        ];
-        if i == 0 {
-            graph.add(
-                LinearPrior::new(
-                    &vars,
-                    vec![0.0; 15],
-                    DMatrix::<f64>::identity(15, 15).scale(100.0).as_slice().to_vec(),
-                )
-                .unwrap(),
-            );
-        } else {
-            let prev = [
-                (Key::pose(i - 1), Variable::Pose(truth[i as usize - 1])),
-                (Key::velocity(i - 1), Variable::Vector3(Vector3::zeros())),
-                (Key::bias(i - 1), Variable::Vector6(Vector6::zeros())),
-            ];
-            let mut a = DMatrix::<f64>::zeros(15, 30);
-            for r in 0..15 {
-                for c in 0..15 {
-                    let z = 20.0 * normal();
-                    a[(r, c)] = -z + 3.0 * normal();
-                    a[(r, c + 15)] = z;
-                }
-                a[(r, r)] -= 100.0;
-                a[(r, r + 15)] += 100.0;
-            }
-            let points: Vec<_> = prev.into_iter().chain(vars).collect();
-            graph.add(LinearPrior::new(&points, (0..15).map(|_| normal()).collect(), a.as_slice().to_vec()).unwrap());
-            graph.add(
-                BetweenFactor::new(
-                    Key::pose(i - 1),
-                    Key::pose(i),
-                    noisy(truth[i as usize - 1].inverse() * t, 0.01, &mut normal),
-                    noise,
-                )
-                .unwrap(),
-            );
-        }
-        graph.add(
-            PriorFactor::new(Key::pose(i), noisy(t, 0.1, &mut normal), fix)
-                .unwrap()
-                .with_robust(RobustKernel::huber(1.3).unwrap()),
+    for (camera_rate, first_estimates) in [(10, false), (10, true), (20, true)] {
+        let times = run(camera_rate, 1000, first_estimates);
+        println!("{camera_rate} keyframes/s, first-estimate Jacobians: {first_estimates}");
+        let part = |name: &str, part: &dyn Fn(&Times) -> Duration| {
+            let mut sorted: Vec<f64> = times.iter().map(|times| part(times).as_secs_f64() * 1e3).collect();
+            sorted.sort_by(f64::total_cmp);
+            let at = |share: f64| sorted[(share * (sorted.len() - 1) as f64) as usize];
+            println!("  {name:12} median {:.3} ms, 99 % {:.3} ms, most {:.3} ms", at(0.5), at(0.99), at(1.0));
+        };
+        part("whole", &|times| times.whole);
+        part("factors", &|times| times.factors);
+        part("update", &|times| times.update);
+        part("  structure", &|times| times.report.structure_time);
+        part("  linearize", &|times| times.report.linearize_time);
+        part("  factorize", &|times| times.report.factorize_time);
+        part("  solve", &|times| times.report.solve_time);
+        part("  error", &|times| times.report.error_time);
+        part("covariance", &|times| times.covariance);
+        part("marginalize", &|times| times.marginalize);
+        let iterations: usize = times.iter().map(|times| times.report.iterations).sum();
+        println!(
+            "  {:.2} iterations, last: {}",
+            iterations as f64 / times.len() as f64,
+            times[times.len() - 1].report.stop
         );
-        for (k, v) in vars {
-            values
-                .insert(
-                    k,
-                    match v {
-                        Variable::Pose(p) => Variable::Pose(noisy(p, 0.02, &mut normal)),
-                        v => v,
-                    },
-                )
-                .unwrap();
-        }
+    }
+}
+
+/// Feeds a window with `keyframes` keyframes and times all updates after the warm-up.
+fn run(camera_rate: usize, keyframes: u64, first_estimates: bool) -> Vec<Times> {
+    let pass = Pass::new(&World::new(7), PassKind::Training(0), PathKind::Handheld);
+    let readings = IMU_RATE / camera_rate;
+    let samples = simulate_imu(
+        &pass,
+        Stamp::from_nanos(0),
+        IMU_RATE as f64,
+        readings * keyframes as usize + 1,
+        &ImuErrors::EUROC,
+    );
+    let truth =
+        |keyframe: u64| pass.motion(keyframe as f64 / camera_rate as f64).map_from_base * pass.rig.base_from_imu;
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let mut noisy =
+        |pose: Se3, sigma: f64| pose.retract(&Vector6::from_fn(|_, _| sigma * random.sample::<f64, _>(StandardNormal)));
+
+    let mut window = FixedLag::new(settings()).with_first_estimates(first_estimates);
+    let mut times = Vec::new();
+    for keyframe in 0..keyframes {
+        let interval = &samples[readings * keyframe.saturating_sub(1) as usize..=readings * keyframe as usize];
+        let fix = noisy(truth(keyframe), 0.05);
+        let relative = noisy(truth(keyframe.saturating_sub(1)).inverse() * truth(keyframe), 0.005);
         let begin = Instant::now();
-        let report = optimizer.optimize(&graph, &mut values).unwrap();
-        let time = begin.elapsed();
-        if i > lag + 20 {
-            times.push(time.as_secs_f64());
-            last = Some(report);
+        add_keyframe(&mut window, keyframe, interval, fix, relative);
+        let added = begin.elapsed();
+        let report = window.update(5).unwrap();
+        let updated = begin.elapsed();
+        let newest = [Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe)];
+        let covariance = window.marginal_covariance(&newest).unwrap();
+        let known = begin.elapsed();
+        if let Some(oldest) = keyframe.checked_sub(LAG - 1) {
+            window.marginalize(&[Key::pose(oldest), Key::velocity(oldest), Key::bias(oldest)]).unwrap();
         }
-        // drop the oldest: crude
-        if i >= lag {
-            let o = i - lag;
-            for k in [Key::pose(o), Key::velocity(o), Key::bias(o)] {
-                values.remove(k);
-            }
-            graph.take_unless(|f| !f.keys().iter().any(|k| k.index() == o));
-            let vars: Vec<_> = [Key::pose(o + 1), Key::velocity(o + 1), Key::bias(o + 1)]
-                .iter()
-                .map(|k| (*k, *values.get(*k).unwrap()))
-                .collect();
-            graph.add_shared(Arc::new(
-                LinearPrior::new(
-                    &vars,
-                    vec![0.0; 15],
-                    DMatrix::<f64>::identity(15, 15).scale(100.0).as_slice().to_vec(),
-                )
-                .unwrap(),
-            ));
+        let whole = begin.elapsed();
+        assert!(covariance.cholesky().is_some());
+        if keyframe >= WARM_UP {
+            let (update, marginalize) = (updated - added, whole - known);
+            times.push(Times { whole, factors: added, update, covariance: known - updated, marginalize, report });
         }
     }
-    times.sort_by(f64::total_cmp);
-    println!(
-        "median {:.3} ms p99 {:.3} ms {:?}",
-        times[times.len() / 2] * 1e3,
-        times[times.len() * 99 / 100] * 1e3,
-        last
-    );
+    times
+}
+
+fn settings() -> Settings {
+    Settings { relative_error_decrease: 1e-4, ..Settings::default() }
+}
+
+fn add_keyframe(window: &mut FixedLag, keyframe: u64, interval: &[ImuSample], fix: Se3, relative: Se3) {
+    let (pose, velocity, bias) = (Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe));
+    let noise = Gaussian::isotropic(0.05).unwrap();
+    let absolute = PriorFactor::new(pose, fix, noise).unwrap().with_robust(RobustKernel::huber(2.5).unwrap());
+    let Some(last) = keyframe.checked_sub(1) else {
+        window.insert(pose, Variable::Pose(fix)).unwrap();
+        window.insert(velocity, Variable::Vector3(Vector3::zeros())).unwrap();
+        window.insert(bias, Variable::Vector6(Vector6::zeros())).unwrap();
+        window.add(Box::new(absolute)).unwrap();
+        let wide = VectorPriorFactor::new(velocity, Vector3::zeros(), Gaussian::isotropic(1.0).unwrap()).unwrap();
+        window.add(Box::new(wide)).unwrap();
+        let wide = VectorPriorFactor::new(bias, Vector6::zeros(), Gaussian::isotropic(0.1).unwrap()).unwrap();
+        window.add(Box::new(wide)).unwrap();
+        return;
+    };
+    let values = window.values();
+    let state = NavState {
+        map_from_imu: values.pose(Key::pose(last)).unwrap(),
+        velocity: values.vector3(Key::velocity(last)).unwrap(),
+    };
+    let biases = values.vector6(Key::bias(last)).unwrap();
+    let start = ImuBias::from_vector(&biases);
+    let preintegrated = PreintegratedImu::integrate(interval, start, ImuErrors::EUROC.noise).unwrap();
+    let predicted = preintegrated.predict(&state, start, GRAVITY_IN_MAP);
+    window.insert(pose, Variable::Pose(predicted.map_from_imu)).unwrap();
+    window.insert(velocity, Variable::Vector3(predicted.velocity)).unwrap();
+    window.insert(bias, Variable::Vector6(biases)).unwrap();
+    window.add(Box::new(ImuFactor::new(last, keyframe, preintegrated, GRAVITY_IN_MAP).unwrap())).unwrap();
+    window.add(Box::new(absolute)).unwrap();
+    let noise = Gaussian::isotropic(0.005).unwrap();
+    window.add(Box::new(BetweenFactor::new(Key::pose(last), pose, relative, noise).unwrap())).unwrap();
 }

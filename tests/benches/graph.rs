@@ -1,7 +1,7 @@
 //! Optimizes g2o files on one thread and prints a JSON line for each: what came of it and the times of the best of
 //! three runs. `tests/peers/graph_versus_gtsam.py` reads them.
 //!
-//! `cargo bench --no-default-features --bench graph -- [--method lm|gn|dogleg] [--chordal] [--relative X] [--absolute X]
+//! `cargo bench --no-default-features --bench graph -- [--method lm|gn|dogleg] [--chordal] [--fresh] [--relative X] [--absolute X]
 //! FILE.g2o...`
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may panic")]
 
@@ -17,6 +17,7 @@ fn main() {
         let mut number = || arguments.next().unwrap().parse().unwrap();
         match argument.as_str() {
             "--chordal" => chordal = true,
+            "--fresh" => settings.reuse_factorization = false,
             "--relative" => settings.relative_error_decrease = number(),
             "--absolute" => settings.absolute_error_decrease = number(),
             "--method" => {
@@ -52,6 +53,7 @@ fn measure(path: &Path, settings: Settings, chordal: bool) {
         "initial_error": report.initial_error,
         "final_error": report.final_error,
         "iterations": report.iterations,
+        "factorizations": report.factorizations,
         "stop": report.stop.to_string(),
         "seconds": seconds(time),
         "chordal_seconds": chordal.then(|| seconds(chordal_time)),
