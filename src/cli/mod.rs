@@ -2,6 +2,7 @@
 
 mod demo;
 mod eval;
+mod graph;
 mod inspect;
 pub mod node;
 mod replay;
@@ -66,6 +67,8 @@ enum Command {
     Node(node::NodeArgs),
     /// Describe a bag (topics, rates, gaps, stamps) or a model (its card).
     Inspect(inspect::InspectArgs),
+    /// Optimize a pose graph from a g2o file.
+    Graph(graph::GraphArgs),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -80,7 +83,8 @@ impl Cli {
     /// Whatever the command reports; [`crate::Error::exit_code`] is the exit code of the program.
     pub fn run(&self) -> Result<()> {
         start_log(&self.log);
-        let shares_the_machine = !matches!(self.command, Command::Train(_) | Command::Completions { .. });
+        let shares_the_machine =
+            !matches!(self.command, Command::Train(_) | Command::Graph(_) | Command::Completions { .. });
         if shares_the_machine && let Err(error) = sleep_while_waiting() {
             tracing::warn!("{error}");
         }
@@ -92,6 +96,7 @@ impl Cli {
             Command::Replay(args) => replay::run(args),
             Command::Node(args) => node::run(args),
             Command::Inspect(args) => inspect::run(args),
+            Command::Graph(args) => graph::run(args),
             Command::Completions { shell } => {
                 clap_complete::generate(*shell, &mut Cli::command(), "vloc", &mut std::io::stdout());
                 Ok(())

@@ -1,0 +1,48 @@
+//! The factor graph: measurements in, the most probable trajectory and its covariance out. No raw sensor data, no ROS,
+//! no clock.
+//!
+//! A [`FactorGraph`] is a sum of costs `½ ρ(‖r(x)‖²)`, one per [`Factor`], with whitened residuals `r` and optional robust
+//! kernels `ρ` ([`RobustKernel`]). [`Values`] holds the unknowns `x` under typed [`Key`]s: poses, planar poses, velocities,
+//! IMU biases. The [`Optimizer`] moves them to a minimum by Levenberg-Marquardt, Gauss-Newton or dog-leg on the normal
+//! equations, factorized by sparse Cholesky.
+//!
+//! Perturbations act on the right and tangents of poses are `[translation, rotation]`, as in [`crate::geometry`].
+//! Literature: Dellaert and Kaess, "Factor Graphs for Robot Perception", 2017; Solà, Deray and Atchuthan, "A micro Lie
+//! theory for state estimation in robotics", 2018.
+
+mod block_matrix;
+mod cholesky;
+mod chordal;
+mod components;
+mod dog_leg;
+pub mod factor;
+mod factor_graph;
+mod g2o;
+mod gauss_newton;
+mod index;
+mod key;
+mod levenberg_marquardt;
+mod linear_system;
+mod marginals;
+mod noise;
+mod optimizer;
+mod planar;
+mod robust;
+mod values;
+mod variable;
+
+pub use chordal::chordal_initialization;
+pub use factor::{
+    Arguments, BetweenFactor, Factor, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor, VectorBetweenFactor,
+    VectorPriorFactor,
+};
+pub use factor_graph::FactorGraph;
+pub use g2o::G2o;
+pub use key::Key;
+pub use marginals::Marginals;
+pub use noise::Gaussian;
+pub use optimizer::{Method, Optimizer, Report, Settings, StopReason};
+pub use planar::{planar_coordinates, planar_transform};
+pub use robust::RobustKernel;
+pub use values::Values;
+pub use variable::{Variable, VariableKind};
