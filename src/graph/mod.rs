@@ -33,8 +33,8 @@ mod variable;
 
 pub use chordal::chordal_initialization;
 pub use factor::{
-    Arguments, BetweenFactor, Factor, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor, VectorBetweenFactor,
-    VectorPriorFactor,
+    Arguments, BetweenFactor, Factor, ImuFactor, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor,
+    VectorBetweenFactor, VectorPriorFactor,
 };
 pub use factor_graph::FactorGraph;
 pub use g2o::G2o;

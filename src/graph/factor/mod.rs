@@ -5,6 +5,7 @@
 //! factor implements [`Factor`]; nothing else in the solver has to know it.
 
 mod between;
+mod imu;
 mod planar;
 mod prior;
 mod vector;
@@ -14,6 +15,7 @@ use std::fmt::Debug;
 use nalgebra::{SMatrix, SVector};
 
 pub use between::BetweenFactor;
+pub use imu::ImuFactor;
 pub use planar::{PlanarBetweenFactor, PlanarPriorFactor};
 pub use prior::PriorFactor;
 pub use vector::{VectorBetweenFactor, VectorPriorFactor};
