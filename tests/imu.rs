@@ -408,7 +408,7 @@ fn gtsam_says_the_same() {
         delta.rotation.local(rotation).amax(),
         (delta.velocity - Vector3::from(theirs.velocity)).amax(),
     ];
-    assert!(errors.iter().all(|error| *error < 1e-6), "{errors:?}");
+    assert!(errors.iter().all(|error| *error < 1e-8), "{errors:?}");
 
     // Without walks for the one, with them for the other. GTSAM writes the covariance of delta and bias change with the
     // opposite sign; that ours is right is what the simulated noise shows.
@@ -727,10 +727,10 @@ fn fitted_gravity(stretches: &[Stretch]) -> Vector3<f64> {
     9.81 * (GRAVITY_IN_MAP + mean).normalize()
 }
 
-/// The most likely errors of the ground truth, of a grid with steps of 8 %.
+/// The most likely errors of the ground truth, of a grid with steps of 4 %.
 fn fitted_truth_sigmas(stretches: &[Stretch], gravity: Vector3<f64>) -> TruthSigmas {
-    let steps = |least: f64| (0..36).map(move |step| least * 1.08f64.powi(step));
-    let grid = steps(2e-4).flat_map(|rotation| steps(2e-3).map(move |velocity| TruthSigmas { rotation, velocity }));
+    let steps = |least: f64| (0..36).map(move |step| least * 1.04f64.powi(step));
+    let grid = steps(4e-4).flat_map(|rotation| steps(4e-3).map(move |velocity| TruthSigmas { rotation, velocity }));
     let rated = grid.map(|sigmas| (deviance(stretches, gravity, sigmas), sigmas));
     rated.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1
 }

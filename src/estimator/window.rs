@@ -14,9 +14,8 @@ use super::efficiency::huber_efficiency;
 use super::sources::Sources;
 use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
-use crate::graph::factor::ImuFactor;
 use crate::graph::{
-    BetweenFactor, FactorId, FixedLag, Gaussian, Key, PriorFactor, RobustKernel, Settings, Variable,
+    BetweenFactor, FactorId, FixedLag, Gaussian, ImuFactor, Key, PriorFactor, RobustKernel, Settings, Variable,
     VectorBetweenFactor, VectorPriorFactor,
 };
 use crate::imu::{ImuBias, ImuNoise, NavState};
@@ -272,7 +271,7 @@ impl Window {
 
     fn keys(&self, index: u64) -> Vec<Key> {
         match self.imu {
-            Some(_) => vec![Key::pose(index), Key::velocity(index), Key::bias(index)],
+            Some(_) => imu_keys(index).to_vec(),
             None => vec![Key::pose(index)],
         }
     }
@@ -354,7 +353,9 @@ impl Window {
         let interval = sources.imu.interval(earlier, later).and_then(|interval| interval.refuse_defects());
         if let Ok(interval) = interval {
             let preintegrated = interval.preintegrate(bias, imu.noise);
-            link.push(self.lag.add(Box::new(ImuFactor::new(from, to, preintegrated, imu.gravity_in_map)?))?);
+            let factor =
+                ImuFactor::new(imu_keys(from), imu_keys(to), preintegrated, imu.gravity_in_map)?;
+            link.push(self.lag.add(Box::new(factor))?);
             return Ok(true);
         }
         let elapsed = later.seconds_since(earlier);
@@ -368,4 +369,9 @@ impl Window {
         link.push(self.lag.add(Box::new(VectorBetweenFactor::new(from_b, to_b, Vector6::zeros(), walk)?))?);
         Ok(false)
     }
+}
+
+/// The variables of a keyframe with an IMU.
+fn imu_keys(index: u64) -> [Key; 3] {
+    [Key::pose(index), Key::velocity(index), Key::bias(index)]
 }

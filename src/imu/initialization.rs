@@ -237,7 +237,7 @@ mod tests {
         let still = estimate_still(&second(|_, _| ()), 9.81, &StillLimits::default()).unwrap();
         assert!((still.bias.gyroscope - Vector3::new(0.01, -0.02, 0.03)).amax() < 2e-4);
         assert!((still.up_in_imu - Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-4);
-        assert!((still.bias.accelerometer - 0.19 * Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-3);
+        assert!((still.bias.accelerometer - Vector3::new(0.0, 0.6, 0.8) * 0.19).amax() < 1e-3);
         assert!((still.level_from_imu * still.up_in_imu - Vector3::z()).amax() < 1e-12);
         assert!((still.gyroscope_bias_sigma - 1e-3).abs() < 2e-5, "{}", still.gyroscope_bias_sigma);
         let upside_down = second(|_, sample| sample.linear_acceleration = Vector3::new(0.0, 0.0, -9.81));

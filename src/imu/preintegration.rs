@@ -138,6 +138,9 @@ impl PreintegratedImu {
         let half = self.cross_covariance + scale_columns(&by_reading, &(0.5 * variance));
         let product = half * by_reading.transpose();
         self.covariance += product + product.transpose();
+        // White noise is not constant over a step: beyond its mean, it moves the position by h³/12 of its density.
+        let moved = self.noise.accelerometer_noise_density.powi(2) * h.powi(3) / 12.0;
+        (0..3).for_each(|axis| self.covariance[(axis, axis)] += moved);
         self.cross_covariance += scale_columns(&by_reading, &(walked + 0.5 * walking));
 
         self.delta.position += h * self.delta.velocity + rotation * segment.position;
