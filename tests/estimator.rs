@@ -74,7 +74,7 @@ fn mounting(walk: &Walk, setup: &Setup) -> Mounting {
     Mounting { base_from_camera: rig.base_from_camera, base_from_imu: setup.imu.map(|_| rig.base_from_imu) }
 }
 
-/// Gives the events in their order and asks for an answer after each fix.
+/// Gives the events in their order and asks for an answer after each fix, and for a prediction after some IMU samples.
 fn drive(walk: &Walk, mut estimator: Estimator) -> Run {
     let mut run_estimates = Vec::new();
     let (mut verdicts, mut causes) = (Vec::new(), Vec::new());
@@ -82,7 +82,8 @@ fn drive(walk: &Walk, mut estimator: Estimator) -> Run {
         match measurement {
             Measurement::Imu(sample) => {
                 estimator.add_imu(*sample);
-                if let Some(prediction) = estimator.predict().unwrap() {
+                let asked = sample.stamp.as_nanos() / 5_000_000 % 10 == 0;
+                if asked && let Some(prediction) = estimator.predict().unwrap() {
                     assert!(prediction.map_from_base.is_finite() && prediction.twist.iter().all(|v| v.is_finite()));
                 }
             }
@@ -391,14 +392,14 @@ fn a_late_fix_goes_to_its_own_stamp() {
     assert!(run.worst(&walk, 2.0, 20.0) < 0.3);
 }
 
-/// Mean NEES of 40 walks.
+/// Mean NEES of 20 walks.
 fn mean_nees(setup: &Setup) -> f64 {
     let of_walk = |seed: u64| {
         let setup = Setup { seed, ..setup.clone() };
         let walk = Walk::new(&setup);
         run(&walk, &setup).mean_nees(&walk)
     };
-    (100..140).map(of_walk).sum::<f64>() / 40.0
+    (100..120).map(of_walk).sum::<f64>() / 20.0
 }
 
 #[test]
@@ -411,10 +412,10 @@ fn the_covariance_is_true_over_many_walks() {
         Setup { relative: Some(0.02), imu, ..none.clone() },
         Setup { relative: Some(0.02), correlation_time: 0.5, ..none.clone() },
     ];
-    // The estimates of a walk are alike over about a second: 40 walks of 20 s are worth 800 samples, and the mean of
-    // their NEES lies within 6 ± 1.96 √(12 / 800) = 6 ± 0.24 in 95 of 100 cases; with fixes that err alike over half a
-    // second, about 200 samples: 6 ± 0.48. Linearization and the window leave some more.
-    for (setup, band) in true_to_their_noise.iter().zip([0.5, 0.5, 0.5, 1.0]) {
+    // The estimates of a walk are alike over about a second: 20 walks of 20 s are worth 400 samples, and the mean of
+    // their NEES lies within 6 ± 1.96 √(12 / 400) = 6 ± 0.34 in 95 of 100 cases; with fixes that err alike over half a
+    // second, about 100 samples: 6 ± 0.68. Linearization and the window leave some more.
+    for (setup, band) in true_to_their_noise.iter().zip([0.6, 0.6, 0.6, 1.2]) {
         let mean = mean_nees(setup);
         assert!((mean - 6.0).abs() < band, "mean NEES {mean} where 6 is true, {setup:?}");
     }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use image::RgbImage;
 use nalgebra::{Matrix6, Vector3};
 use vloc::bag::{BagReader, BagWriter, Storage};
-use vloc::config::{Config, ImageTransport};
+use vloc::config::{Config, EstimatorConfig, ImageTransport};
 use vloc::geometry::{Se3, So3, Trajectory};
 use vloc::middleware::{
     Diagnostics, Incoming, Level, Middleware, Names, Outgoing, Picture, StampedTransform, messages,
 };
 use vloc::msg::{geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
-use vloc::node::{Core, Localizer, ReplayRequest, Summary, Worker, replay, run};
+use vloc::node::{Core, Localization, Localizer, ReplayRequest, Summary, Worker, replay, run};
 use vloc::sensor::{AbsolutePose, CameraModel, Image};
 use vloc::{Error, Result, Stamp};
 
@@ -30,6 +30,17 @@ struct Brightness {
     resets: usize,
 }
 
+/// A configuration that publishes after a single fix: the estimator has tests of its own.
+fn credulous() -> Config {
+    let estimator = EstimatorConfig {
+        consensus_fixes: 1,
+        tracking_evidence: 0.5,
+        rotation_limit: 1.0,
+        ..EstimatorConfig::default()
+    };
+    Config { estimator, ..Config::default() }
+}
+
 fn map_from_camera(brightness: u8) -> Se3 {
     let turn = So3::exp(&Vector3::new(0.0, 0.0, 0.01 * f64::from(brightness)));
     Se3::new(turn, Vector3::new(0.1 * f64::from(brightness), 2.0, 3.0))
@@ -40,14 +51,15 @@ impl Localizer for Brightness {
         CameraModel::pinhole(32, 24, 30.0)
     }
 
-    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<AbsolutePose> {
+    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
         assert_eq!(pixels.dimensions(), (32, 24));
         std::thread::sleep(self.delay);
         match pixels.get_pixel(16, 12).0[0] {
             0 => Err(Error::compute("network", "a black image")),
             brightness => {
                 let covariance = Matrix6::identity() * 0.01;
-                Ok(AbsolutePose { stamp, map_from_camera: map_from_camera(brightness), covariance })
+                let map_from_camera = map_from_camera(brightness);
+                Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative: None })
             }
         }
     }
@@ -176,7 +188,7 @@ fn assert_close(a: Se3, b: Se3) {
 
 #[test]
 fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     let outgoing = bench.image(450, 100);
     let [Outgoing::Pose(pose), Outgoing::Transform(transform)] = outgoing.as_slice() else { panic!("{outgoing:?}") };
     let map_from_base = map_from_camera(100) * base_from_camera().inverse();
@@ -192,7 +204,7 @@ fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
 
 #[test]
 fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
-    let mut bench = Bench::ready(Config { use_odometry: false, ..Config::default() });
+    let mut bench = Bench::ready(Config { use_odometry: false, ..credulous() });
     let outgoing = bench.image(450, 100);
     let transforms_out = transforms(&outgoing);
     assert_eq!(transforms_out.len(), 1);
@@ -202,7 +214,7 @@ fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
 
 #[test]
 fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     for i in 0..10 {
         assert!(transforms(&bench.tick(at(40 * i))).is_empty(), "nothing before the first fix");
     }
@@ -217,7 +229,7 @@ fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
 
 #[test]
 fn stamps_of_published_transforms_never_go_back() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     let first = transforms(&bench.image(450, 100))[0].stamp;
     let repeated = transforms(&bench.tick(at(800)))[0].stamp;
     let next = transforms(&bench.image(750, 101))[0].stamp;
@@ -226,7 +238,7 @@ fn stamps_of_published_transforms_never_go_back() {
 
 #[test]
 fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     let outgoing = bench.image(1050, 100);
     assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "the pose does not wait: {outgoing:?}");
     let outgoing = bench.give(odometry(at(1100)), at(1110));
@@ -241,7 +253,7 @@ fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
 
 #[test]
 fn images_without_camera_info_are_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(credulous());
     bench.give(mounting(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_camera_info", "expected a usable camera_info before it, found none yet");
@@ -249,7 +261,7 @@ fn images_without_camera_info_are_refused() {
 
 #[test]
 fn images_without_a_mounting_are_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(credulous());
     bench.give(calibration(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_extrinsics", "frame \"base_link\" is unknown");
@@ -272,7 +284,7 @@ fn images_that_lie_about_themselves_are_refused() {
         ),
     ];
     for (lie, reason, text) in lies {
-        let mut bench = Bench::ready(Config::default());
+        let mut bench = Bench::ready(credulous());
         let mut image = picture(at(450), 100);
         lie(&mut image);
         assert!(bench.give(Incoming::Image(Picture::Raw(image)), at(460)).is_empty());
@@ -282,7 +294,7 @@ fn images_that_lie_about_themselves_are_refused() {
 
 #[test]
 fn a_network_that_fails_is_counted_and_says_no_pose() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     assert!(bench.image(450, 0).is_empty());
     bench.assert_refused("network_failed", "network: a black image");
 }
@@ -300,7 +312,7 @@ fn transforms_that_are_none_are_refused() {
                 rotation: geometry_msgs::Quaternion { x: 0.0, y: 0.0, z: 0.0, w },
             },
         });
-        let mut bench = Bench::new(Config::default());
+        let mut bench = Bench::new(credulous());
         bench.give(messages::transforms(&message, false), at(0));
         bench.assert_refused("transform_refused", text);
     }
@@ -308,17 +320,17 @@ fn transforms_that_are_none_are_refused() {
 
 #[test]
 fn an_uncalibrated_camera_is_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(credulous());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), false), at(0));
     bench.assert_refused("camera_info_refused", "a calibrated camera");
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(credulous());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), true), at(0));
     bench.assert_refused("camera_info_refused", "the camera of a rectified image in p");
 }
 
 #[test]
 fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     bench.image(950, 100);
     assert!(bench.image(950, 101).is_empty());
     assert!(bench.image(900, 101).is_empty());
@@ -342,7 +354,7 @@ fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew
 
 #[test]
 fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(credulous());
     let job = bench.core.receive(Incoming::Image(Picture::Raw(picture(at(950), 100))), at(960)).unwrap();
     let answer = bench.worker.work(job);
     bench.core.tick(at(-50_000));
@@ -393,7 +405,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
     let mut port =
         Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
     let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
-    let mut core = Core::new(Config::default(), localizer.camera()).unwrap();
+    let mut core = Core::new(credulous(), localizer.camera()).unwrap();
     run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
     let poses: Vec<Stamp> = port
         .sent
@@ -411,7 +423,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
 async fn the_node_stops_when_told_to() {
     let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
     let mut port = Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() };
-    let mut core = Core::new(Config::default(), Brightness::default().camera()).unwrap();
+    let mut core = Core::new(credulous(), Brightness::default().camera()).unwrap();
     let stop = tokio::time::sleep(Duration::from_millis(50));
     run(&mut port, &mut core, Brightness::default(), stop).await.unwrap();
     drop(sender);
@@ -448,7 +460,7 @@ fn camera_names() -> Names {
 
 async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
     let request = ReplayRequest { bag, out, report: true, rate: None };
-    replay(request, Config::default(), names, Brightness::default(), || false).await
+    replay(request, credulous(), names, Brightness::default(), || false).await
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -545,7 +557,7 @@ async fn the_real_recording_goes_through_whole() {
         image_transport: ImageTransport::Compressed,
         use_odometry: false,
         base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
-        ..Config::default()
+        ..credulous()
     };
     let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
     let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();

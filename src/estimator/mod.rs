@@ -450,7 +450,8 @@ impl Estimator {
                 self.restart(stamp, State::Lost, Cause::Uncertain { position, rotation });
             }
             State::Converging
-                if share <= TRACKING_SHARE && !self.is_contradicted() && evidence >= self.config.tracking_evidence => {
+                if share <= TRACKING_SHARE && !self.is_contradicted() && evidence >= self.config.tracking_evidence =>
+            {
                 self.enter(stamp, State::Tracking, Cause::Certain { position, rotation });
             }
             State::Tracking if share > CONVERGING_SHARE => {

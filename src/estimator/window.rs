@@ -353,8 +353,7 @@ impl Window {
         let interval = sources.imu.interval(earlier, later).and_then(|interval| interval.refuse_defects());
         if let Ok(interval) = interval {
             let preintegrated = interval.preintegrate(bias, imu.noise);
-            let factor =
-                ImuFactor::new(imu_keys(from), imu_keys(to), preintegrated, imu.gravity_in_map)?;
+            let factor = ImuFactor::new(imu_keys(from), imu_keys(to), preintegrated, imu.gravity_in_map)?;
             link.push(self.lag.add(Box::new(factor))?);
             return Ok(true);
         }

@@ -69,7 +69,9 @@ impl Reason {
     fn level(self) -> Level {
         match self {
             Reason::Replaced => Level::Ok,
-            Reason::NetworkFailed | Reason::EstimatorFailed | Reason::NoCameraInfo | Reason::NoExtrinsics => Level::Error,
+            Reason::NetworkFailed | Reason::EstimatorFailed | Reason::NoCameraInfo | Reason::NoExtrinsics => {
+                Level::Error
+            }
             _ => Level::Warn,
         }
     }
@@ -234,9 +236,7 @@ impl Health {
         match &self.worst_since_report {
             Some((level, text)) => (*level, text.clone()),
             None if images == 0 => (Level::Stale, "no image came".into()),
-            None if self.poses_since_report == 0 => {
-                (Level::Warn, format!("images came, no pose: {}", state.name()))
-            }
+            None if self.poses_since_report == 0 => (Level::Warn, format!("images came, no pose: {}", state.name())),
             None => (Level::Ok, "localizing".into()),
         }
     }
