@@ -419,9 +419,9 @@ fn the_covariance_is_true_over_many_walks() {
         let mean = mean_nees(setup);
         assert!((mean - 6.0).abs() < band, "mean NEES {mean} where 6 is true, {setup:?}");
     }
-    // Odometry and the robot's typical speed are no Gaussian noise of a known size.
+    // Odometry and the robot's typical speed are no Gaussian noise of a known size: careful is allowed.
     for setup in [none, everything(0)] {
         let mean = mean_nees(&setup);
-        assert!((5.0..7.2).contains(&mean), "mean NEES {mean} where 6 is true, {setup:?}");
+        assert!((4.5..7.0).contains(&mean), "mean NEES {mean} where 6 is true, {setup:?}");
     }
 }

@@ -30,17 +30,6 @@ struct Brightness {
     resets: usize,
 }
 
-/// A configuration that publishes after a single fix: the estimator has tests of its own.
-fn credulous() -> Config {
-    let estimator = EstimatorConfig {
-        consensus_fixes: 1,
-        tracking_evidence: 0.5,
-        rotation_limit: 1.0,
-        ..EstimatorConfig::default()
-    };
-    Config { estimator, ..Config::default() }
-}
-
 fn map_from_camera(brightness: u8) -> Se3 {
     let turn = So3::exp(&Vector3::new(0.0, 0.0, 0.01 * f64::from(brightness)));
     Se3::new(turn, Vector3::new(0.1 * f64::from(brightness), 2.0, 3.0))
@@ -188,7 +177,7 @@ fn assert_close(a: Se3, b: Se3) {
 
 #[test]
 fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     let outgoing = bench.image(450, 100);
     let [Outgoing::Pose(pose), Outgoing::Transform(transform)] = outgoing.as_slice() else { panic!("{outgoing:?}") };
     let map_from_base = map_from_camera(100) * base_from_camera().inverse();
@@ -204,7 +193,7 @@ fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
 
 #[test]
 fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
-    let mut bench = Bench::ready(Config { use_odometry: false, ..credulous() });
+    let mut bench = Bench::ready(Config { use_odometry: false, ..Config::default() });
     let outgoing = bench.image(450, 100);
     let transforms_out = transforms(&outgoing);
     assert_eq!(transforms_out.len(), 1);
@@ -214,7 +203,7 @@ fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
 
 #[test]
 fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     for i in 0..10 {
         assert!(transforms(&bench.tick(at(40 * i))).is_empty(), "nothing before the first fix");
     }
@@ -229,7 +218,7 @@ fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
 
 #[test]
 fn stamps_of_published_transforms_never_go_back() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     let first = transforms(&bench.image(450, 100))[0].stamp;
     let repeated = transforms(&bench.tick(at(800)))[0].stamp;
     let next = transforms(&bench.image(750, 101))[0].stamp;
@@ -238,7 +227,7 @@ fn stamps_of_published_transforms_never_go_back() {
 
 #[test]
 fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     let outgoing = bench.image(1050, 100);
     assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "the pose does not wait: {outgoing:?}");
     let outgoing = bench.give(odometry(at(1100)), at(1110));
@@ -251,9 +240,43 @@ fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
     assert!(refused["no_odometry"].1.contains("the newest known is of 1700000001.1"), "{refused:?}");
 }
 
+/// With the estimator, and limits that the brightness' poor covariance meets.
+fn estimating() -> Config {
+    let estimator = EstimatorConfig { rotation_limit: 0.4, correlation_time: 0.0, ..EstimatorConfig::default() };
+    Config { use_estimator: true, use_imu: false, estimator, ..Config::default() }
+}
+
+#[test]
+fn the_estimator_answers_once_fixes_agree_and_odometry_carries_it_on() {
+    let mut bench = Bench::ready(estimating());
+    // The odometry drives; the network follows it within its errors.
+    let first = bench.image(100, 100);
+    assert!(matches!(first.as_slice(), [Outgoing::AbsolutePose(_)]), "one fix proves nothing: {first:?}");
+    let mut poses = Vec::new();
+    for i in 2..10 {
+        let outgoing = bench.image(100 * i, 100);
+        let alone = outgoing.iter().any(|out| matches!(out, Outgoing::AbsolutePose(pose) if pose.stamp == at(100 * i)));
+        assert!(alone, "{outgoing:?}");
+        poses.extend(outgoing.into_iter().filter_map(|out| match out {
+            Outgoing::Pose(pose) => Some(pose),
+            _ => None,
+        }));
+    }
+    assert!(poses.len() > 4, "{} poses", poses.len());
+    let trace = |pose: &vloc::middleware::StampedPose| pose.covariance.matrix().trace();
+    assert!(trace(&poses[4]) < trace(&poses[0]), "fixes that agree make the pose surer");
+    let ahead = bench.give(odometry(at(1100)), at(1100));
+    let [Outgoing::Odometry(ahead)] = ahead.as_slice() else { panic!("{ahead:?}") };
+    assert_eq!(ahead.stamp, at(1100));
+    assert!((ahead.twist[0] - 0.3).abs() < 0.05, "the odometry drives 0.3 m/s: {}", ahead.twist);
+    let values: BTreeMap<_, _> = bench.report().values.into_iter().collect();
+    assert_eq!(values["state"], "lost", "nothing came for a minute");
+    assert_eq!(values["estimator/rejected/no_consensus"], "1");
+}
+
 #[test]
 fn images_without_camera_info_are_refused() {
-    let mut bench = Bench::new(credulous());
+    let mut bench = Bench::new(Config::default());
     bench.give(mounting(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_camera_info", "expected a usable camera_info before it, found none yet");
@@ -261,7 +284,7 @@ fn images_without_camera_info_are_refused() {
 
 #[test]
 fn images_without_a_mounting_are_refused() {
-    let mut bench = Bench::new(credulous());
+    let mut bench = Bench::new(Config::default());
     bench.give(calibration(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_extrinsics", "frame \"base_link\" is unknown");
@@ -284,7 +307,7 @@ fn images_that_lie_about_themselves_are_refused() {
         ),
     ];
     for (lie, reason, text) in lies {
-        let mut bench = Bench::ready(credulous());
+        let mut bench = Bench::ready(Config::default());
         let mut image = picture(at(450), 100);
         lie(&mut image);
         assert!(bench.give(Incoming::Image(Picture::Raw(image)), at(460)).is_empty());
@@ -294,7 +317,7 @@ fn images_that_lie_about_themselves_are_refused() {
 
 #[test]
 fn a_network_that_fails_is_counted_and_says_no_pose() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     assert!(bench.image(450, 0).is_empty());
     bench.assert_refused("network_failed", "network: a black image");
 }
@@ -312,7 +335,7 @@ fn transforms_that_are_none_are_refused() {
                 rotation: geometry_msgs::Quaternion { x: 0.0, y: 0.0, z: 0.0, w },
             },
         });
-        let mut bench = Bench::new(credulous());
+        let mut bench = Bench::new(Config::default());
         bench.give(messages::transforms(&message, false), at(0));
         bench.assert_refused("transform_refused", text);
     }
@@ -320,17 +343,17 @@ fn transforms_that_are_none_are_refused() {
 
 #[test]
 fn an_uncalibrated_camera_is_refused() {
-    let mut bench = Bench::new(credulous());
+    let mut bench = Bench::new(Config::default());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), false), at(0));
     bench.assert_refused("camera_info_refused", "a calibrated camera");
-    let mut bench = Bench::new(credulous());
+    let mut bench = Bench::new(Config::default());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), true), at(0));
     bench.assert_refused("camera_info_refused", "the camera of a rectified image in p");
 }
 
 #[test]
 fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     bench.image(950, 100);
     assert!(bench.image(950, 101).is_empty());
     assert!(bench.image(900, 101).is_empty());
@@ -354,7 +377,7 @@ fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew
 
 #[test]
 fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
-    let mut bench = Bench::ready(credulous());
+    let mut bench = Bench::ready(Config::default());
     let job = bench.core.receive(Incoming::Image(Picture::Raw(picture(at(950), 100))), at(960)).unwrap();
     let answer = bench.worker.work(job);
     bench.core.tick(at(-50_000));
@@ -405,7 +428,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
     let mut port =
         Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
     let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
-    let mut core = Core::new(credulous(), localizer.camera()).unwrap();
+    let mut core = Core::new(Config::default(), localizer.camera()).unwrap();
     run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
     let poses: Vec<Stamp> = port
         .sent
@@ -423,7 +446,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
 async fn the_node_stops_when_told_to() {
     let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
     let mut port = Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() };
-    let mut core = Core::new(credulous(), Brightness::default().camera()).unwrap();
+    let mut core = Core::new(Config::default(), Brightness::default().camera()).unwrap();
     let stop = tokio::time::sleep(Duration::from_millis(50));
     run(&mut port, &mut core, Brightness::default(), stop).await.unwrap();
     drop(sender);
@@ -460,7 +483,7 @@ fn camera_names() -> Names {
 
 async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
     let request = ReplayRequest { bag, out, report: true, rate: None };
-    replay(request, credulous(), names, Brightness::default(), || false).await
+    replay(request, Config::default(), names, Brightness::default(), || false).await
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -557,7 +580,7 @@ async fn the_real_recording_goes_through_whole() {
         image_transport: ImageTransport::Compressed,
         use_odometry: false,
         base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
-        ..credulous()
+        ..Config::default()
     };
     let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
     let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();

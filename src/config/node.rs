@@ -59,6 +59,8 @@ pub struct Config {
     pub tf_buffer_duration: f64,
     /// An image this much older than the newest one means that the clock jumped back: everything is cleared, seconds.
     pub clock_jump_threshold: f64,
+    /// Whether the estimator makes one pose of fixes, motion and IMU; without it, `pose` is what the network says.
+    pub use_estimator: bool,
     /// How fixes become one pose.
     pub estimator: EstimatorConfig,
     /// Time between two diagnostics messages, seconds.
@@ -121,6 +123,7 @@ impl Default for Config {
             transform_timeout: 0.2,
             tf_buffer_duration: 10.0,
             clock_jump_threshold: 1.0,
+            use_estimator: false,
             estimator: EstimatorConfig::default(),
             diagnostics_period: 1.0,
             use_sim_time: false,

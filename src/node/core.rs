@@ -208,7 +208,8 @@ impl Core {
         if now >= next {
             self.next_report = Some(now + seconds(self.config.diagnostics_period));
             self.note_transitions();
-            let report = self.health.report(now, self.estimator.state(), self.estimator.rejections());
+            let estimator = self.config.use_estimator.then_some(&self.estimator);
+            let report = self.health.report(now, estimator);
             self.outgoing.push(Outgoing::Diagnostics(report));
         }
     }
@@ -270,7 +271,8 @@ impl Core {
             Err(error) => return self.health.refused(Reason::TransformRefused, &error.into()),
         }
         let bare = |name: &str| name.trim_start_matches('/').to_owned();
-        if self.config.use_odometry
+        if self.config.use_estimator
+            && self.config.use_odometry
             && bare(parent) == self.config.odom_frame_id
             && bare(child) == self.config.base_frame_id
         {
@@ -281,6 +283,9 @@ impl Core {
 
     /// Takes a reading of the IMU; its mounting is looked up until it is known.
     fn sense(&mut self, sample: ImuSample, frame_id: &str) {
+        if !self.config.use_estimator {
+            return;
+        }
         if self.base_from_imu.is_none() {
             let frame = if self.config.imu_frame_id.is_empty() { frame_id } else { &self.config.imu_frame_id };
             match self.transforms.lookup(&self.config.base_frame_id, frame, sample.stamp) {
@@ -340,17 +345,23 @@ impl Core {
                 found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
             },
         };
-        if fix.base_from_camera.is_none() {
-            self.publish_absolute(fix, base_from_camera)?;
-            fix.base_from_camera = Some(base_from_camera);
-        }
+        let is_new = fix.base_from_camera.replace(base_from_camera).is_none();
         let estimate = match fix.estimate.take() {
             Some(estimate) => estimate,
-            None if !self.estimator.is_covered(stamp) && now <= fix.deadline => return Ok(Progress::Waits),
-            None => match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
-                Some(estimate) => estimate,
-                None => return Ok(Progress::Done),
-            },
+            None if self.config.use_estimator => {
+                if is_new {
+                    let alone = self.robot_pose(fix, base_from_camera)?;
+                    self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
+                }
+                if !self.estimator.is_covered(stamp) && now <= fix.deadline {
+                    return Ok(Progress::Waits);
+                }
+                match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
+                    Some(estimate) => estimate,
+                    None => return Ok(Progress::Done),
+                }
+            }
+            None => self.pass_through(fix, base_from_camera)?,
         };
         if !self.config.tf_broadcast {
             return Ok(Progress::Done);
@@ -409,7 +420,8 @@ impl Core {
 
     /// Moves `map -> odom` towards the estimate, at once after a kidnap.
     fn correct(&mut self, estimate: &PoseEstimate, odom_from_base: Se3, now: Stamp) {
-        let jump = self.published.is_none_or(|(start, _)| start != estimate.start);
+        let is_another = self.published.is_none_or(|(start, _)| start != estimate.start);
+        let jump = is_another || !self.config.use_estimator;
         self.published = Some((estimate.start, estimate.stamp));
         let map_from_odom = estimate.map_from_base * odom_from_base.inverse();
         self.correction.aim(now, map_from_odom, odom_from_base, jump);
@@ -431,18 +443,26 @@ impl Core {
     }
 
     /// What the network alone says of the robot.
-    fn publish_absolute(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<(), (Reason, Error)> {
+    fn robot_pose(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<StampedPose, (Reason, Error)> {
         let camera_from_base = base_from_camera.inverse();
         let camera = &fix.localization.absolute;
         let covariance = PoseCovariance::new(&camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
-        self.outgoing.push(Outgoing::AbsolutePose(Box::new(StampedPose {
+        self.health.answered(fix.seconds);
+        Ok(StampedPose {
             stamp: camera.stamp,
             frame_id: self.config.global_frame_id.clone(),
             map_from_base: camera.map_from_camera * camera_from_base,
             covariance: covariance.composed_with(camera_from_base),
-        })));
-        self.health.answered(fix.seconds);
-        Ok(())
+        })
+    }
+
+    /// Without the estimator: `pose` is what the network says.
+    fn pass_through(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<PoseEstimate, (Reason, Error)> {
+        let pose = self.robot_pose(fix, base_from_camera)?;
+        let StampedPose { stamp, map_from_base, covariance, .. } = pose;
+        self.outgoing.push(Outgoing::Pose(Box::new(pose)));
+        self.health.published();
+        Ok(PoseEstimate { stamp, map_from_base, covariance, start: 0 })
     }
 
     /// Publishes `map -> child`, dated ahead of the image by the tolerance and never behind what was published before.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::estimator::{Rejections, State};
+use crate::estimator::Estimator;
 use crate::middleware::{Diagnostics, Input, Level};
 use crate::{Error, Stamp};
 
@@ -194,11 +194,13 @@ impl Health {
     }
 
     /// The state now; starts a new interval for rates and for the worst event.
-    pub fn report(&mut self, now: Stamp, state: State, rejections: &Rejections) -> Diagnostics {
+    pub fn report(&mut self, now: Stamp, estimator: Option<&Estimator>) -> Diagnostics {
         let interval = self.last_report.map(|last| now.seconds_since(last)).filter(|seconds| *seconds > 0.0);
-        let (level, message) = self.state(state);
-        let mut values = vec![("state".to_owned(), state.name().to_owned())];
-        values.push(("poses".to_owned(), self.poses.to_string()));
+        let (level, message) = self.state(estimator);
+        let mut values = vec![("poses".to_owned(), self.poses.to_string())];
+        if let Some(estimator) = estimator {
+            values.push(("state".to_owned(), estimator.state().name().to_owned()));
+        }
         values.push(("network_answers".to_owned(), self.answers.to_string()));
         values.push(("transforms".to_owned(), self.transforms.to_string()));
         values.push(("clock_jumps".to_owned(), self.clock_jumps.to_string()));
@@ -217,7 +219,7 @@ impl Health {
                 values.push((format!("refused/{}/last", reason.name()), refusals.last.clone()));
             }
         }
-        for (rejection, count) in rejections.iter() {
+        for (rejection, count) in estimator.iter().flat_map(|estimator| estimator.rejections().iter()) {
             values.push((format!("estimator/rejected/{}", rejection.name()), count.to_string()));
         }
         for (name, share) in [("inference/p50_ms", 0.5), ("inference/p99_ms", 0.99)] {
@@ -231,12 +233,15 @@ impl Health {
         Diagnostics { stamp: now, level, message, values }
     }
 
-    fn state(&mut self, state: State) -> (Level, String) {
+    fn state(&mut self, estimator: Option<&Estimator>) -> (Level, String) {
         let images = self.inputs.entry(Input::Image).or_default().since_report;
         match &self.worst_since_report {
             Some((level, text)) => (*level, text.clone()),
             None if images == 0 => (Level::Stale, "no image came".into()),
-            None if self.poses_since_report == 0 => (Level::Warn, format!("images came, no pose: {}", state.name())),
+            None if self.poses_since_report == 0 => {
+                let state = estimator.map_or("yet".into(), |estimator| format!("yet: {}", estimator.state().name()));
+                (Level::Warn, format!("images came, no pose {state}"))
+            }
             None => (Level::Ok, "localizing".into()),
         }
     }
