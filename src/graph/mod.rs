@@ -36,7 +36,7 @@ mod variable;
 
 pub use chordal::chordal_initialization;
 pub use factor::{
-    Arguments, BetweenFactor, Factor, LinearPrior, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor,
+    Arguments, BetweenFactor, Factor, ImuFactor, LinearPrior, PlanarBetweenFactor, PlanarPriorFactor, PriorFactor,
     VectorBetweenFactor, VectorPriorFactor,
 };
 pub use factor_graph::FactorGraph;
