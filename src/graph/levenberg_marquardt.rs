@@ -10,7 +10,8 @@
 //! do. So a step is followed by steps with a fresh gradient and the same factorization (Shamanskii 1967) for as long as
 //! each promises a tenth of the gain of the one before it.
 
-use super::optimizer::{Run, StopReason};
+use super::StopReason;
+use super::optimizer::Run;
 use crate::Result;
 
 /// Diagonal entries are damped as if they were at least this: a variable without information still gets damping.
@@ -40,10 +41,12 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
         if let Some(reason) = run.reason_to_stop(before) {
             return Ok(reason);
         }
-        if run.settings.reuse_factorization && before - run.error < NEAR * before {
-            if let Some(reason) = steps_with_the_same_factorization(run, predicted)? {
-                return Ok(reason);
-            }
+        let near = before - run.error < NEAR * before;
+        if run.settings.reuse_factorization
+            && near
+            && let Some(reason) = steps_with_the_same_factorization(run, predicted)?
+        {
+            return Ok(reason);
         }
         if run.report.iterations >= run.settings.max_iterations {
             return Ok(StopReason::MaxIterations);
