@@ -3,8 +3,8 @@
 //!
 //! The damping is `λ` times the diagonal of the normal matrix (Marquardt 1963), so that it knows no units. A step counts
 //! if it lowers the *true* cost, robust kernels included; the cost of the linearization only sets `λ`. With `λ = 0` at
-//! the start, steps are those of Gauss-Newton until one fails, and a variable that the factors do not determine ends the
-//! search.
+//! the start, steps are those of Gauss-Newton until one fails, and a variable that the factors do not determine at the
+//! start ends the search.
 //!
 //! Near the minimum the normal matrix hardly changes, and its factorization costs many times what a gradient and a solve
 //! do. So a step is followed by steps with a fresh gradient and the same factorization (Shamanskii 1967) for as long as
@@ -71,7 +71,7 @@ fn damped_step(run: &mut Run<'_>, lambda: &mut f64) -> Result<Step> {
             true => run.factorize_exactly(),
             false => run.factorize(|diagonal| *lambda * diagonal.max(LEAST_DIAGONAL)),
         };
-        if let (true, Err(indeterminate)) = (undamped, factorized) {
+        if let (true, Err(indeterminate)) = (undamped && run.report.iterations == 1, factorized) {
             return Ok(Step::None(indeterminate));
         }
         if factorized.is_ok() {
