@@ -7,12 +7,12 @@ use crate::graph::{Gaussian, Key, VariableKind};
 use crate::imu::{ImuBias, NavState, PreintegratedImu};
 use crate::{Error, Result};
 
-/// `r = [r_p, r_φ, r_v, b_j - b_i]`: the nine residuals of the preintegrated readings ([`PreintegratedImu::residual`]) and
-/// the walk of the biases, whitened with their joint covariance.
+/// `r = [r_p, r_φ, r_v, b_j - b_i]`: the nine residuals of the preintegrated readings ([`PreintegratedImu::residual`])
+/// and the walk of the biases, whitened with their joint covariance.
 ///
-/// Forster et al. 2017, eq. 45 and section VI-E; unlike there, what the biases walk during the interval reaches the motion
-/// too ([`PreintegratedImu::covariance_with_biases`]). The readings are corrected to other biases by first order:
-/// integrate them again when the estimate [is far](PreintegratedImu::is_far_from).
+/// Forster et al. 2017, eq. 45 and section VI-E; unlike there, what the biases walk during the interval reaches the
+/// motion too ([`PreintegratedImu::covariance_with_biases`]). The readings are corrected to other biases by first
+/// order: integrate them again when the estimate [is far](PreintegratedImu::is_far_from).
 #[derive(Clone, Debug)]
 pub struct ImuFactor {
     /// Pose, velocity and bias at the start, then at the end.
@@ -23,13 +23,14 @@ pub struct ImuFactor {
 }
 
 impl ImuFactor {
-    /// The factor of preintegrated readings between `[pose, velocity, bias]` of the IMU at their start and at their end.
+    /// The factor of preintegrated readings between `[pose, velocity, bias]` of the IMU at their start and at their
+    /// end.
     ///
     /// Poses are `map_from_imu`. `gravity_in_map` is the acceleration of free fall, m/s²: `[0, 0, -9.81]` with z up.
     ///
     /// # Errors
-    /// When a key is of another kind or there twice, gravity is not finite, or the covariance is not positive definite (an
-    /// interval of no length, a noise or random walk of zero).
+    /// When a key is of another kind or there twice, gravity is not finite, or the covariance is not positive definite
+    /// (an interval of no length, a noise or random walk of zero).
     pub fn new(
         from: [Key; 3],
         to: [Key; 3],
