@@ -354,7 +354,9 @@ impl Window {
         let interval = sources.imu.interval(earlier, later).and_then(|interval| interval.refuse_defects());
         if let Ok(interval) = interval {
             let preintegrated = interval.preintegrate(bias, imu.noise);
-            link.push(self.lag.add(Box::new(ImuFactor::new(from, to, preintegrated, imu.gravity_in_map)?))?);
+            let state = |index| [Key::pose(index), Key::velocity(index), Key::bias(index)];
+            let factor = ImuFactor::new(state(from), state(to), preintegrated, imu.gravity_in_map)?;
+            link.push(self.lag.add(Box::new(factor))?);
             return Ok(true);
         }
         let elapsed = later.seconds_since(earlier);

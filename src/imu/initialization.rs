@@ -1,9 +1,9 @@
 //! The direction of gravity and the gyroscope's bias from an interval in which the robot stands still.
 //!
 //! At rest the gyroscope reads its bias and the accelerometer the reaction to gravity, up. Whether it was at rest is
-//! tested: by the spread of the readings, by their drift from the first half of the interval to the second (a slow turn
-//! spreads little), and by their means. What a still interval cannot tell: yaw, and the part of the accelerometer's bias
-//! across the vertical, which is taken for tilt (0.05 m/s² are 0.3 degrees).
+//! tested: by the spread of the readings, by their drift from the first half of the interval to the second (a slow
+//! turn spreads little), and by their means. What a still interval cannot tell: yaw, and the part of the
+//! accelerometer's bias across the vertical, which is taken for tilt (0.05 m/s² are 0.3 degrees).
 
 use nalgebra::Vector3;
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,8 @@ pub struct StillLimits {
 }
 
 impl Default for StillLimits {
-    /// For a robot whose motors may run: of the flight EuRoC V1_01, the seconds on the ground with idling rotors pass and
-    /// no second in the air does.
+    /// For a robot whose motors may run: of the flight EuRoC V1_01, the seconds on the ground with idling rotors pass
+    /// and no second in the air does.
     fn default() -> Self {
         Self {
             duration: 0.5,
@@ -237,7 +237,7 @@ mod tests {
         let still = estimate_still(&second(|_, _| ()), 9.81, &StillLimits::default()).unwrap();
         assert!((still.bias.gyroscope - Vector3::new(0.01, -0.02, 0.03)).amax() < 2e-4);
         assert!((still.up_in_imu - Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-4);
-        assert!((still.bias.accelerometer - 0.19 * Vector3::new(0.0, 0.6, 0.8)).amax() < 1e-3);
+        assert!((still.bias.accelerometer - Vector3::new(0.0, 0.6, 0.8) * 0.19).amax() < 1e-3);
         assert!((still.level_from_imu * still.up_in_imu - Vector3::z()).amax() < 1e-12);
         assert!((still.gyroscope_bias_sigma - 1e-3).abs() < 2e-5, "{}", still.gyroscope_bias_sigma);
         let upside_down = second(|_, sample| sample.linear_acceleration = Vector3::new(0.0, 0.0, -9.81));

@@ -307,8 +307,9 @@ mod tests {
         let expected = "expected readings within the sensor's range, found 1 saturated, the first at 0.505000000";
         assert_eq!(found, format!("IMU interval: {expected}"));
         let covariance = interval.preintegrate(ImuBias::zero(), NOISE).covariance();
+        // The turn is doubted as well and tilts what comes after: 2 % more.
         let sigma = covariance[(6, 6)].sqrt();
-        assert!((sigma / (0.01 * ImuLimits::default().unmeasured_linear_acceleration) - 1.0).abs() < 0.01, "{sigma}");
+        assert!((sigma / (0.01 * ImuLimits::default().unmeasured_linear_acceleration) - 1.0).abs() < 0.03, "{sigma}");
         assert!(buffer.interval(millis(510), millis(1000)).unwrap().refuse_defects().is_ok());
     }
 }

@@ -99,11 +99,10 @@ fn run(camera_rate: usize, keyframes: u64, first_estimates: bool, uneven: bool) 
         let added = begin.elapsed();
         let report = window.update(5).unwrap();
         let updated = begin.elapsed();
-        let newest = [Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe)];
-        let covariance = window.marginal_covariance(&newest).unwrap();
+        let covariance = window.marginal_covariance(&state(keyframe)).unwrap();
         let known = begin.elapsed();
         if let Some(oldest) = keyframe.checked_sub(LAG - 1) {
-            window.marginalize(&[Key::pose(oldest), Key::velocity(oldest), Key::bias(oldest)]).unwrap();
+            window.marginalize(&state(oldest)).unwrap();
         }
         let (whole, on_core) = (begin.elapsed(), core_time() - on_core);
         assert!(covariance.cholesky().is_some());
@@ -129,8 +128,13 @@ fn settings() -> Settings {
     Settings { relative_error_decrease: 1e-4, ..Settings::default() }
 }
 
+/// The variables of a keyframe.
+fn state(keyframe: u64) -> [Key; 3] {
+    [Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe)]
+}
+
 fn add_keyframe(window: &mut FixedLag, keyframe: u64, interval: &[ImuSample], fix: Se3, relative: Se3) {
-    let (pose, velocity, bias) = (Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe));
+    let [pose, velocity, bias] = state(keyframe);
     let noise = Gaussian::isotropic(0.05).unwrap();
     let absolute = PriorFactor::new(pose, fix, noise).unwrap().with_robust(RobustKernel::huber(2.5).unwrap());
     let Some(last) = keyframe.checked_sub(1) else {
@@ -145,18 +149,18 @@ fn add_keyframe(window: &mut FixedLag, keyframe: u64, interval: &[ImuSample], fi
         return;
     };
     let values = window.values();
-    let state = NavState {
-        map_from_imu: values.pose(Key::pose(last)).unwrap(),
-        velocity: values.vector3(Key::velocity(last)).unwrap(),
-    };
-    let biases = values.vector6(Key::bias(last)).unwrap();
+    let [last_pose, last_velocity, last_bias] = state(last);
+    let earlier =
+        NavState { map_from_imu: values.pose(last_pose).unwrap(), velocity: values.vector3(last_velocity).unwrap() };
+    let biases = values.vector6(last_bias).unwrap();
     let start = ImuBias::from_vector(&biases);
     let preintegrated = PreintegratedImu::integrate(interval, start, ImuErrors::EUROC.noise).unwrap();
-    let predicted = preintegrated.predict(&state, start, GRAVITY_IN_MAP);
+    let predicted = preintegrated.predict(&earlier, start, GRAVITY_IN_MAP);
     window.insert(pose, Variable::Pose(predicted.map_from_imu)).unwrap();
     window.insert(velocity, Variable::Vector3(predicted.velocity)).unwrap();
     window.insert(bias, Variable::Vector6(biases)).unwrap();
-    window.add(Box::new(ImuFactor::new(last, keyframe, preintegrated, GRAVITY_IN_MAP).unwrap())).unwrap();
+    let readings = ImuFactor::new(state(last), state(keyframe), preintegrated, GRAVITY_IN_MAP).unwrap();
+    window.add(Box::new(readings)).unwrap();
     window.add(Box::new(absolute)).unwrap();
     add_relative(window, last, keyframe, relative);
 }
