@@ -231,11 +231,12 @@ fn a_window_of_poses_follows_the_whole_graph() {
         let covariance = both.window.marginal_covariance(&[last]).unwrap();
         let sigma = covariance.diagonal().map(f64::sqrt).min();
         for (key, pose) in both.window.values().iter() {
-            // Measured: 2e-4 standard deviations, 1.5e-3 with first estimates.
+            // Measured: 1.9e-4 standard deviations, 1.4e-3 with first estimates.
             let off = difference(pose, both.values.get(key).unwrap()) / sigma;
             assert!(off < 5e-3, "{key}, first estimates {first_estimates}: {off:e} standard deviations");
         }
         let expected = dense_covariance(&both.whole, &both.values, &[last]);
+        // Measured: 9e-6, 1.9e-5 with first estimates.
         let off = relative_difference(&covariance, &expected);
         assert!(off < 1e-4, "covariance, first estimates {first_estimates}: {off:e}");
     }
@@ -295,7 +296,7 @@ fn blind_rotation_sigma(first_estimates: bool, sigma: f64, noise: &mut Noise) ->
 fn first_estimates_gain_no_information_about_what_nobody_measured() {
     let at_the_truth = blind_rotation_sigma(false, 0.0, &mut Noise::seeded(0));
     for seed in [8, 9, 10] {
-        // Measured: 0.9994 to 1.0006, against 0.91 to 0.93.
+        // Measured: 0.9994, against 0.907 to 0.911.
         let with = blind_rotation_sigma(true, 0.05, &mut Noise::seeded(seed)) / at_the_truth;
         let without = blind_rotation_sigma(false, 0.05, &mut Noise::seeded(seed)) / at_the_truth;
         assert!((with - 1.0).abs() < 0.005, "seed {seed}: {with}");
