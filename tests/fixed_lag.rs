@@ -196,7 +196,7 @@ fn add_step(both: &mut Both, truth: &[Se3], step: usize, noise: &mut Noise) {
         }
     };
     both.insert(key, Variable::Pose(guess));
-    if step % 5 == 0 {
+    if step.is_multiple_of(5) {
         let fix = noise.pose(truth[step], 0.1, 0.05);
         both.add(PriorFactor::new(key, fix, gaussian(0.1, 0.05)).unwrap());
     }
