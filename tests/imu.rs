@@ -1,5 +1,5 @@
-//! The imu room through its public API: closed forms, derivatives as properties, the covariance against simulated noise,
-//! the synthetic path, GTSAM and a real flight.
+//! The imu room through its public API: closed forms, derivatives as properties, the covariance against simulated
+//! noise, the synthetic path, GTSAM and a real flight.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
 mod common;
@@ -43,8 +43,10 @@ fn readings(
 fn lively(seed: u64, count: usize, step: f64) -> Vec<ImuSample> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut waves = |amplitude: f64| {
-        let terms: Vec<(f64, Vector3<f64>)> =
-            [1.0, 2.3, 5.1].into_iter().map(|w| (w, Vector3::from_fn(|_, _| random.random_range(0.0..6.28)))).collect();
+        let terms: Vec<(f64, Vector3<f64>)> = [1.0, 2.3, 5.1]
+            .into_iter()
+            .map(|w| (w, Vector3::from_fn(|_, _| random.random_range(0.0..std::f64::consts::TAU))))
+            .collect();
         move |t: f64| {
             terms.iter().map(|(w, phase)| phase.map(|p| amplitude / w * (w * t + p).sin())).sum::<Vector3<f64>>()
         }
@@ -205,7 +207,9 @@ proptest! {
         let exact = preintegrated.linearize(&i, bias, &j, GRAVITY_IN_MAP);
         prop_assert_eq!(exact.value, preintegrated.residual(&i, bias, &j, GRAVITY_IN_MAP));
         let residual = |i: &NavState, bias, j: &NavState| preintegrated.residual(i, bias, j, GRAVITY_IN_MAP);
-        let posed = |state: &NavState, xi: &Vector6<f64>| NavState { map_from_imu: state.map_from_imu.retract(xi), ..*state };
+        let posed = |state: &NavState, xi: &Vector6<f64>| {
+            NavState { map_from_imu: state.map_from_imu.retract(xi), ..*state }
+        };
         let moving = |state: &NavState, v: &Vector3<f64>| NavState { velocity: state.velocity + v, ..*state };
         prop_assert!((exact.by_pose_i - numeric(|xi| residual(&posed(&i, xi), bias, &j))).amax() < 1e-6);
         prop_assert!((exact.by_pose_j - numeric(|xi| residual(&i, bias, &posed(&j, xi)))).amax() < 1e-6);
@@ -231,7 +235,8 @@ proptest! {
         let (middle, end) = (predict(&first, &i), predict(&all, &i));
         prop_assert!(end.local(predict(&second, &middle)).amax() < 1e-8);
 
-        // The covariances chain: the second interval starts from the uncertain state and the walked biases of the first.
+        // The covariances chain: the second interval starts from the uncertain state and the walked biases of the
+        // first.
         let mut chain = Matrix15::identity();
         chain.fixed_view_mut::<9, 9>(0, 0).copy_from(&chained(&first, &second));
         let rotation = first.delta().rotation.matrix();
@@ -260,7 +265,8 @@ proptest! {
         let at_zero = whole(&samples);
         let bias = ImuBias { gyroscope: 10f64.powf(exponent) * gyroscope, accelerometer };
         prop_assume!(!at_zero.is_far_from(bias));
-        let (corrected, again) = (at_zero.delta_with(bias), PreintegratedImu::integrate(&samples, bias, NOISE).unwrap());
+        let corrected = at_zero.delta_with(bias);
+        let again = PreintegratedImu::integrate(&samples, bias, NOISE).unwrap();
         let error = Vector9::from_iterator(
             (again.delta().position - corrected.position).iter()
                 .chain(corrected.rotation.local(again.delta().rotation).iter())
@@ -339,7 +345,8 @@ fn the_covariance_is_that_of_simulated_noise() {
     let whiten = claimed.cholesky().unwrap().l().try_inverse().unwrap();
     let second_moment =
         errors.iter().map(|error| whiten * error).map(|w| w * w.transpose()).sum::<Matrix15>() / runs as f64;
-    // Marchenko & Pastur: the eigenvalues of 5000 true samples of 15 numbers lie within (1 ± √(15/5000))²: 0.89 to 1.11.
+    // Marchenko & Pastur: the eigenvalues of 5000 true samples of 15 numbers lie within (1 ± √(15/5000))²: 0.89 to
+    // 1.11.
     let eigenvalues = SymmetricEigen::new(second_moment).eigenvalues;
     assert!(eigenvalues.min() > 0.87 && eigenvalues.max() < 1.13, "{eigenvalues}");
     let squares: Vec<f64> = errors.iter().map(|error| (whiten * error).norm_squared()).collect();
@@ -735,8 +742,8 @@ fn fitted_truth_sigmas(stretches: &[Stretch], gravity: Vector3<f64>) -> TruthSig
     rated.min_by(|a, b| a.0.total_cmp(&b.0)).unwrap().1
 }
 
-/// The README of the module has the reasoning and the numbers: the residuals are mostly errors of the ground truth, whose
-/// size is fitted to the first half of the flight and tested on the second.
+/// The README of the module has the reasoning and the numbers: the residuals are mostly errors of the ground truth,
+/// whose size is fitted to the first half of the flight and tested on the second.
 #[test]
 fn the_covariance_of_a_real_second_is_true_when_the_ground_truth_may_err() {
     let Some(data) = common::real_data_for("the_covariance_of_a_real_second") else { return };

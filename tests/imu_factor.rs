@@ -140,8 +140,8 @@ fn covariance_difference(ours: &DMatrix<f64>, theirs: &DMatrix<f64>) -> f64 {
     (ours - theirs).component_div(&(&sigmas * sigmas.transpose())).amax()
 }
 
-/// The greatest differences from GTSAM's solution: of states in their own units, of states in standard deviations, and of
-/// covariances relative to standard deviations.
+/// The greatest differences from GTSAM's solution: of states in their own units, of states in standard deviations, and
+/// of covariances relative to standard deviations.
 fn differences(values: &Values, optimizer: &mut Optimizer, graph: &FactorGraph, theirs: &Solution) -> [f64; 3] {
     let marginals = optimizer.marginals(graph, values).unwrap();
     let mut worst = [0.0f64; 3];

@@ -91,25 +91,23 @@ impl SparseCholesky {
     }
 
     /// The block of `(L Lᵀ)⁻¹` of the given scalar rows, column-major: `YᵀY` with `Y = L⁻¹ E` for the unit vectors `E` of
-    /// these rows. Only the supernodes from the rows up to the roots of the elimination tree are visited.
+    /// these rows. Only the supernodes from the rows up to the roots of the elimination tree are visited. `Y` is kept row
+    /// by row, so that the innermost loops run along contiguous numbers.
     pub fn inverse_block(&self, rows: &[usize]) -> Vec<f64> {
-        let path = self.ancestors(rows);
-        let size = self.symbolic.nrows();
-        let mut y = vec![0.0; size * rows.len()];
-        for (column, row) in y.chunks_exact_mut(size.max(1)).zip(rows) {
-            column[*row] = 1.0;
-            path.iter().for_each(|number| self.supernode(*number).eliminate(column));
+        let (path, count) = (self.ancestors(rows), rows.len().max(1));
+        let mut y = vec![0.0; self.symbolic.nrows() * count];
+        rows.iter().enumerate().for_each(|(column, row)| y[row * count + column] = 1.0);
+        let mut block = vec![0.0; rows.len() * rows.len()];
+        for number in path {
+            let node = self.supernode(number);
+            node.eliminate(&mut y, count);
+            for row in y[node.start * count..(node.start + node.width) * count].chunks_exact(count) {
+                for (column, factor) in block.chunks_exact_mut(count).zip(row).filter(|(_, factor)| **factor != 0.0) {
+                    column.iter_mut().zip(row).for_each(|(sum, entry)| *sum += factor * entry);
+                }
+            }
         }
-        let dot = |one: &[f64], other: &[f64]| -> f64 {
-            let part = |number: &usize| {
-                let node = self.supernode(*number);
-                let range = node.start..node.start + node.width;
-                one[range.clone()].iter().zip(&other[range]).map(|(a, b)| a * b).sum::<f64>()
-            };
-            path.iter().map(part).sum()
-        };
-        let columns: Vec<&[f64]> = y.chunks_exact(size.max(1)).collect();
-        columns.iter().flat_map(|one| columns.iter().map(|other| dot(one, other))).collect()
+        block
     }
 
     /// The supernodes of the rows and all of their ancestors in the elimination tree, ascending.
@@ -154,19 +152,23 @@ impl<'a> Supernode<'a> {
         &self.values[column * height..(column + 1) * height]
     }
 
-    /// This node's part of `x <- L⁻¹ x`.
-    fn eliminate(&self, x: &mut [f64]) {
+    /// This node's part of `X <- L⁻¹ X` for `count` columns, row by row.
+    fn eliminate(&self, x: &mut [f64], count: usize) {
         for number in 0..self.width {
             let column = self.column(number);
-            let solved = x[self.start + number] / column[number];
-            x[self.start + number] = solved;
-            if solved == 0.0 {
+            let (above, behind) = x.split_at_mut((self.start + number + 1) * count);
+            let solved = &mut above[(self.start + number) * count..];
+            solved.iter_mut().for_each(|entry| *entry /= column[number]);
+            if solved.iter().all(|entry| *entry == 0.0) {
                 continue;
             }
-            let inside = &mut x[self.start + number + 1..self.start + self.width];
-            inside.iter_mut().zip(&column[number + 1..]).for_each(|(entry, factor)| *entry -= factor * solved);
-            let below = self.below.iter().zip(&column[self.width..]);
-            below.for_each(|(row, factor)| x[*row as usize] -= factor * solved);
+            let inside = number + 1..self.width;
+            let below = self.below.iter().map(|row| *row as usize - self.start);
+            for (row, factor) in inside.chain(below).zip(&column[number + 1..]) {
+                let first = (row - number - 1) * count;
+                let entries = &mut behind[first..first + count];
+                entries.iter_mut().zip(solved.iter()).for_each(|(entry, solved)| *entry -= factor * solved);
+            }
         }
     }
 }

@@ -27,17 +27,20 @@ use crate::{Error, Result};
 pub struct FactorId(u64);
 
 /// A sliding window of variables and factors.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FixedLag {
     graph: FactorGraph,
     /// The names of the graph's factors, ascending as these are.
     ids: Vec<FactorId>,
     next_id: u64,
     values: Values,
+    /// For updates.
     optimizer: Optimizer,
-    first_estimates: bool,
-    /// Whether the optimizer's factorization is that of the present graph and values.
+    /// For covariances, which may be of another structure, after a marginalization: each keeps its own.
+    covariances: Optimizer,
+    /// Whether the factorization for covariances is that of the present graph and values.
     factorized: bool,
+    first_estimates: bool,
 }
 
 impl FixedLag {
@@ -46,10 +49,20 @@ impl FixedLag {
     /// `settings.initial_lambda` is not used: the first step of an update is Gauss-Newton's, since it starts near its end
     /// and has to find out whether the factors determine all variables.
     pub fn new(settings: Settings) -> Self {
-        Self { optimizer: Optimizer::new(Settings { initial_lambda: 0.0, ..settings }), ..Self::default() }
+        Self {
+            graph: FactorGraph::new(),
+            ids: Vec::new(),
+            next_id: 0,
+            values: Values::new(),
+            optimizer: Optimizer::new(Settings { initial_lambda: 0.0, ..settings }),
+            covariances: Optimizer::default(),
+            factorized: false,
+            first_estimates: true,
+        }
     }
 
-    /// The same window with or without first-estimate Jacobians for variables that a marginalization prior names.
+    /// The same window with or without first-estimate Jacobians for variables that a marginalization prior names; a new
+    /// one has them.
     pub fn with_first_estimates(self, first_estimates: bool) -> Self {
         Self { first_estimates, ..self }
     }
@@ -108,13 +121,13 @@ impl FixedLag {
     /// that stops early is no error but a [`StopReason`].
     pub fn update(&mut self, max_iterations: usize) -> Result<Report> {
         self.optimizer.settings.max_iterations = max_iterations;
-        self.factorized = false;
         let mut values = self.values.clone();
         let report = self.optimizer.optimize(&self.graph, &mut values)?;
         if let StopReason::Indeterminate(key) = report.stop {
             return Err(indeterminate(key));
         }
         self.values = values;
+        self.factorized = false;
         Ok(report)
     }
 
@@ -132,11 +145,14 @@ impl FixedLag {
     }
 
     /// As [`FixedLag::marginalize`], with a prior that carries only this share of the information: what was measured
-    /// long ago counts less than it would if the errors since were independent of it.
+    /// long ago counts less than it would if the errors since were independent of it. At zero it leaves none.
     ///
     /// # Errors
-    /// As [`FixedLag::marginalize`].
+    /// As [`FixedLag::marginalize`], and when the share is not in `[0, 1]`.
     pub fn marginalize_fading(&mut self, keys: &[Key], share: f64) -> Result<()> {
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Error::message("share of information", "a number from 0 to 1", share.to_string()));
+        }
         let leaving: BTreeSet<Key> = keys.iter().copied().collect();
         leaving.iter().try_for_each(|key| self.values.slot(*key).map(|_| ()))?;
         let touched: Vec<usize> = (0..self.ids.len())
@@ -152,7 +168,7 @@ impl FixedLag {
             self.graph.linearize_at_estimate(*key);
             self.values.remove(*key);
         }
-        if let Some(prior) = prior {
+        if let Some(prior) = prior.filter(|_| share > 0.0) {
             if self.first_estimates {
                 let points = prior.keys().iter().zip(prior.points());
                 points.for_each(|(key, point)| self.graph.linearize_at(*key, *point));
@@ -223,10 +239,10 @@ impl FixedLag {
         if let Some(place) = repeated {
             return Err(Error::message("joint covariance", "different keys", format!("{} twice", keys[place])));
         }
-        match self.optimizer.last_marginals(&self.values).filter(|_| self.factorized) {
+        match self.covariances.last_marginals(&self.values).filter(|_| self.factorized) {
             Some(marginals) => marginals.joint(keys),
             None => {
-                let marginals = self.optimizer.marginals(&self.graph, &self.values)?;
+                let marginals = self.covariances.marginals(&self.graph, &self.values)?;
                 self.factorized = true;
                 marginals.joint(keys)
             }

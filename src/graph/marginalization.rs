@@ -131,3 +131,98 @@ impl StackedSystem {
         self.column(column, row, self.rows).iter().map(|entry| entry * entry).sum::<f64>().sqrt()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{DMatrix, DVector};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stacked(jacobian: &DMatrix<f64>, residual: &DVector<f64>) -> StackedSystem {
+        let mut system = StackedSystem::zeros(jacobian.nrows(), jacobian.ncols());
+        for (unknown, column) in jacobian.column_iter().enumerate() {
+            system.write(0, unknown, column.as_slice());
+        }
+        system.write_residual(0, residual.as_slice());
+        system
+    }
+
+    /// Information and gradient of what is left.
+    fn marginal(jacobian: &DMatrix<f64>, residual: &DVector<f64>, leaving: usize) -> (DMatrix<f64>, DVector<f64>) {
+        let left = stacked(jacobian, residual).marginalize(leaving).unwrap();
+        let staying = jacobian.ncols() - leaving;
+        assert!(left.residual.len() <= staying && left.jacobian.len() == left.residual.len() * staying);
+        let rows = DMatrix::from_column_slice(left.residual.len(), staying, &left.jacobian);
+        (rows.tr_mul(&rows), rows.tr_mul(&DVector::from_vec(left.residual)))
+    }
+
+    /// The same by the Schur complement of the normal equations, with a pseudo-inverse.
+    fn schur(jacobian: &DMatrix<f64>, residual: &DVector<f64>, leaving: usize) -> (DMatrix<f64>, DVector<f64>) {
+        let (information, gradient) = (jacobian.tr_mul(jacobian), jacobian.tr_mul(residual));
+        let staying = jacobian.ncols() - leaving;
+        let inverse = information.view((0, 0), (leaving, leaving)).into_owned().pseudo_inverse(1e-9).unwrap();
+        let across = information.view((leaving, 0), (staying, leaving)) * inverse;
+        let kept = information.view((leaving, leaving), (staying, staying));
+        (
+            kept - &across * information.view((0, leaving), (leaving, staying)),
+            gradient.rows(leaving, staying) - across * gradient.rows(0, leaving),
+        )
+    }
+
+    fn systems() -> impl Strategy<Value = (DMatrix<f64>, DVector<f64>, usize)> {
+        (1usize..30, 1usize..7, 0usize..7).prop_flat_map(|(rows, leaving, staying)| {
+            let entries = prop::collection::vec(-3.0..3.0f64, rows * (leaving + staying + 1));
+            entries.prop_map(move |entries| {
+                let (jacobian, residual) = entries.split_at(rows * (leaving + staying));
+                let jacobian = DMatrix::from_column_slice(rows, leaving + staying, jacobian);
+                (jacobian, DVector::from_column_slice(residual), leaving)
+            })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_the_schur_complement((jacobian, residual, leaving) in systems()) {
+            let (found, expected) = (marginal(&jacobian, &residual, leaving), schur(&jacobian, &residual, leaving));
+            prop_assert!((found.0 - &expected.0).amax() < 1e-6 && (found.1 - &expected.1).amax() < 1e-6);
+        }
+
+        /// A unit of a column may be anything, and what leaves may be tied to itself only.
+        #[test]
+        fn units_and_dependent_columns_do_not_matter(
+            (mut jacobian, residual, leaving) in systems(),
+            exponent in -8.0..8.0f64,
+        ) {
+            let expected = marginal(&jacobian, &residual, leaving);
+            let unit = 10f64.powf(exponent);
+            jacobian.column_mut(0).scale_mut(unit);
+            let copy = jacobian.insert_column(0, 0.0);
+            let mut jacobian = copy;
+            let twice = 2.0 * jacobian.column(1);
+            jacobian.set_column(0, &twice);
+            let found = marginal(&jacobian, &residual, leaving + 1);
+            prop_assert!((found.0 - expected.0).amax() < 1e-8 && (found.1 - expected.1).amax() < 1e-8);
+        }
+    }
+
+    #[test]
+    fn what_only_ties_the_leaving_to_the_staying_leaves_nothing() {
+        // x1 - x0 = 1 and x2 - x1 = 2, twice with other noise: without x0 nothing is known of x1 alone, but x2 - x1 is.
+        let jacobian = DMatrix::from_row_slice(3, 3, &[-1e4, 1e4, 0.0, 0.0, -1.0, 1.0, 0.0, -3.0, 3.0]);
+        let residual = DVector::from_row_slice(&[-1e4, -2.0, -6.0]);
+        let left = stacked(&jacobian, &residual).marginalize(1).unwrap();
+        assert_eq!(left.residual.len(), 1);
+        assert!((left.jacobian[0] + left.jacobian[1]).abs() < 1e-14, "{left:?}");
+        assert!((left.jacobian[0].abs() - 10f64.sqrt()).abs() < 1e-14, "{left:?}");
+        let nothing = stacked(&jacobian, &residual).marginalize(2).unwrap();
+        assert_eq!(nothing, SquareRootMarginal { residual: vec![], jacobian: vec![] });
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_refused() {
+        let jacobian = DMatrix::from_element(2, 2, f64::INFINITY);
+        let text = stacked(&jacobian, &DVector::zeros(2)).marginalize(1).unwrap_err().to_string();
+        assert_eq!(text, "linearized factors: expected finite numbers, found one that is not");
+    }
+}

@@ -1,9 +1,9 @@
 //! The direction of gravity and the gyroscope's bias from an interval in which the robot stands still.
 //!
 //! At rest the gyroscope reads its bias and the accelerometer the reaction to gravity, up. Whether it was at rest is
-//! tested: by the spread of the readings, by their drift from the first half of the interval to the second (a slow turn
-//! spreads little), and by their means. What a still interval cannot tell: yaw, and the part of the accelerometer's bias
-//! across the vertical, which is taken for tilt (0.05 m/s² are 0.3 degrees).
+//! tested: by the spread of the readings, by their drift from the first half of the interval to the second (a slow
+//! turn spreads little), and by their means. What a still interval cannot tell: yaw, and the part of the
+//! accelerometer's bias across the vertical, which is taken for tilt (0.05 m/s² are 0.3 degrees).
 
 use nalgebra::Vector3;
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,8 @@ pub struct StillLimits {
 }
 
 impl Default for StillLimits {
-    /// For a robot whose motors may run: of the flight EuRoC V1_01, the seconds on the ground with idling rotors pass and
-    /// no second in the air does.
+    /// For a robot whose motors may run: of the flight EuRoC V1_01, the seconds on the ground with idling rotors pass
+    /// and no second in the air does.
     fn default() -> Self {
         Self {
             duration: 0.5,

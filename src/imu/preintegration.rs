@@ -1,8 +1,9 @@
 //! The readings of an interval as one measurement of relative motion, with its covariance.
 
-use nalgebra::{Matrix3, SMatrix, Vector3, Vector6};
+use nalgebra::{SMatrix, Vector3, Vector6};
 
 use super::segment::{Matrix9x6, Segment};
+use super::transition::Transition;
 use super::{ImuBias, ImuNoise, Matrix9};
 use crate::geometry::So3;
 use crate::sensor::ImuSample;
@@ -111,12 +112,7 @@ impl PreintegratedImu {
     /// One step of Forster et al. 2017, eq. 62-63 and appendix A-B; the names are those of the README.
     fn append(&mut self, segment: &Segment, error: ReadingError) {
         let (h, rotation) = (segment.duration, self.delta.rotation.matrix());
-        let transition = Transition {
-            duration: h,
-            turn_back: segment.rotation.inverse().matrix(),
-            position_by_rotation: -rotation * So3::hat(&segment.position),
-            velocity_by_rotation: -rotation * So3::hat(&segment.velocity),
-        };
+        let transition = Transition::new(&rotation, segment);
         // D: what constant errors of the two sensors over this step do to the delta.
         let mut by_reading = segment.bias_jacobian;
         for (row, column) in [(0, 0), (0, 3), (6, 0), (6, 3)] {
@@ -130,8 +126,8 @@ impl PreintegratedImu {
         transition.apply(&mut self.covariance);
         self.covariance.transpose_mut();
         transition.apply(&mut self.covariance);
-        // A X Dᵀ + D Xᵀ Aᵀ + D W Dᵀ, as K Dᵀ + D Kᵀ with K = A X + D W / 2. Over the step the biases walk on: their mean
-        // has a third of that variance, and a half of it in common with their end.
+        // A X Dᵀ + D Xᵀ Aᵀ + D W Dᵀ, as K Dᵀ + D Kᵀ with K = A X + D W / 2. Over the step the biases walk on: their
+        // mean has a third of that variance, and a half of it in common with their end.
         transition.apply(&mut self.cross_covariance);
         let (walked, walking) = (self.walk_variance(self.duration()), self.walk_variance(h));
         let variance = walked + walking / 3.0 + self.white_variance(h) + variance_of(error);
@@ -236,29 +232,6 @@ impl PreintegratedImu {
         };
         let sizes = [(0, self.delta.position.norm()), (3, 1.0), (6, self.delta.velocity.norm())];
         sizes.into_iter().any(|(row, size)| second_order * size > 0.1 * sigma(row))
-    }
-}
-
-/// How errors of the delta pass through one more step: the matrix A of the README, by blocks.
-struct Transition {
-    duration: f64,
-    turn_back: Matrix3<f64>,
-    position_by_rotation: Matrix3<f64>,
-    velocity_by_rotation: Matrix3<f64>,
-}
-
-impl Transition {
-    /// `A · errors`, in place.
-    fn apply<const N: usize>(&self, errors: &mut SMatrix<f64, 9, N>) {
-        for mut column in errors.column_iter_mut() {
-            let rotation: Vector3<f64> = column.fixed_rows::<3>(3).into();
-            let velocity: Vector3<f64> = column.fixed_rows::<3>(6).into();
-            let mut position = column.fixed_rows_mut::<3>(0);
-            position += self.position_by_rotation * rotation + self.duration * velocity;
-            column.fixed_rows_mut::<3>(3).copy_from(&(self.turn_back * rotation));
-            let mut velocity = column.fixed_rows_mut::<3>(6);
-            velocity += self.velocity_by_rotation * rotation;
-        }
     }
 }
 

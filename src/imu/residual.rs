@@ -5,8 +5,8 @@ use nalgebra::{Matrix3, SMatrix, Vector3};
 use super::{ImuBias, NavState, PreintegratedImu, Vector9};
 use crate::geometry::{Se3, So3};
 
-/// Residual of an interval between two states, `[position, rotation, velocity]` in the axes of the IMU at the start, and
-/// its derivatives.
+/// Residual of an interval between two states, `[position, rotation, velocity]` in the axes of the IMU at the start,
+/// and its derivatives.
 ///
 /// Poses move by [`Se3::retract`] with `[translation, rotation]`, velocities and biases by sums.
 #[derive(Clone, Debug)]

@@ -27,6 +27,8 @@ const WARM_UP: u64 = 100;
 /// What one update took.
 struct Times {
     whole: Duration,
+    /// Time that the thread had a core: what is left where other programs share the machine.
+    on_core: Duration,
     factors: Duration,
     update: Duration,
     covariance: Duration,
@@ -35,9 +37,11 @@ struct Times {
 }
 
 fn main() {
-    for (camera_rate, first_estimates) in [(10, false), (10, true), (20, true)] {
-        let times = run(camera_rate, 1000, first_estimates);
-        println!("{camera_rate} keyframes/s, first-estimate Jacobians: {first_estimates}");
+    let variants = [(10, false, false), (10, true, false), (20, true, false), (10, true, true)];
+    for (camera_rate, first_estimates, uneven) in variants {
+        let times = run(camera_rate, 1000, first_estimates, uneven);
+        let structure = if uneven { "changes with every update" } else { "slides evenly" };
+        println!("{camera_rate} keyframes/s, first-estimate Jacobians {first_estimates}, structure {structure}");
         let part = |name: &str, part: &dyn Fn(&Times) -> Duration| {
             let mut sorted: Vec<f64> = times.iter().map(|times| part(times).as_secs_f64() * 1e3).collect();
             sorted.sort_by(f64::total_cmp);
@@ -45,6 +49,7 @@ fn main() {
             println!("  {name:12} median {:.3} ms, 99 % {:.3} ms, most {:.3} ms", at(0.5), at(0.99), at(1.0));
         };
         part("whole", &|times| times.whole);
+        part("  on core", &|times| times.on_core);
         part("factors", &|times| times.factors);
         part("update", &|times| times.update);
         part("  structure", &|times| times.report.structure_time);
@@ -64,7 +69,7 @@ fn main() {
 }
 
 /// Feeds a window with `keyframes` keyframes and times all updates after the warm-up.
-fn run(camera_rate: usize, keyframes: u64, first_estimates: bool) -> Vec<Times> {
+fn run(camera_rate: usize, keyframes: u64, first_estimates: bool, uneven: bool) -> Vec<Times> {
     let pass = Pass::new(&World::new(7), PassKind::Training(0), PathKind::Handheld);
     let readings = IMU_RATE / camera_rate;
     let samples = simulate_imu(
@@ -86,33 +91,50 @@ fn run(camera_rate: usize, keyframes: u64, first_estimates: bool) -> Vec<Times> 
         let interval = &samples[readings * keyframe.saturating_sub(1) as usize..=readings * keyframe as usize];
         let fix = noisy(truth(keyframe), 0.05);
         let relative = noisy(truth(keyframe.saturating_sub(1)).inverse() * truth(keyframe), 0.005);
-        let begin = Instant::now();
+        let (begin, on_core) = (Instant::now(), core_time());
         add_keyframe(&mut window, keyframe, interval, fix, relative);
+        if let (true, Some(earlier)) = (uneven && keyframe % 3 == 0, keyframe.checked_sub(2)) {
+            add_relative(&mut window, earlier, keyframe, truth(earlier).inverse() * truth(keyframe));
+        }
         let added = begin.elapsed();
         let report = window.update(5).unwrap();
         let updated = begin.elapsed();
-        let newest = [Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe)];
-        let covariance = window.marginal_covariance(&newest).unwrap();
+        let covariance = window.marginal_covariance(&state(keyframe)).unwrap();
         let known = begin.elapsed();
         if let Some(oldest) = keyframe.checked_sub(LAG - 1) {
-            window.marginalize(&[Key::pose(oldest), Key::velocity(oldest), Key::bias(oldest)]).unwrap();
+            window.marginalize(&state(oldest)).unwrap();
         }
-        let whole = begin.elapsed();
+        let (whole, on_core) = (begin.elapsed(), core_time() - on_core);
         assert!(covariance.cholesky().is_some());
         if keyframe >= WARM_UP {
             let (update, marginalize) = (updated - added, whole - known);
-            times.push(Times { whole, factors: added, update, covariance: known - updated, marginalize, report });
+            let covariance = known - updated;
+            times.push(Times { whole, on_core, factors: added, update, covariance, marginalize, report });
         }
     }
     times
+}
+
+/// How long this thread has had a core.
+fn core_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec that lives through the call.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(failed, 0);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn settings() -> Settings {
     Settings { relative_error_decrease: 1e-4, ..Settings::default() }
 }
 
+/// The variables of a keyframe.
+fn state(keyframe: u64) -> [Key; 3] {
+    [Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe)]
+}
+
 fn add_keyframe(window: &mut FixedLag, keyframe: u64, interval: &[ImuSample], fix: Se3, relative: Se3) {
-    let (pose, velocity, bias) = (Key::pose(keyframe), Key::velocity(keyframe), Key::bias(keyframe));
+    let [pose, velocity, bias] = state(keyframe);
     let noise = Gaussian::isotropic(0.05).unwrap();
     let absolute = PriorFactor::new(pose, fix, noise).unwrap().with_robust(RobustKernel::huber(2.5).unwrap());
     let Some(last) = keyframe.checked_sub(1) else {
@@ -127,19 +149,23 @@ fn add_keyframe(window: &mut FixedLag, keyframe: u64, interval: &[ImuSample], fi
         return;
     };
     let values = window.values();
-    let state = NavState {
-        map_from_imu: values.pose(Key::pose(last)).unwrap(),
-        velocity: values.vector3(Key::velocity(last)).unwrap(),
-    };
-    let biases = values.vector6(Key::bias(last)).unwrap();
+    let [last_pose, last_velocity, last_bias] = state(last);
+    let earlier =
+        NavState { map_from_imu: values.pose(last_pose).unwrap(), velocity: values.vector3(last_velocity).unwrap() };
+    let biases = values.vector6(last_bias).unwrap();
     let start = ImuBias::from_vector(&biases);
     let preintegrated = PreintegratedImu::integrate(interval, start, ImuErrors::EUROC.noise).unwrap();
-    let predicted = preintegrated.predict(&state, start, GRAVITY_IN_MAP);
+    let predicted = preintegrated.predict(&earlier, start, GRAVITY_IN_MAP);
     window.insert(pose, Variable::Pose(predicted.map_from_imu)).unwrap();
     window.insert(velocity, Variable::Vector3(predicted.velocity)).unwrap();
     window.insert(bias, Variable::Vector6(biases)).unwrap();
-    window.add(Box::new(ImuFactor::new(last, keyframe, preintegrated, GRAVITY_IN_MAP).unwrap())).unwrap();
+    let readings = ImuFactor::new(state(last), state(keyframe), preintegrated, GRAVITY_IN_MAP).unwrap();
+    window.add(Box::new(readings)).unwrap();
     window.add(Box::new(absolute)).unwrap();
+    add_relative(window, last, keyframe, relative);
+}
+
+fn add_relative(window: &mut FixedLag, from: u64, to: u64, relative: Se3) {
     let noise = Gaussian::isotropic(0.005).unwrap();
-    window.add(Box::new(BetweenFactor::new(Key::pose(last), pose, relative, noise).unwrap())).unwrap();
+    window.add(Box::new(BetweenFactor::new(Key::pose(from), Key::pose(to), relative, noise).unwrap())).unwrap();
 }

@@ -1,4 +1,4 @@
-"""The preintegration of GTSAM 4.3.0 on a seeded second of readings: writes tests/fixtures/imu/gtsam_preintegration.json.
+"""The preintegration of GTSAM 4.3.0 on a seeded second of readings: tests/fixtures/imu/gtsam_preintegration.json.
 
 Usage: imu_preintegration.py OUTPUT.json      (needs numpy and gtsam==4.3.0)
 

@@ -150,3 +150,87 @@ fn add_product(block: &[f64], chain: &[f64], rows: usize, written: &mut [f64]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::{DMatrix, DVector, Vector3};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::geometry::{Se3, Vector6};
+
+    fn variables() -> impl Strategy<Value = Vec<(Key, Variable)>> {
+        prop::collection::vec(-1.5..1.5f64, 18).prop_map(|numbers| {
+            vec![
+                (Key::pose(1), Variable::Pose(Se3::exp(&Vector6::from_column_slice(&numbers[..6])))),
+                (Key::pose(2), Variable::planar(numbers[6], numbers[7], numbers[8])),
+                (Key::velocity(1), Variable::Vector3(Vector3::from_column_slice(&numbers[9..12]))),
+                (Key::bias(1), Variable::Vector6(Vector6::from_column_slice(&numbers[12..]))),
+            ]
+        })
+    }
+
+    fn prior(points: &[(Key, Variable)]) -> LinearPrior {
+        let wave = |number: usize| (1.7 * number as f64 + 0.3).sin();
+        LinearPrior::new(points, (0..5).map(wave).collect(), (0..5 * 18).map(wave).collect()).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn its_jacobian_is_the_derivative(points in variables(), at in variables()) {
+            let prior = prior(&points);
+            let values = Values::from_list(at).unwrap();
+            let (_, jacobian) = linearize_factor(&prior, &values).unwrap();
+            let mut columns = jacobian.chunks_exact(5);
+            for key in prior.keys() {
+                let variable = *values.get(*key).unwrap();
+                for axis in 0..variable.dim() {
+                    let residual = |step: f64| {
+                        let (mut tangent, mut moved) = ([0.0; 6], values.clone());
+                        tangent[axis] = step;
+                        moved.update(*key, variable.retract(&tangent)).unwrap();
+                        DVector::from_vec(linearize_factor(&prior, &moved).unwrap().0)
+                    };
+                    let numeric = (residual(1e-5) - residual(-1e-5)) / 2e-5;
+                    let exact = DVector::from_column_slice(columns.next().unwrap());
+                    prop_assert!((numeric - exact).amax() < 1e-6, "{key}, axis {axis}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_residual_elsewhere_is_met(points in variables(), at in variables()) {
+            let (reference, values) = (prior(&points), Values::from_list(at).unwrap());
+            let wanted = vec![1.0, -2.0, 3.0, 0.0, 0.5];
+            let shifted =
+                LinearPrior::with_residual_at(&values, &points, wanted.clone(), reference.jacobian.clone()).unwrap();
+            let (found, _) = linearize_factor(&shifted, &values).unwrap();
+            prop_assert!((DVector::from_vec(found) - DVector::from_vec(wanted)).amax() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn it_is_linear_at_its_points() {
+        let points = [(Key::velocity(0), Variable::Vector3(Vector3::new(1.0, 2.0, 3.0)))];
+        let jacobian = DMatrix::from_row_slice(2, 3, &[1.0, 0.0, 2.0, 0.0, 1.0, 0.0]);
+        let prior = LinearPrior::new(&points, vec![0.5, 0.0], jacobian.as_slice().to_vec()).unwrap();
+        let values = Values::from_list(vec![(Key::velocity(0), Variable::Vector3(Vector3::new(2.0, 2.0, 4.0)))]);
+        let (residual, found) = linearize_factor(&prior, &values.unwrap()).unwrap();
+        assert_eq!((residual, found.as_slice()), (vec![3.5, 0.0], jacobian.as_slice()));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let point = (Key::velocity(0), Variable::Vector3(Vector3::zeros()));
+        let text = |points: &[(Key, Variable)], residual: &[f64], jacobian: &[f64]| {
+            LinearPrior::new(points, residual.to_vec(), jacobian.to_vec()).unwrap_err().to_string()
+        };
+        let expected = "linear prior: expected a Jacobian of 2 rows and 3 columns, found 3 entries";
+        assert_eq!(text(&[point], &[0.0; 2], &[1.0; 3]), expected);
+        assert!(text(&[point, point], &[0.0], &[1.0; 6]).starts_with("linear prior: expected each key once"));
+        assert!(text(&[(Key::pose(0), point.1)], &[0.0], &[1.0; 3]).contains("with its kind, found x0"));
+        assert!(text(&[point], &[f64::NAN], &[1.0; 3]).contains("expected finite numbers"));
+        let prior = LinearPrior::new(&[point], vec![0.0], vec![1.0; 3]).unwrap();
+        assert!(linearize_factor(&prior, &Values::new()).is_err());
+    }
+}
