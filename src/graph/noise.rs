@@ -25,8 +25,9 @@ impl<const N: usize> Gaussian<N> {
     /// # Errors
     /// When it is not finite, not symmetric or not positive definite.
     pub fn from_information(information: &SMatrix<f64, N, N>) -> Result<Self> {
-        let lower = checked_cholesky("information", information)?;
-        Ok(Self { sqrt_information: lower.transpose() })
+        let (scales, scaled) = scaled("information", information)?;
+        let lower = positive_cholesky("information", &scaled, information)?;
+        Ok(Self { sqrt_information: lower.transpose() * SMatrix::from_diagonal(&scales) })
     }
 
     /// Noise with this covariance.
@@ -34,10 +35,15 @@ impl<const N: usize> Gaussian<N> {
     /// # Errors
     /// When it is not finite, not symmetric or not positive definite.
     pub fn from_covariance(covariance: &SMatrix<f64, N, N>) -> Result<Self> {
-        checked_cholesky("covariance", covariance)?;
-        let inverse = covariance.try_inverse();
+        // With the axes reversed the lower factor becomes an upper one, `Σ = D U Uᵀ D`, and its inverse is `S`.
+        let reversed = |matrix: &SMatrix<f64, N, N>| {
+            SMatrix::<f64, N, N>::from_fn(|row, column| matrix[(N - 1 - row, N - 1 - column)])
+        };
+        let (scales, scaled) = scaled("covariance", covariance)?;
+        let lower = positive_cholesky("covariance", &reversed(&scaled), covariance)?;
+        let inverse = reversed(&lower).solve_upper_triangular(&SMatrix::<f64, N, N>::identity());
         let inverse = inverse.ok_or_else(|| Error::compute("inverse of a covariance", "it is numerically singular"))?;
-        Self::from_information(&(0.5 * (inverse + inverse.transpose())))
+        Ok(Self { sqrt_information: inverse * SMatrix::from_diagonal(&scales.map(f64::recip)) })
     }
 
     /// Independent entries with these standard deviations.
@@ -78,30 +84,38 @@ impl<const N: usize> Gaussian<N> {
     }
 }
 
-/// The lower Cholesky factor of a matrix that is finite, symmetric and positive definite, whatever the units of its
-/// axes; the halves may differ by rounding.
-fn checked_cholesky<const N: usize>(what: &str, matrix: &SMatrix<f64, N, N>) -> Result<SMatrix<f64, N, N>> {
-    let refuse = |found: String| {
-        let expected = format!("a finite, symmetric, positive definite {N}x{N} matrix");
-        Err(Error::message(what, expected, found))
-    };
+/// The square roots of the diagonal of a matrix, and the matrix divided by them, with halves that differ by rounding
+/// averaged: so that what follows does not depend on the units of the axes.
+fn scaled<const N: usize>(what: &str, matrix: &SMatrix<f64, N, N>) -> Result<(SVector<f64, N>, SMatrix<f64, N, N>)> {
     if let Some(index) = matrix.iter().position(|entry| !entry.is_finite()) {
-        return refuse(format!("{} at row {}, column {}", matrix[index], index % N, index / N));
+        return Err(refusal::<N>(what, format!("{} at row {}, column {}", matrix[index], index % N, index / N)));
     }
     if let Some(axis) = (0..N).find(|&axis| matrix[(axis, axis)] <= 0.0) {
-        return refuse(format!("{} at row {axis}, column {axis}", matrix[(axis, axis)]));
+        return Err(refusal::<N>(what, format!("{} at row {axis}, column {axis}", matrix[(axis, axis)])));
     }
     let scales = SVector::<f64, N>::from_fn(|axis, _| matrix[(axis, axis)].sqrt());
     let scaled = SMatrix::<f64, N, N>::from_fn(|row, column| matrix[(row, column)] / scales[row] / scales[column]);
     let asymmetry = (scaled - scaled.transpose()).amax();
     if asymmetry > SYMMETRY_TOLERANCE {
-        return refuse(format!("mirrored entries that differ by {asymmetry:.3e} of their diagonal"));
+        return Err(refusal::<N>(what, format!("mirrored entries that differ by {asymmetry:.3e} of their diagonal")));
     }
-    let factor = (0.5 * (scaled + scaled.transpose())).cholesky().map(|factor| factor.l());
-    match factor.filter(|lower| (0..N).all(|axis| lower[(axis, axis)].powi(2) > LEAST_PIVOT)) {
-        Some(lower) => Ok(SMatrix::from_diagonal(&scales) * lower),
-        None => refuse(format!("a matrix that is not positive definite: {matrix:?}")),
-    }
+    Ok((scales, 0.5 * (scaled + scaled.transpose())))
+}
+
+/// The lower Cholesky factor of a scaled matrix; `found` is shown if there is none.
+fn positive_cholesky<const N: usize>(
+    what: &str,
+    scaled: &SMatrix<f64, N, N>,
+    found: &SMatrix<f64, N, N>,
+) -> Result<SMatrix<f64, N, N>> {
+    let factor = scaled.cholesky().map(|factor| factor.l());
+    factor
+        .filter(|lower| (0..N).all(|axis| lower[(axis, axis)].powi(2) > LEAST_PIVOT))
+        .ok_or_else(|| refusal::<N>(what, format!("a matrix that is not positive definite: {found:?}")))
+}
+
+fn refusal<const N: usize>(what: &str, found: String) -> Error {
+    Error::message(what, format!("a finite, symmetric, positive definite {N}x{N} matrix"), found)
 }
 
 #[cfg(test)]
@@ -109,15 +123,19 @@ mod tests {
     use super::*;
     use nalgebra::{Matrix3, Vector3};
 
+    fn relative_difference(found: &Matrix3<f64>, expected: &Matrix3<f64>) -> f64 {
+        found.zip_map(expected, |a, b| (a - b).abs() / b.abs().max(1e-3)).amax()
+    }
+
     #[test]
     fn the_square_root_is_upper_and_squares_to_the_information() {
         let half = Matrix3::new(2.0, 0.3, -0.1, 0.0, 1e-4, 1e-5, 0.0, 0.0, 50.0);
         let information = half.transpose() * half;
         let noise = Gaussian::from_information(&information).unwrap();
-        assert!((noise.sqrt_information() - half).amax() < 1e-10, "{noise:?}");
-        let covariance = information.try_inverse().unwrap();
-        let again = Gaussian::from_covariance(&covariance).unwrap();
-        assert!((again.sqrt_information() - half).amax() < 1e-9, "{again:?}");
+        assert!(relative_difference(noise.sqrt_information(), &half) < 1e-9, "{noise:?}");
+        let inverse = half.try_inverse().unwrap();
+        let again = Gaussian::from_covariance(&(inverse * inverse.transpose())).unwrap();
+        assert!(relative_difference(again.sqrt_information(), &half) < 1e-9, "{again:?}");
         let residual = Vector3::new(0.1, -2.0, 0.4);
         let square = residual.dot(&(information * residual));
         assert!((noise.whiten(&residual).norm_squared() - square).abs() < 1e-12 * square);

@@ -1,6 +1,6 @@
 """A chain of 500 poses as GTSAM solves it: tests/fixtures/graph/chain.json, for tests/graph.rs.
 
-Usage: graph_chain.py > tests/fixtures/graph/chain.json
+Needs gtsam==4.3.0 and numpy. Usage: graph_chain.py > tests/fixtures/graph/chain.json
 
 The problem is not stored: both sides make it from `wave`, the same closed form. The fixture holds GTSAM's error, every
 50th pose with its marginal covariance, and one joint covariance. GTSAM orders tangents [rotation, translation]; here

@@ -1,11 +1,15 @@
 """vloc's and GTSAM's optimizers on standard pose graphs, in turns in the same run: a table of times and their ratio.
 
+Needs gtsam==4.3.0 and numpy in the Python that runs it.
+
 Usage: graph_versus_gtsam.py FOLDER_OF_G2O_FILES [--sets sphere2500,torus3D,...] [--core 0] [--relative 1e-6]
 
 Both run on one core (taskset) and one thread, from the same start, with the same stopping rule (relative and absolute
 decrease of the error), and hold the first pose (GTSAM by a tight prior). 3D sets start from GTSAM's chordal
 initialization, written to a g2o file that both read; 2D sets from their own vertices. Reading files is not timed;
-building the symbolic structure is. Times are the best of three; GTSAM's is the best of its three methods.
+building the symbolic structure is. Times are the best of three; the ratio is that of each side's best method among those
+that reach the lowest error. vloc's LM may use a factorization for several steps (Settings::reuse_factorization); its
+iterations count those steps.
 """
 
 import argparse
@@ -83,7 +87,6 @@ def chordal_start(path, folder):
     out = Path(folder) / path.name
     graph.remove(graph.size() - 1)
     gtsam.writeG2o(graph, start, str(out))
-    # writeG2o leaves the removed prior out; poses and edges are all there.
     return {"file": str(out), "seconds": min(seconds)}
 
 
