@@ -65,9 +65,8 @@ impl Problem {
         let planar =
             keys.first().and_then(|key| values.get(*key)).map(Variable::kind) == Some(VariableKind::PlanarPose);
         let number = |key: Key| {
-            keys.binary_search(&key).map_err(|_| values.pose(key).err()).map_err(|error| {
-                error.unwrap_or_else(|| Error::message(format!("variable {key}"), "a pose", "something else"))
-            })
+            let missing = |_| Error::message(format!("variable {key}"), "a value for it", "none");
+            keys.binary_search(&key).map_err(missing)
         };
         let mut held: Vec<bool> = keys.iter().map(|key| graph.fixed().contains(key)).collect();
         if let (false, Some(first)) = (held.contains(&true), held.first_mut()) {

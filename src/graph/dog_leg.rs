@@ -5,7 +5,8 @@
 //! 2004, section 3.3). Lengths are measured in `‖D δ‖` with `D²` the diagonal of the normal matrix, so that metres and
 //! radians compare. The first region is as large as the first Gauss-Newton step.
 
-use super::optimizer::{Run, StopReason};
+use super::StopReason;
+use super::optimizer::Run;
 use crate::Result;
 
 /// Give up when the region is this share of the first one.

@@ -1,7 +1,8 @@
 //! Gauss-Newton: the full step to the minimum of the linearized cost. Fast from a good start; from a bad one it may leave
 //! the basin, and then it stops at the best values it saw.
 
-use super::optimizer::{Run, StopReason};
+use super::StopReason;
+use super::optimizer::Run;
 use crate::Result;
 
 /// Runs to a reason to stop; the system is linearized at the start.

@@ -47,6 +47,9 @@ impl Index {
         }
         for factor in graph.factors() {
             let keys = factor.keys();
+            if keys.len() > usize::from(u16::MAX) {
+                return Err(Error::message("factor", "at most 65535 keys", keys.len().to_string()));
+            }
             for (position, key) in keys.iter().enumerate() {
                 index.slots.push(values.slot(*key)? as u32);
                 if keys[..position].contains(key) {

@@ -6,6 +6,7 @@ use super::VariableKind;
 
 /// The index takes the lower 56 bits, as in GTSAM's symbols; the kind's letter takes the upper eight.
 const INDEX_BITS: u32 = 56;
+const INDEX_MASK: u64 = (1 << INDEX_BITS) - 1;
 
 /// The name of an unknown: a kind and an index below 2^56. Cheap to copy; ordered by kind, then by index.
 ///
@@ -30,12 +31,12 @@ impl Key {
     }
 
     const fn new(letter: u8, index: u64) -> Self {
-        Self((letter as u64) << INDEX_BITS | index & (1 << INDEX_BITS) - 1)
+        Self(((letter as u64) << INDEX_BITS) | (index & INDEX_MASK))
     }
 
     /// Which pose, velocity or bias.
     pub const fn index(self) -> u64 {
-        self.0 & (1 << INDEX_BITS) - 1
+        self.0 & INDEX_MASK
     }
 
     /// Whether a variable of this kind can stand under this name.

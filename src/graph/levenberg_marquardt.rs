@@ -5,18 +5,20 @@
 //! if it lowers the *true* cost, robust kernels included; the cost of the linearization only sets `λ`.
 //!
 //! Near the minimum the normal matrix hardly changes, and its factorization costs many times what a gradient and a solve
-//! do. So a step is followed by steps with a fresh gradient and the same factorization (Shamanskii 1967) for as long as
-//! each promises a tenth of the gain of the one before it.
+//! do. So a step that did just what it promised is followed by steps with a fresh gradient and the same factorization
+//! (Shamanskii 1967), for as long as each promises a tenth of the gain of the one before it. On the usual pose graphs
+//! that spares the last factorization, which would only show that there is nothing left to gain.
 
-use super::optimizer::{Run, StopReason};
+use super::StopReason;
+use super::optimizer::Run;
 use crate::Result;
 
 /// Diagonal entries are damped as if they were at least this: a variable without information still gets damping.
 const LEAST_DIAGONAL: f64 = 1e-9;
 /// A good step divides `λ` by at most this.
 const FASTEST_FALL: f64 = 10.0;
-/// A factorization is used again after a step that took less than this share of the error away: not far from the start.
-const NEAR: f64 = 0.5;
+/// A factorization is used again after a step that kept its promise within this share.
+const KEPT: f64 = 2e-3;
 /// A factorization is used again while each step promises less than this share of what the step before it promised.
 const CONTRACTION: f64 = 0.1;
 
@@ -28,17 +30,18 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
             return Ok(StopReason::Gradient);
         }
         let before = run.error;
-        let predicted = match damped_step(run, &mut lambda)? {
-            Step::Taken { predicted } => predicted,
+        let (predicted, gain) = match damped_step(run, &mut lambda)? {
+            Step::Taken { predicted, gain } => (predicted, gain),
             Step::None(reason) => return Ok(reason),
         };
         if let Some(reason) = run.reason_to_stop(before) {
             return Ok(reason);
         }
-        if run.settings.reuse_factorization && before - run.error < NEAR * before {
-            if let Some(reason) = steps_with_the_same_factorization(run, predicted)? {
-                return Ok(reason);
-            }
+        if run.settings.reuse_factorization
+            && (gain - 1.0).abs() < KEPT
+            && let Some(reason) = steps_with_the_same_factorization(run, predicted)?
+        {
+            return Ok(reason);
         }
         if run.report.iterations >= run.settings.max_iterations {
             return Ok(StopReason::MaxIterations);
@@ -48,7 +51,11 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
 }
 
 enum Step {
-    Taken { predicted: f64 },
+    /// The decrease of the error that was predicted, and the share of it that came true.
+    Taken {
+        predicted: f64,
+        gain: f64,
+    },
     None(StopReason),
 }
 
@@ -67,7 +74,7 @@ fn damped_step(run: &mut Run<'_>, lambda: &mut f64) -> Result<Step> {
                 run.accept(error);
                 let gain = (before - error) / predicted;
                 *lambda *= (1.0 - (2.0 * gain - 1.0).powi(3)).clamp(1.0 / FASTEST_FALL, 2.0);
-                return Ok(Step::Taken { predicted });
+                return Ok(Step::Taken { predicted, gain });
             }
             if run.cannot_gain(predicted) {
                 return Ok(Step::None(StopReason::RelativeErrorDecrease));

@@ -1,31 +1,19 @@
 //! The normal equations of a graph: assembled, damped, factorized and solved in place.
 //!
 //! Linearized at the present variables, the cost is `½ ‖r + J δ‖²`, and its minimum solves `H δ = -g` with `H = JᵀJ` and
-//! `g = Jᵀr`. The blocks of `H` that a factor adds to are looked up once per structure (*targets*); so are the ordering
-//! and the symbolic factorization. All buffers live here and are used again, so that an optimization of a structure that
-//! was seen before allocates nothing that grows with the graph.
+//! `g = Jᵀr`. Where factors go, the ordering and the symbolic factorization are computed once per structure. All buffers
+//! live here and are used again: an optimization of a structure that was seen before allocates little more than the
+//! index by which it is recognized.
 
-use nalgebra::SMatrix;
-
+use super::assembly::Assembly;
 use super::block_matrix::BlockMatrix;
 use super::cholesky::SparseCholesky;
-use super::factor::Arguments;
-use super::index::{HELD, Index};
+use super::index::Index;
 use super::{FactorGraph, Values, Variable};
-use crate::{Error, Result};
+use crate::Result;
 
 /// A pivot below this share of its diagonal entry is rounding: what is left of an entry from which all was taken.
 const LEAST_PIVOT: f64 = 1e-12;
-
-/// A block of `H` that a factor adds `J_rowᵀ J_column` to.
-#[derive(Clone, Copy, Debug)]
-struct Target {
-    start: u32,
-    stride: u32,
-    /// Positions of the two variables among the factor's keys.
-    row: u8,
-    column: u8,
-}
 
 /// The linear system of a graph, with its structure.
 #[derive(Debug)]
@@ -34,18 +22,12 @@ pub(super) struct LinearSystem {
     pairs: Vec<(u32, u32)>,
     matrix: BlockMatrix,
     cholesky: SparseCholesky,
-    targets: Vec<Target>,
-    /// Where each factor's targets begin, and their number at the end.
-    target_start: Vec<u32>,
+    assembly: Assembly,
     diagonal_positions: Vec<usize>,
-    /// First scalar of each slot's variable in gradient and step; unused for held ones.
-    offset_of_slot: Vec<u32>,
     /// The undamped diagonal of `H`, `g`, and the solution `δ`, in the order of elimination.
     pub diagonal: Vec<f64>,
     pub gradient: Vec<f64>,
     pub step: Vec<f64>,
-    residual: Vec<f64>,
-    jacobian: Vec<f64>,
 }
 
 impl LinearSystem {
@@ -73,7 +55,7 @@ impl LinearSystem {
         }
         index.check_anchors(values.keys())?;
         self.index = index;
-        self.lay_out_targets(graph);
+        self.assembly.lay_out(graph, &self.index, &self.matrix);
         Ok(())
     }
 
@@ -91,43 +73,10 @@ impl LinearSystem {
             index,
             pairs,
             matrix,
-            targets: Vec::new(),
-            target_start: Vec::new(),
-            offset_of_slot: Vec::new(),
-            residual: Vec::new(),
-            jacobian: Vec::new(),
+            assembly: Assembly::default(),
         };
-        system.lay_out_targets(graph);
+        system.assembly.lay_out(graph, &system.index, &system.matrix);
         Ok(system)
-    }
-
-    fn lay_out_targets(&mut self, graph: &FactorGraph) {
-        let (index, matrix) = (&self.index, &self.matrix);
-        self.targets.clear();
-        self.target_start.clear();
-        self.target_start.push(0);
-        let (mut longest, mut largest) = (0, 0);
-        for (number, factor) in graph.factors().iter().enumerate() {
-            let slots = index.slots(number);
-            let blocks = || slots.iter().map(|slot| index.block_of_slot[*slot as usize]).enumerate();
-            for (row, row_block) in blocks().filter(|(_, block)| *block != HELD) {
-                for (column, column_block) in blocks().take(row + 1).filter(|(_, block)| *block != HELD) {
-                    let Some(place) = matrix.place(row_block as usize, column_block as usize) else { continue };
-                    let (row, column) = if place.transposed { (column, row) } else { (row, column) };
-                    let (start, stride) = (place.start as u32, place.stride as u32);
-                    self.targets.push(Target { start, stride, row: row as u8, column: column as u8 });
-                }
-            }
-            self.target_start.push(self.targets.len() as u32);
-            let columns: usize = slots.iter().map(|slot| usize::from(index.dim_of_slot[*slot as usize])).sum();
-            longest = longest.max(factor.dim());
-            largest = largest.max(factor.dim() * columns);
-        }
-        self.residual.resize(longest, 0.0);
-        self.jacobian.resize(largest, 0.0);
-        let offset = |block: &u32| if *block == HELD { u32::MAX } else { matrix.offset_of(*block as usize) as u32 };
-        self.offset_of_slot.clear();
-        self.offset_of_slot.extend(index.block_of_slot.iter().map(offset));
     }
 
     /// The cost at the variables, in the order of the values that the system was made for.
@@ -135,15 +84,7 @@ impl LinearSystem {
     /// # Errors
     /// When a variable is of another kind than a factor needs.
     pub fn cost(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
-        let mut sum = 0.0;
-        for (number, factor) in graph.factors().iter().enumerate() {
-            let at = Arguments::new(factor.keys(), variables, self.index.slots(number));
-            let residual = &mut self.residual[..factor.dim()];
-            factor.evaluate(&at, residual, None)?;
-            let square = square(residual);
-            sum += factor.robust().map_or(square, |kernel| kernel.cost(square));
-        }
-        Ok(0.5 * sum)
+        self.assembly.cost(graph, &self.index, variables)
     }
 
     /// Assembles `H` and `g` at the variables; returns the cost there.
@@ -152,7 +93,9 @@ impl LinearSystem {
     /// When a variable is of another kind than a factor needs, or the cost is not finite.
     pub fn linearize(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
         self.matrix.values_mut().fill(0.0);
-        let cost = self.assemble(graph, variables, true)?;
+        self.gradient.fill(0.0);
+        let (gradient, matrix) = (&mut self.gradient, Some(&mut self.matrix));
+        let cost = self.assembly.assemble(graph, &self.index, variables, gradient, matrix)?;
         for (diagonal, position) in self.diagonal.iter_mut().zip(&self.diagonal_positions) {
             *diagonal = self.matrix.values()[*position];
         }
@@ -164,66 +107,8 @@ impl LinearSystem {
     /// # Errors
     /// As [`LinearSystem::linearize`].
     pub fn linearize_gradient(&mut self, graph: &FactorGraph, variables: &[Variable]) -> Result<f64> {
-        self.assemble(graph, variables, false)
-    }
-
-    fn assemble(&mut self, graph: &FactorGraph, variables: &[Variable], with_matrix: bool) -> Result<f64> {
         self.gradient.fill(0.0);
-        let mut sum = 0.0;
-        for (number, factor) in graph.factors().iter().enumerate() {
-            let slots = self.index.slots(number);
-            let at = Arguments::new(factor.keys(), variables, slots);
-            let dim = factor.dim();
-            let columns: usize = slots.iter().map(|slot| usize::from(self.index.dim_of_slot[*slot as usize])).sum();
-            let (residual, jacobian) = (&mut self.residual[..dim], &mut self.jacobian[..dim * columns]);
-            jacobian.fill(0.0);
-            factor.evaluate(&at, residual, Some(jacobian))?;
-            let square = square(residual);
-            let cost = match factor.robust() {
-                None => square,
-                Some(kernel) => {
-                    let scale = kernel.weight(square).sqrt();
-                    residual.iter_mut().chain(jacobian.iter_mut()).for_each(|entry| *entry *= scale);
-                    kernel.cost(square)
-                }
-            };
-            if !cost.is_finite() {
-                let found = format!("{cost} from {factor:?}");
-                return Err(Error::message("cost of a factor", "a finite number", found));
-            }
-            sum += cost;
-            self.add(number, dim, with_matrix);
-        }
-        Ok(0.5 * sum)
-    }
-
-    /// Adds the residual and Jacobian in the buffers to `g` and, if asked, to `H`.
-    fn add(&mut self, factor: usize, dim: usize, with_matrix: bool) {
-        let slots = self.index.slots(factor);
-        let width = |position: usize| usize::from(self.index.dim_of_slot[slots[position] as usize]);
-        let first_column = |position: usize| (0..position).map(width).sum::<usize>();
-        let block = |position: usize| {
-            let start = dim * first_column(position);
-            &self.jacobian[start..start + dim * width(position)]
-        };
-        for (position, slot) in slots.iter().enumerate() {
-            let offset = self.offset_of_slot[*slot as usize];
-            if offset != u32::MAX {
-                let gradient = &mut self.gradient[offset as usize..offset as usize + width(position)];
-                for (entry, column) in gradient.iter_mut().zip(block(position).chunks_exact(dim)) {
-                    *entry += column.iter().zip(&self.residual).map(|(a, b)| a * b).sum::<f64>();
-                }
-            }
-        }
-        if !with_matrix {
-            return;
-        }
-        let range = self.target_start[factor] as usize..self.target_start[factor + 1] as usize;
-        for target in &self.targets[range] {
-            let (row, column) = (usize::from(target.row), usize::from(target.column));
-            let values = &mut self.matrix.values_mut()[target.start as usize..];
-            add_product(block(row), block(column), dim, (width(row), width(column)), values, target.stride as usize);
-        }
+        self.assembly.assemble(graph, &self.index, variables, &mut self.gradient, None)
     }
 
     /// Factorizes `H + diag(damping)`.
@@ -258,7 +143,7 @@ impl LinearSystem {
 
     /// The scalar rows of a slot's variable; none if it is held.
     pub fn rows_of_slot(&self, slot: usize) -> std::ops::Range<usize> {
-        match self.offset_of_slot[slot] {
+        match self.assembly.offset_of_slot[slot] {
             u32::MAX => 0..0,
             offset => offset as usize..offset as usize + usize::from(self.index.dim_of_slot[slot]),
         }
@@ -277,44 +162,9 @@ impl LinearSystem {
     /// The variables moved by the step; held ones stay.
     pub fn retract(&self, variables: &[Variable], moved: &mut Vec<Variable>) {
         moved.clear();
-        moved.extend(variables.iter().zip(&self.offset_of_slot).map(|(variable, offset)| match *offset {
+        moved.extend(variables.iter().zip(&self.assembly.offset_of_slot).map(|(variable, offset)| match *offset {
             u32::MAX => *variable,
             offset => variable.retract(&self.step[offset as usize..]),
         }));
-    }
-}
-
-fn square(residual: &[f64]) -> f64 {
-    residual.iter().map(|entry| entry * entry).sum()
-}
-
-/// `values += AᵀB` for blocks `A`, `B` of a Jacobian with `dim` rows; common sizes are unrolled.
-fn add_product(a: &[f64], b: &[f64], dim: usize, widths: (usize, usize), values: &mut [f64], stride: usize) {
-    match (dim, widths) {
-        (6, (6, 6)) => add_fixed_product::<6, 6, 6>(a, b, values, stride),
-        (3, (3, 3)) => add_fixed_product::<3, 3, 3>(a, b, values, stride),
-        _ => {
-            for (column, b) in b.chunks_exact(dim).enumerate() {
-                for (value, a) in values[column * stride..].iter_mut().zip(a.chunks_exact(dim)) {
-                    *value += a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-                }
-            }
-        }
-    }
-}
-
-/// The same for sizes known at compile time.
-fn add_fixed_product<const D: usize, const P: usize, const Q: usize>(
-    a: &[f64],
-    b: &[f64],
-    values: &mut [f64],
-    stride: usize,
-) {
-    let (a, b) = (SMatrix::<f64, D, P>::from_column_slice(a), SMatrix::<f64, D, Q>::from_column_slice(b));
-    let product: SMatrix<f64, P, Q> = a.tr_mul(&b);
-    for (column, product) in product.as_slice().chunks_exact(P).enumerate() {
-        for (value, term) in values[column * stride..column * stride + P].iter_mut().zip(product) {
-            *value += term;
-        }
     }
 }

@@ -10,6 +10,7 @@
 //! Literature: Dellaert and Kaess, "Factor Graphs for Robot Perception", 2017; Solà, Deray and Atchuthan, "A micro Lie
 //! theory for state estimation in robotics", 2018.
 
+mod assembly;
 mod block_matrix;
 mod cholesky;
 mod chordal;
@@ -27,7 +28,9 @@ mod marginals;
 mod noise;
 mod optimizer;
 mod planar;
+mod report;
 mod robust;
+mod settings;
 mod values;
 mod variable;
 
@@ -41,8 +44,10 @@ pub use g2o::G2o;
 pub use key::Key;
 pub use marginals::Marginals;
 pub use noise::Gaussian;
-pub use optimizer::{Method, Optimizer, Report, Settings, StopReason};
+pub use optimizer::Optimizer;
 pub use planar::{planar_coordinates, planar_transform};
+pub use report::{Report, StopReason};
 pub use robust::RobustKernel;
+pub use settings::{Method, Settings};
 pub use values::Values;
 pub use variable::{Variable, VariableKind};

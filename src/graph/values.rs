@@ -159,7 +159,7 @@ impl Values {
     }
 
     /// Keys and variables, by ascending key.
-    pub fn iter(&self) -> impl Iterator<Item = (Key, &Variable)> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (Key, &Variable)> {
         self.keys.iter().copied().zip(&self.variables)
     }
 }

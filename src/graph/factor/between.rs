@@ -1,5 +1,7 @@
 //! A measured transform between two poses: odometry, a loop closure, a network's relative pose.
 
+use nalgebra::Matrix3;
+
 use super::{Arguments, Factor, RelativePoseMeasurement, finite, two_poses, write_block};
 use crate::Result;
 use crate::geometry::{Matrix6, Se3, Vector6};
@@ -35,6 +37,20 @@ impl BetweenFactor {
     }
 }
 
+/// The product of two matrices whose lower left 3x3 blocks are zero: half the work.
+pub(super) fn upper_product(left: &Matrix6, right: &Matrix6) -> Matrix6 {
+    let block = |matrix: &Matrix6, row: usize, column: usize| -> Matrix3<f64> {
+        matrix.fixed_view::<3, 3>(row, column).into_owned()
+    };
+    let (a, b, c) = (block(left, 0, 0), block(left, 0, 3), block(left, 3, 3));
+    let (d, e, f) = (block(right, 0, 0), block(right, 0, 3), block(right, 3, 3));
+    let mut product = Matrix6::zeros();
+    product.fixed_view_mut::<3, 3>(0, 0).copy_from(&(a * d));
+    product.fixed_view_mut::<3, 3>(0, 3).copy_from(&(a * e + b * f));
+    product.fixed_view_mut::<3, 3>(3, 3).copy_from(&(c * f));
+    product
+}
+
 impl Factor for BetweenFactor {
     fn keys(&self) -> &[Key] {
         &self.keys
@@ -50,8 +66,8 @@ impl Factor for BetweenFactor {
         let error: Vector6 = (self.measured_inverse * a_from_b).log();
         residual.copy_from_slice(self.noise.whiten(&error).as_slice());
         if let Some(jacobian) = jacobian {
-            let by_b: Matrix6 = self.noise.sqrt_information() * Se3::right_jacobian_inverse(&error);
-            write_block(jacobian, 0, &-(by_b * a_from_b.inverse().adjoint()));
+            let by_b = upper_product(self.noise.sqrt_information(), &Se3::right_jacobian_inverse(&error));
+            write_block(jacobian, 0, &-upper_product(&by_b, &a_from_b.inverse().adjoint()));
             write_block(jacobian, 6, &by_b);
         }
         Ok(())

@@ -1,8 +1,9 @@
 //! A measured pose: a network's absolute pose, a first guess with its uncertainty, an anchor.
 
+use super::between::upper_product;
 use super::{Arguments, Factor, finite, one_pose, write_block};
 use crate::Result;
-use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::geometry::{Se3, Vector6};
 use crate::graph::{Gaussian, Key, RobustKernel};
 
 /// `r = log(measured⁻¹ · x)` for the pose `x` (`map_from_body`).
@@ -46,7 +47,7 @@ impl Factor for PriorFactor {
         let error: Vector6 = (self.measured_inverse * *at.pose(0)?).log();
         residual.copy_from_slice(self.noise.whiten(&error).as_slice());
         if let Some(jacobian) = jacobian {
-            let by_pose: Matrix6 = self.noise.sqrt_information() * Se3::right_jacobian_inverse(&error);
+            let by_pose = upper_product(self.noise.sqrt_information(), &Se3::right_jacobian_inverse(&error));
             write_block(jacobian, 0, &by_pose);
         }
         Ok(())
