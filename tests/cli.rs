@@ -25,9 +25,18 @@ fn assert_fails(arguments: &[&str], code: i32, text: &str) {
 fn help_names_every_command_and_exit_code() {
     let (code, help, _) = vloc(&["--help"]);
     assert_eq!(code, 0);
-    for word in
-        ["demo", "synth", "train", "eval", "replay", "node", "inspect", "completions", "130  stopped by a signal"]
-    {
+    for word in [
+        "demo",
+        "synth",
+        "train",
+        "eval",
+        "replay",
+        "node",
+        "inspect",
+        "graph",
+        "completions",
+        "130  stopped by a signal",
+    ] {
         assert!(help.contains(word), "{word} is missing in {help}");
     }
     for command in ["demo", "synth", "train", "eval", "replay", "node", "inspect"] {
