@@ -1,8 +1,8 @@
 //! The estimator on the recorded answers of real localizers: hloc, DSAC*, Active Search (7-Scenes *redkitchen*, 30 Hz) and
 //! PoseNet (King's College, taken as 2 Hz), with relative motion simulated from ground truth, 2 % noise.
 //!
-//! Covariances and correlation times were fitted to the errors of the same recordings, per localizer; what holds for
-//! other sequences than those that a covariance was fitted to is not shown here.
+//! The covariance of a localizer's fixes is fitted to its errors on the other sequences. Its correlation time is a
+//! constant that was chosen with all sequences in sight.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod common;
@@ -50,11 +50,9 @@ fn centre_and_rotation(numbers: &[f64]) -> Option<Se3> {
     Some(Se3::new(So3::from_xyzw(qx, qy, qz, qw)?.inverse(), Vector3::new(x, y, z)))
 }
 
-/// A localizer with the spread of its errors in the camera's axes.
+/// A localizer's answers and how they are taken.
 struct Localizer {
     fixes: Poses,
-    /// Metres, then radians.
-    sigmas: [f64; 6],
     /// Seconds.
     correlation_time: f64,
     /// Seconds between frames.
@@ -81,6 +79,25 @@ fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}
+
+/// The variances of a localizer's errors in the camera's axes, from all sequences but one: the scatter of a t
+/// distribution with four degrees of freedom, scaled so that nine of ten errors lie within the 90 % ellipsoid.
+fn fitted_covariance(fixes: &Poses, truth: &Poses, without: &str) -> Matrix6 {
+    let others = fixes.iter().filter(|((sequence, _), _)| sequence != without);
+    let errors: Vec<Vector6<f64>> =
+        others.filter_map(|(frame, fix)| truth.get(frame).map(|pose| fix.local(*pose))).collect();
+    let squares =
+        |inverse: &Matrix6| -> Vec<f64> { errors.iter().map(|error| error.dot(&(inverse * error))).collect() };
+    let mut scatter = Matrix6::identity();
+    for _ in 0..50 {
+        let inverse = scatter.try_inverse().unwrap();
+        let weighted =
+            |error: &Vector6<f64>| error * error.transpose() * (10.0 / (4.0 + error.dot(&(inverse * error))));
+        scatter = errors.iter().map(weighted).sum::<Matrix6>() / errors.len() as f64;
+    }
+    let variances = Matrix6::from_diagonal(&scatter.diagonal());
+    variances * (quantile(&squares(&variances.try_inverse().unwrap()), 0.9) / 10.645)
 }
 
 fn diagonal(sigmas: &[f64; 6]) -> Matrix6 {
@@ -112,6 +129,7 @@ fn fuse(localizer: &Localizer, truth: &Poses) -> Outcome {
     let mut sequences: Vec<&String> = truth.keys().map(|(sequence, _)| sequence).collect();
     sequences.dedup();
     for sequence in sequences {
+        let covariance = fitted_covariance(&localizer.fixes, truth, sequence);
         let mut estimator = Estimator::new(config.clone()).unwrap();
         estimator.set_mounting(Mounting { base_from_camera: Se3::identity(), base_from_imu: None });
         let mut previous: Option<(Stamp, Se3)> = None;
@@ -124,7 +142,6 @@ fn fuse(localizer: &Localizer, truth: &Poses) -> Outcome {
             }
             if let Some(fix) = localizer.fixes.get(&(sequence.clone(), *frame)) {
                 outcome.raw.push((fix.translation - pose.translation).norm());
-                let covariance = diagonal(&localizer.sigmas);
                 estimator.add_absolute(&AbsolutePose { stamp, map_from_camera: *fix, covariance }).unwrap();
             }
             let estimate = estimator.step().unwrap().filter(|estimate| estimate.stamp == stamp);
@@ -142,21 +159,14 @@ fn fuse(localizer: &Localizer, truth: &Poses) -> Outcome {
     outcome
 }
 
-fn sigmas(metres: [f64; 3], degrees: [f64; 3]) -> [f64; 6] {
-    let [x, y, z] = metres;
-    let [a, b, c] = degrees.map(f64::to_radians);
-    [x, y, z, a, b, c]
-}
-
-fn assert_kitchen(name: &str, metres: [f64; 3], degrees: [f64; 3], correlation_time: f64, median: f64, p99: f64) {
+fn assert_kitchen(name: &str, correlation_time: f64, median: f64, p99: f64) {
     let Some(data) = common::real_data_for("the estimator on real localizers") else { return };
     let file = |name: &str| data.join(format!("estimates/redkitchen_test_{name}.txt"));
     let truth = read(&file("groundtruth"), world_to_camera);
     assert_eq!(truth.len(), 5000);
     let fixes = read(&file(name), world_to_camera);
     let limits = (1.0, 10_f64.to_radians());
-    let sigmas = sigmas(metres, degrees);
-    let outcome = fuse(&Localizer { fixes, sigmas, correlation_time, period: 1.0 / 30.0, limits }, &truth);
+    let outcome = fuse(&Localizer { fixes, correlation_time, period: 1.0 / 30.0, limits }, &truth);
     let (found_median, found_p99) = (outcome.ratio(0.5), outcome.ratio(0.99));
     println!("{name}: median {found_median:.3}, p99 {found_p99:.3} of the raw one, {} wrong", outcome.wrong);
     assert!(found_median <= median, "{name}: median {found_median} of the raw one");
@@ -166,17 +176,17 @@ fn assert_kitchen(name: &str, metres: [f64; 3], degrees: [f64; 3], correlation_t
 
 #[test]
 fn hloc_fused_is_better_than_hloc() {
-    assert_kitchen("hloc", [0.048, 0.042, 0.026], [1.38, 1.36, 0.92], 0.85, 0.95, 0.65);
+    assert_kitchen("hloc", 0.85, 0.95, 0.65);
 }
 
 #[test]
 fn dsac_star_fused_is_better_than_dsac_star() {
-    assert_kitchen("dsac_rgb", [0.050, 0.034, 0.025], [1.07, 1.37, 0.94], 0.77, 0.95, 0.80);
+    assert_kitchen("dsac_rgb", 0.77, 0.95, 0.80);
 }
 
 #[test]
 fn active_search_fused_is_better_than_active_search() {
-    assert_kitchen("as", [0.058, 0.047, 0.031], [1.45, 1.62, 1.01], 0.58, 0.85, 0.55);
+    assert_kitchen("as", 0.58, 0.85, 0.55);
 }
 
 #[test]
@@ -187,10 +197,13 @@ fn posenet_fused_is_better_than_posenet() {
     assert_eq!(truth.len(), 343);
     let fixes = read(&file("_predict"), centre_and_rotation);
     let limits = (10.0, 10_f64.to_radians());
-    let sigmas = sigmas([3.13, 0.459, 2.71], [1.03, 4.02, 1.58]);
-    let outcome = fuse(&Localizer { fixes, sigmas, correlation_time: 1.7, period: 0.5, limits }, &truth);
-    let (median, p99) = (outcome.ratio(0.5), outcome.ratio(0.99));
-    println!("PoseNet: median {median:.3}, p99 {p99:.3} of the raw one");
+    let outcome = fuse(&Localizer { fixes, correlation_time: 1.7, period: 0.5, limits }, &truth);
+    let answered: Vec<f64> = outcome.fused.iter().copied().filter(|error| error.is_finite()).collect();
+    let unanswered = outcome.fused.len() - answered.len();
+    let (median, p99) = (outcome.ratio(0.5), quantile(&answered, 0.99) / quantile(&outcome.raw, 0.99));
+    println!("PoseNet: median {median:.3}, p99 of the answered {p99:.3} of the raw one, {unanswered} unanswered");
     assert!(median <= 0.60, "median {median} of the raw one");
-    assert!(p99 <= 0.30, "99th percentile {p99} of the raw one");
+    assert!(p99 <= 0.30, "99th percentile of the answered frames: {p99} of the raw one");
+    // The first frame of each of the three sequences, and another one where the first two fixes disagree.
+    assert!(unanswered <= 4, "{unanswered} of 343 frames without an answer");
 }
