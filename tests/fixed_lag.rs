@@ -544,7 +544,8 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn a_long_run_does_not_grow() {
-    let (lag, updates, period) = (6, 20_000, 50);
+    // An hour at ten keyframes a second.
+    let (lag, updates, period) = (6, 36_000, 50);
     let noise = gaussian(0.1, 0.1);
     let mut random = Noise::seeded(1);
     let mut window = FixedLag::new(Settings::default());

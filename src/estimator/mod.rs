@@ -80,6 +80,8 @@ pub struct PoseEstimate {
     pub map_from_base: Se3,
     /// Covariance of its right perturbation.
     pub covariance: PoseCovariance,
+    /// Tracking, or Converging: fixes agreed, and the covariance is still large or others contradict them.
+    pub state: State,
     /// How often the estimate was started anew: a change means that the pose may have jumped.
     pub start: u64,
 }
@@ -236,23 +238,21 @@ impl Estimator {
         let prediction = self.guarded_prediction(newest)?;
         let Some(prediction) = prediction else { return Ok(None) };
         self.judge(newest, &prediction.covariance);
-        Ok((self.state == State::Tracking).then_some(PoseEstimate {
+        Ok(self.window.as_ref().map(|_| PoseEstimate {
             stamp: newest,
             map_from_base: prediction.map_from_base,
             covariance: prediction.covariance,
+            state: self.state,
             start: self.starts,
         }))
     }
 
-    /// The estimate carried ahead to the newest sample of IMU or odometry; `None` unless Tracking.
+    /// The estimate carried ahead to the newest sample of IMU or odometry; `None` without an estimate.
     ///
     /// # Errors
     /// [`Error::Compute`] when a number is not finite.
     pub fn predict(&self) -> Result<Option<Prediction>> {
         let (Some(head), Some(window)) = (&self.head, &self.window) else { return Ok(None) };
-        if self.state != State::Tracking {
-            return Ok(None);
-        }
         prediction::ahead(head, window, &self.sources, &self.config).map(Some)
     }
 

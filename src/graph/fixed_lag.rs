@@ -16,9 +16,8 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
-use super::factor::{LinearPrior, linearize_factor};
-use super::linearization_points::LinearizationPoints;
-use super::marginalization::StackedSystem;
+use super::factor::linearize_factor;
+use super::leaving::prior_of_leaving;
 use super::{Factor, FactorGraph, Key, Optimizer, Report, Settings, StopReason, Values, Variable};
 use crate::{Error, Result};
 
@@ -132,7 +131,7 @@ impl FixedLag {
     }
 
     /// Takes variables out and leaves, in place of all factors on them, what these say about the other variables they
-    /// name: one [`LinearPrior`], linearized at the present estimate (or at the first one). Robust factors enter with
+    /// name: one [`super::LinearPrior`], linearized at the present estimate (or at the first one). Robust factors enter with
     /// their present weights, which the prior keeps.
     ///
     /// What the factors do not determine, of those that leave or of those that stay, is no error here: the prior says
@@ -158,7 +157,7 @@ impl FixedLag {
         let touched: Vec<usize> = (0..self.ids.len())
             .filter(|position| self.graph.factors()[*position].keys().iter().any(|key| leaving.contains(key)))
             .collect();
-        let prior = self.prior(&leaving, &touched)?;
+        let prior = prior_of_leaving(&self.graph, &self.values, &leaving, &touched)?;
 
         touched.iter().rev().for_each(|position| {
             self.graph.remove(*position);
@@ -177,46 +176,6 @@ impl FixedLag {
         }
         self.factorized = false;
         Ok(())
-    }
-
-    /// What the factors at these positions say about the variables that stay.
-    fn prior(&self, leaving: &BTreeSet<Key>, touched: &[usize]) -> Result<Option<LinearPrior>> {
-        let factors = || touched.iter().map(|position| self.graph.factors()[*position].as_ref());
-        let staying: BTreeSet<Key> = factors().flat_map(|factor| factor.keys()).copied().collect();
-        let staying: Vec<Key> = staying.difference(leaving).copied().collect();
-        let mut columns = Columns::default();
-        leaving.iter().try_for_each(|key| columns.append(*key, &self.values))?;
-        let leaving_columns = columns.count;
-        staying.iter().try_for_each(|key| columns.append(*key, &self.values))?;
-
-        let mut system = StackedSystem::zeros(factors().map(|factor| factor.dim()).sum(), columns.count);
-        let mut points = LinearizationPoints::default();
-        points.resolve(&self.graph, &self.values)?;
-        points.follow(self.values.variables());
-        let mut row = 0;
-        for factor in factors() {
-            let (residual, jacobian) = points.linearize(factor, &self.values)?;
-            system.write_residual(row, &residual);
-            let mut columns_of_factor = jacobian.chunks_exact(factor.dim());
-            for key in factor.keys() {
-                columns.of(*key).zip(&mut columns_of_factor).for_each(|(unknown, entries)| {
-                    system.write(row, unknown, entries);
-                });
-            }
-            row += factor.dim();
-        }
-        let marginal = system.marginalize(leaving_columns)?;
-        if marginal.residual.is_empty() {
-            return Ok(None);
-        }
-        let points: Vec<(Key, Variable)> = staying.iter().map(|key| self.point(*key)).collect::<Result<_>>()?;
-        LinearPrior::with_residual_at(&self.values, &points, marginal.residual, marginal.jacobian).map(Some)
-    }
-
-    /// Where a variable is linearized.
-    fn point(&self, key: Key) -> Result<(Key, Variable)> {
-        let point = self.graph.linearization_points().get(&key).copied();
-        Ok((key, point.unwrap_or(self.values.variables()[self.values.slot(key)?])))
     }
 
     /// The estimates of the window's variables.
@@ -255,27 +214,6 @@ impl FixedLag {
         self.values = Values::new();
         self.ids.clear();
         self.factorized = false;
-    }
-}
-
-/// The columns of a linear system by variable.
-#[derive(Default)]
-struct Columns {
-    first: Vec<(Key, std::ops::Range<usize>)>,
-    count: usize,
-}
-
-impl Columns {
-    fn append(&mut self, key: Key, values: &Values) -> Result<()> {
-        let first = self.count;
-        self.count += values.variables()[values.slot(key)?].dim();
-        self.first.push((key, first..self.count));
-        Ok(())
-    }
-
-    /// The columns of a variable; none if it has none.
-    fn of(&self, key: Key) -> std::ops::Range<usize> {
-        self.first.iter().find(|(other, _)| *other == key).map_or(0..0, |(_, columns)| columns.clone())
     }
 }
 

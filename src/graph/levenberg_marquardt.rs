@@ -9,7 +9,8 @@
 //! Near the minimum the normal matrix hardly changes, and its factorization costs many times what a gradient and a solve
 //! do. So a step that did just what it promised is followed by steps with a fresh gradient and the same factorization
 //! (Shamanskii 1967), for as long as each promises a tenth of the gain of the one before it. On the usual pose graphs
-//! that spares the last factorization, which would only show that there is nothing left to gain.
+//! that spares the last factorization, which would only show that there is nothing left to gain. Who starts without
+//! damping starts near the minimum: there every step is followed so.
 
 use super::StopReason;
 use super::optimizer::Run;
@@ -42,8 +43,9 @@ pub(super) fn run(run: &mut Run<'_>) -> Result<StopReason> {
         if let Some(reason) = run.reason_to_stop(before) {
             return Ok(reason);
         }
+        let near = lambda == 0.0 || (gain - 1.0).abs() < KEPT;
         if run.settings.reuse_factorization
-            && (gain - 1.0).abs() < KEPT
+            && near
             && let Some(reason) = steps_with_the_same_factorization(run, predicted)?
         {
             return Ok(reason);

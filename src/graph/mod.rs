@@ -4,7 +4,8 @@
 //! A [`FactorGraph`] is a sum of costs `½ ρ(‖r(x)‖²)`, one per [`Factor`], with whitened residuals `r` and optional robust
 //! kernels `ρ` ([`RobustKernel`]). [`Values`] holds the unknowns `x` under typed [`Key`]s: poses, planar poses, velocities,
 //! IMU biases. The [`Optimizer`] moves them to a minimum by Levenberg-Marquardt, Gauss-Newton or dog-leg on the normal
-//! equations, factorized by sparse Cholesky.
+//! equations, factorized by sparse Cholesky. A [`FixedLag`] does so again and again with the latest part of a graph that
+//! grows for ever.
 //!
 //! Perturbations act on the right and tangents of poses are `[translation, rotation]`, as in [`crate::geometry`].
 //! Literature: Dellaert and Kaess, "Factor Graphs for Robot Perception", 2017; Solà, Deray and Atchuthan, "A micro Lie
@@ -23,6 +24,7 @@ mod g2o;
 mod gauss_newton;
 mod index;
 mod key;
+mod leaving;
 mod levenberg_marquardt;
 mod linear_system;
 mod linearization_points;

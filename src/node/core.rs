@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::health::{Health, Reason};
 use super::localizer::{Answer, Job, Localization};
 use crate::config::{Config, seconds};
-use crate::estimator::{Correction, CorrectionLimit, Estimator, Mounting, PoseEstimate};
+use crate::estimator::{Correction, CorrectionLimit, Estimator, Mounting, PoseEstimate, State};
 use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
 use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform};
 use crate::sensor::{CameraModel, ImuSample};
@@ -462,7 +462,7 @@ impl Core {
         let StampedPose { stamp, map_from_base, covariance, .. } = pose;
         self.outgoing.push(Outgoing::Pose(Box::new(pose)));
         self.health.published();
-        Ok(PoseEstimate { stamp, map_from_base, covariance, start: 0 })
+        Ok(PoseEstimate { stamp, map_from_base, covariance, state: State::Tracking, start: 0 })
     }
 
     /// Publishes `map -> child`, dated ahead of the image by the tolerance and never behind what was published before.
