@@ -47,6 +47,9 @@ fn world_to_camera(numbers: &[f64]) -> Option<Se3> {
 /// `x y z qw qx qy qz`: centre of the camera, rotation from world to camera.
 fn centre_and_rotation(numbers: &[f64]) -> Option<Se3> {
     let [x, y, z, qw, qx, qy, qz] = *numbers.first_chunk()?;
+    // PoseNet regresses quaternions of any length.
+    let norm = (qw * qw + qx * qx + qy * qy + qz * qz).sqrt();
+    let [qw, qx, qy, qz] = [qw / norm, qx / norm, qy / norm, qz / norm];
     Some(Se3::new(So3::from_xyzw(qx, qy, qz, qw)?.inverse(), Vector3::new(x, y, z)))
 }
 
@@ -198,12 +201,8 @@ fn posenet_fused_is_better_than_posenet() {
     let fixes = read(&file("_predict"), centre_and_rotation);
     let limits = (10.0, 10_f64.to_radians());
     let outcome = fuse(&Localizer { fixes, correlation_time: 1.7, period: 0.5, limits }, &truth);
-    let answered: Vec<f64> = outcome.fused.iter().copied().filter(|error| error.is_finite()).collect();
-    let unanswered = outcome.fused.len() - answered.len();
-    let (median, p99) = (outcome.ratio(0.5), quantile(&answered, 0.99) / quantile(&outcome.raw, 0.99));
-    println!("PoseNet: median {median:.3}, p99 of the answered {p99:.3} of the raw one, {unanswered} unanswered");
+    let (median, p99) = (outcome.ratio(0.5), outcome.ratio(0.99));
+    println!("PoseNet: median {median:.3}, p99 {p99:.3} of the raw one");
     assert!(median <= 0.60, "median {median} of the raw one");
-    assert!(p99 <= 0.30, "99th percentile of the answered frames: {p99} of the raw one");
-    // The first frame of each of the three sequences, and another one where the first two fixes disagree.
-    assert!(unanswered <= 4, "{unanswered} of 343 frames without an answer");
+    assert!(p99 <= 0.30, "99th percentile {p99} of the raw one");
 }
