@@ -111,7 +111,7 @@ impl Estimator {
     /// An estimator that knows nothing.
     ///
     /// # Errors
-    /// [`Error::Config`] for a parameter out of range.
+    /// [`crate::Error::Config`] for a parameter out of range.
     pub fn new(config: EstimatorConfig) -> Result<Self> {
         config.check()?;
         Ok(Self {
@@ -181,7 +181,7 @@ impl Estimator {
     /// Takes how the camera moved. Its two stamps become keyframes once there is an estimate.
     ///
     /// # Errors
-    /// [`Error::Compute`] when the graph cannot go on; the estimate is then lost.
+    /// [`crate::Error::Compute`] when the graph cannot go on; the estimate is then lost.
     pub fn add_relative(&mut self, relative: &RelativePose) -> Result<Verdict> {
         let (Some(mounting), Ok(covariance)) = (self.mounting, PoseCovariance::new(&relative.covariance)) else {
             return Ok(self.reject(Rejection::NotFinite));
@@ -210,7 +210,7 @@ impl Estimator {
     /// Takes where the camera was.
     ///
     /// # Errors
-    /// [`Error::Compute`] when the graph cannot go on; the estimate is then lost.
+    /// [`crate::Error::Compute`] when the graph cannot go on; the estimate is then lost.
     pub fn add_absolute(&mut self, pose: &AbsolutePose) -> Result<Verdict> {
         let fix = match self.fix_of(pose) {
             Ok(fix) => fix,
@@ -229,7 +229,7 @@ impl Estimator {
     /// Optimizes and judges. `None`: there is nothing honest to publish.
     ///
     /// # Errors
-    /// [`Error::Compute`] when the graph cannot go on; the estimate is then lost.
+    /// [`crate::Error::Compute`] when the graph cannot go on; the estimate is then lost.
     pub fn step(&mut self) -> Result<Option<PoseEstimate>> {
         let Some(window) = &mut self.window else { return Ok(None) };
         let (_, newest) = window.span();
@@ -250,7 +250,7 @@ impl Estimator {
     /// The estimate carried ahead to the newest sample of IMU or odometry; `None` without an estimate.
     ///
     /// # Errors
-    /// [`Error::Compute`] when a number is not finite.
+    /// [`crate::Error::Compute`] when a number is not finite.
     pub fn predict(&self) -> Result<Option<Prediction>> {
         let (Some(head), Some(window)) = (&self.head, &self.window) else { return Ok(None) };
         prediction::ahead(head, window, &self.sources, &self.config).map(Some)
@@ -259,7 +259,7 @@ impl Estimator {
     /// Time passed without a fix: the estimate is lost once its uncertainty says so.
     ///
     /// # Errors
-    /// [`Error::Compute`] when a number is not finite.
+    /// [`crate::Error::Compute`] when a number is not finite.
     pub fn pass_time(&mut self, now: Stamp) -> Result<()> {
         let (Some(head), Some(window)) = (&self.head, &self.window) else { return Ok(()) };
         let predicted = prediction::at(now, head, window, &self.sources, &self.config)?;
