@@ -73,6 +73,24 @@ fn each_kind_of_failure_has_its_exit_code() {
     assert_fails(&["node", "--model", &cut_model(folder.path())], 6, "found 1000 bytes that are cut");
 }
 
+#[test]
+fn a_graph_is_optimized_and_what_is_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let vertices = "VERTEX_SE2 0 0 0 0\nVERTEX_SE2 1 1.5 0 0\n";
+    let good = file("good.g2o", &format!("{vertices}EDGE_SE2 0 1 1 0 0 1 0 0 1 0 1\n"));
+    let (code, printed, _) = vloc(&["graph", "optimize", &good]);
+    assert!(code == 0 && printed.contains("cost (half chi-square): 1.250000000e-1 before"), "{printed}");
+    let singular = file("singular.g2o", &format!("{vertices}EDGE_SE2 0 1 1 0 0 1 2 0 1 0 1\n"));
+    assert_fails(&["graph", "optimize", &singular], 4, "--isotropic takes one number each");
+    assert_fails(&["graph", "optimize", &file("empty.g2o", "")], 4, "a pose graph with vertices, found none");
+    assert_fails(&["graph", "optimize", &file("cut.g2o", "VERTEX_SE2 0 0.")], 4, "line 1");
+}
+
 /// The bundled model with its weights cut short.
 fn cut_model(folder: &Path) -> String {
     let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/synthetic-room");

@@ -84,8 +84,11 @@ pub fn run(args: &GraphArgs) -> Result<()> {
 fn optimize(args: &OptimizeArgs) -> Result<()> {
     let settings = settings(args)?;
     let file = G2o::read(&args.file)?;
+    if file.pose_count() == 0 {
+        return Err(Error::format(&args.file, "a pose graph with vertices", "none; is it the right file?"));
+    }
     let mut file = if args.isotropic { file.isotropic()? } else { file };
-    let (graph, mut values) = file.to_graph()?;
+    let (graph, mut values) = file.to_graph().map_err(|error| advised(error, args))?;
     let place = if file.is_planar() { "the plane" } else { "space" };
     println!("{}: {} poses and {} edges in {place}", args.file.display(), file.pose_count(), file.edge_count());
     if args.init == Start::Chordal {
@@ -101,6 +104,17 @@ fn optimize(args: &OptimizeArgs) -> Result<()> {
         println!("written to {}", output.display());
     }
     Ok(())
+}
+
+/// The error of a file whose information matrices are none, with the way round it.
+fn advised(error: Error, args: &OptimizeArgs) -> Error {
+    match error {
+        Error::Message { expected, found, .. } if expected.contains("positive definite") && !args.isotropic => {
+            let found = format!("{found}; --isotropic takes one number each for translation and rotation instead");
+            Error::format(&args.file, format!("information: {expected}"), found)
+        }
+        other => other,
+    }
 }
 
 fn settings(args: &OptimizeArgs) -> Result<Settings> {

@@ -104,7 +104,6 @@ pub struct Estimator {
     was_ahead: bool,
     /// Gated fixes that agree with each other, since the last one that was used.
     contradicting: usize,
-    gravity: GravityCheck,
 }
 
 impl Estimator {
@@ -128,7 +127,6 @@ impl Estimator {
             newest_fix: None,
             was_ahead: false,
             contradicting: 0,
-            gravity: GravityCheck::Unknown,
         })
     }
 
@@ -183,7 +181,8 @@ impl Estimator {
     /// # Errors
     /// [`crate::Error::Compute`] when the graph cannot go on; the estimate is then lost.
     pub fn add_relative(&mut self, relative: &RelativePose) -> Result<Verdict> {
-        let (Some(mounting), Ok(covariance)) = (self.mounting, PoseCovariance::new(&relative.covariance)) else {
+        let Some(mounting) = self.mounting else { return Ok(self.reject(Rejection::NotMounted)) };
+        let Ok(covariance) = PoseCovariance::new(&relative.covariance) else {
             return Ok(self.reject(Rejection::NotFinite));
         };
         if !relative.previous_from_current.is_finite() {
@@ -198,7 +197,7 @@ impl Estimator {
         let Some(window) = &mut self.window else { return Ok(Verdict::Waiting) };
         let stood = window.has_keyframe(later);
         let done = match window.keyframe(later, &self.sources, &self.config) {
-            Ok(Ok(())) if stood => window.attach_relatives(later, &self.sources, &self.config),
+            Ok(Ok(())) if stood => window.attach_relatives(later, &self.sources, &self.config).map(Ok),
             done => done,
         };
         match self.guarded(later, done)? {
@@ -277,7 +276,6 @@ impl Estimator {
         self.restart(now, State::Uninitialized, Cause::ClockJumped);
         self.sources.clear();
         self.newest_fix = None;
-        self.gravity = GravityCheck::Unknown;
     }
 
     fn newest(&self) -> Stamp {
@@ -285,7 +283,7 @@ impl Estimator {
     }
 
     fn fix_of(&self, pose: &AbsolutePose) -> std::result::Result<Fix, Rejection> {
-        let mounting = self.mounting.ok_or(Rejection::NotFinite)?;
+        let mounting = self.mounting.ok_or(Rejection::NotMounted)?;
         let covariance = PoseCovariance::new(&pose.covariance).map_err(|_| Rejection::NotFinite)?;
         if !pose.map_from_camera.is_finite() {
             return Err(Rejection::NotFinite);
@@ -411,11 +409,15 @@ impl Estimator {
             let since = newest - crate::config::seconds(GRAVITY_INTERVAL);
             self.sources.imu.samples().filter(|sample| sample.stamp >= since).copied().collect()
         };
-        self.gravity = check_gravity(&recent, map_from_imu.rotation, gravity_in_map);
-        let bias = match self.gravity {
+        let bias = match check_gravity(&recent, map_from_imu.rotation, gravity_in_map) {
             GravityCheck::Agrees { bias } => bias,
             GravityCheck::Unknown => ImuBias::zero(),
-            GravityCheck::Contradicts { .. } => {
+            GravityCheck::Contradicts { tilt, force } => {
+                let degrees = tilt.to_degrees();
+                tracing::warn!(
+                    "the IMU is not used: expected gravity_in_map, found {force:.2} m/s², {degrees:.0} degrees from up; \
+                     check the IMU's mounting and units, and estimator.gravity_in_map"
+                );
                 self.rejections.count(Rejection::Gravity);
                 return None;
             }

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 pub enum Rejection {
     /// A number of it is not finite, or its covariance is none.
     NotFinite,
+    /// A camera's pose before [`super::Estimator::set_mounting`] said where the camera sits.
+    NotMounted,
     /// Its stamp lies before the window.
     TooOld,
     /// Its stamp lies further ahead of every other measurement than a network can be late.
@@ -17,14 +19,8 @@ pub enum Rejection {
     Gated,
     /// An absolute pose that agrees with too few others while there is no estimate.
     NoConsensus,
-    /// A relative pose too far from what the window says of the same motion.
-    MotionGated,
-    /// An IMU sample or an odometry pose that comes after a newer one.
+    /// An odometry pose that comes after a newer one, or a relative pose whose end is not after its start.
     OutOfOrder,
-    /// An IMU sample at the end of its range.
-    Saturated,
-    /// IMU samples around a gap: the motion between two images is not known from them.
-    ImuGap,
     /// The accelerometer contradicts the direction of gravity in the map: the IMU is not used.
     Gravity,
 }
@@ -34,15 +30,13 @@ impl Rejection {
     pub fn name(self) -> &'static str {
         match self {
             Rejection::NotFinite => "not_finite",
+            Rejection::NotMounted => "not_mounted",
             Rejection::TooOld => "too_old",
             Rejection::FromTheFuture => "from_the_future",
             Rejection::Duplicate => "duplicate",
             Rejection::Gated => "gated",
             Rejection::NoConsensus => "no_consensus",
-            Rejection::MotionGated => "motion_gated",
             Rejection::OutOfOrder => "out_of_order",
-            Rejection::Saturated => "imu_saturated",
-            Rejection::ImuGap => "imu_gap",
             Rejection::Gravity => "gravity",
         }
     }

@@ -136,7 +136,7 @@ impl Window {
     /// Makes sure that a keyframe stands at `stamp`.
     ///
     /// # Errors
-    /// [`Rejection::TooOld`] before the window; in the inner result, what the graph says.
+    /// What the graph says; in the inner result [`Rejection::TooOld`] before the window.
     pub fn keyframe(
         &mut self,
         stamp: Stamp,
@@ -162,7 +162,7 @@ impl Window {
         }
         let link = self.link((from, from_stamp), (index, stamp), sources, config)?;
         self.keyframes.insert(place, Keyframe { index, stamp, link, has_fix: false });
-        self.attach_relatives(stamp, sources, config)
+        self.attach_relatives(stamp, sources, config).map(Ok)
     }
 
     /// The estimate at a keyframe and its covariance, of the base: what a fix there is compared with.
@@ -180,7 +180,7 @@ impl Window {
     /// Adds a fix to its keyframe, discounted by what its neighbours in time told already.
     ///
     /// # Errors
-    /// [`Rejection::Duplicate`]; in the inner result, what the graph says.
+    /// What the graph says; in the inner result [`Rejection::Duplicate`].
     pub fn add_fix(&mut self, fix: &Fix, config: &EstimatorConfig) -> Result<std::result::Result<(), Rejection>> {
         let base_from_body = self.base_from_body();
         let known = self.keyframes.iter().filter(|keyframe| keyframe.has_fix).map(|keyframe| keyframe.stamp);
@@ -208,13 +208,8 @@ impl Window {
     /// Adds the relative poses at `stamp` whose two keyframes stand.
     ///
     /// # Errors
-    /// In the inner result never; what the graph says.
-    pub fn attach_relatives(
-        &mut self,
-        stamp: Stamp,
-        sources: &Sources,
-        config: &EstimatorConfig,
-    ) -> Result<std::result::Result<(), Rejection>> {
+    /// What the graph says.
+    pub fn attach_relatives(&mut self, stamp: Stamp, sources: &Sources, config: &EstimatorConfig) -> Result<()> {
         let base_from_body = self.base_from_body();
         for relative in sources.relatives_at(stamp) {
             let (Ok(from), Ok(to)) = (self.at(relative.earlier), self.at(relative.later)) else { continue };
@@ -225,7 +220,7 @@ impl Window {
             let factor = BetweenFactor::new(from, to, motion.earlier_from_later, noise)?.with_robust(kernel);
             self.lag.add(Box::new(factor))?;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Optimizes, and lets go of what is older than the window.

@@ -61,9 +61,10 @@ impl Outputs {
     }
 
     /// Two nodes' answers must not mix on one topic.
-    fn check_free(&self, reader: &BagReader) -> Result<()> {
+    fn check_free(&self, reader: &BagReader, use_estimator: bool) -> Result<()> {
         let ours = [("pose", &self.pose), ("absolute_pose", &self.absolute_pose), ("odometry", &self.odometry)];
-        match ours.into_iter().find(|(_, name)| reader.topic(name).is_some()) {
+        let written = if use_estimator { ours.as_slice() } else { &ours[..1] };
+        match written.iter().find(|(_, name)| reader.topic(name).is_some()) {
             None => Ok(()),
             Some((topic, name)) => {
                 let found = format!("messages on it; give the node's another name: -r {topic}:=/vloc{name}");
@@ -95,7 +96,7 @@ impl Replay {
         };
         check_images(&reader, &image, image_type)?;
         let outputs = Outputs::new(names)?;
-        outputs.check_free(&reader)?;
+        outputs.check_free(&reader, config.use_estimator)?;
         let mut inputs = HashMap::from([
             (image, decoder),
             (names.resolve("camera_info")?, Decoder::CameraInfo),
