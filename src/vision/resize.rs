@@ -1,7 +1,8 @@
 //! Antialiased resizing.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use crate::{Error, Result};
@@ -20,12 +21,14 @@ pub fn resize(image: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
         return Err(Error::message("image resize", "sizes above zero", found));
     }
     let failed = |reason: &dyn ToString| Error::compute("resize an image", reason.to_string());
-    let source = ImageRef::new(image.width(), image.height(), image.as_raw(), PixelType::U8x3)
-        .map_err(|error| failed(&error))?;
-    let mut target = Image::new(width, height, PixelType::U8x3);
+    let mut target = RgbImage::new(width, height);
+    // Typed views: views of any pixel type would compile a kernel for each type there is.
+    let from = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
+    let to = TypedImage::<U8x3>::from_buffer(width, height, &mut target);
+    let (from, mut to) = (from.map_err(|error| failed(&error))?, to.map_err(|error| failed(&error))?);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(&error))?;
-    RgbImage::from_raw(width, height, target.into_vec()).ok_or_else(|| failed(&"the rows do not fill the image"))
+    Resizer::new().resize_typed(&from, &mut to, &options).map_err(|error| failed(&error))?;
+    Ok(target)
 }
 
 #[cfg(test)]
