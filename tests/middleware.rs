@@ -93,44 +93,69 @@ fn write_bag(folder: &Path) {
     bag.finish().unwrap();
 }
 
-#[tokio::test]
-async fn a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay() {
-    let name = "a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay";
-    let Some(python) = common::peers_python_for(name) else { return };
-    let work = tempfile::tempdir().unwrap();
-    let (model, bag, out) = (work.path().join("model"), work.path().join("bag"), work.path().join("out"));
-    write_model(&model);
-    write_bag(&bag);
-
-    let regressor = PoseRegressor::load(&model, Device::Cpu).unwrap();
-    let request = ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None };
-    let summary = replay(request, Config::default(), &Names::default(), regressor, || false).await.unwrap();
-    assert_eq!(summary.poses, FRAMES as u64, "{summary:?}");
-
-    // Three images a second: what is under test here is that they arrive and are answered, not how fast.
+/// The peer's JSON line, once it is content with the node; `None` where this machine cannot make the network.
+fn play(work: &Path, parameters: &str, options: &[&str], name: &str) -> Option<String> {
+    let python = common::peers_python_for(name)?;
+    let (model, bag, out) = (work.join("model"), work.join("bag"), work.join("out"));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/run_peer_test.sh");
     let output = Command::new(script)
         .env("NODE", env!("CARGO_BIN_EXE_vloc_node"))
         .env("PYTHON", &python)
+        .env("NODE_PARAMETERS", parameters)
         .args([&bag, &model, &out])
-        .args(["--image", "/image", "--camera-info", "/camera_info", "--rate", "3", "--seconds", "5"])
+        .args(["--image", "/image", "--camera-info", "/camera_info"])
+        .args(options)
         .output()
         .unwrap();
     if output.status.code() == Some(EXIT_NO_NETWORK) {
         eprintln!("skipped: {name}: {}", String::from_utf8_lossy(&output.stderr));
-        return;
+        return None;
     }
     let log = std::fs::read_to_string(out.join("node.log")).unwrap_or_default();
-    let said = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{said}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("\"images\": 15,") && said.contains("\"failures\": 0,"), "{said}");
+    Some(said)
+}
 
+#[tokio::test]
+async fn a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay() {
+    let name = "a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay";
+    let work = tempfile::tempdir().unwrap();
+    let (model, bag) = (work.path().join("model"), work.path().join("bag"));
+    write_model(&model);
+    write_bag(&bag);
+    // Three images a second: what is under test here is that they arrive and are answered, not how fast.
+    let options = ["--rate", "3", "--seconds", "5"];
+    if play(work.path(), "-p use_estimator:=false", &options, name).is_none() {
+        return;
+    }
+
+    let regressor = PoseRegressor::load(&model, Device::Cpu).unwrap();
+    let request = ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None };
+    let alone = Config { use_estimator: false, ..Config::default() };
+    let summary = replay(request, alone, &Names::default(), regressor, || false).await.unwrap();
+    assert_eq!(summary.poses, FRAMES as u64, "{summary:?}");
     let replayed = Trajectory::read_tum(&work.path().join("replay/trajectory.tum")).unwrap();
-    let answered = Trajectory::read_tum(&out.join("peer.tum")).unwrap();
+    let answered = Trajectory::read_tum(&work.path().join("out/peer.tum")).unwrap();
     let pairs = answered.associate(&replayed, Duration::ZERO);
     assert_eq!(pairs.len(), 15);
     for (live, replay) in pairs {
         let difference = answered.poses()[live].1.local(replayed.poses()[replay].1).norm();
         assert!(difference < 1e-4, "frame {replay}: {difference}");
+    }
+}
+
+#[test]
+fn a_cyclonedds_peer_gets_fused_poses_and_odometry_with_covariances() {
+    let name = "a_cyclonedds_peer_gets_fused_poses_and_odometry_with_covariances";
+    let work = tempfile::tempdir().unwrap();
+    write_model(&work.path().join("model"));
+    write_bag(&work.path().join("bag"));
+    let options = ["--rate", "3", "--seconds", "5", "--fused", "0.8"];
+    // A network that has learned nothing is sure of nothing: limits that it meets.
+    let limits = "-p estimator.position_limit:=100.0 -p estimator.rotation_limit:=100.0";
+    if let Some(said) = play(work.path(), limits, &options, name) {
+        println!("{said}");
     }
 }

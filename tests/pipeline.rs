@@ -1,174 +1,28 @@
-//! The node through its public API, without a network of weights: messages in, poses and transforms out; what is bad
-//! is counted under its reason; a replay writes the same bytes every time.
+//! The node without its estimator, through its public API and without a network of weights: messages in, poses and
+//! transforms out; what is bad is counted under its reason; a replay writes the same bytes every time. The estimator's
+//! part in the node is in fusion.rs.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/bench.rs"]
+mod bench;
 mod common;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use image::RgbImage;
-use nalgebra::{Matrix6, Vector3};
-use vloc::bag::{BagReader, BagWriter, Storage};
-use vloc::config::{Config, EstimatorConfig, ImageTransport};
-use vloc::geometry::{Se3, So3, Trajectory};
-use vloc::middleware::{
-    Diagnostics, Incoming, Level, Middleware, Names, Outgoing, Picture, StampedTransform, messages,
-};
+use bench::*;
+use vloc::bag::BagReader;
+use vloc::config::{Config, ImageTransport};
+use vloc::geometry::{Se3, Trajectory};
+use vloc::middleware::{Incoming, Middleware, Names, Outgoing, Picture, messages};
 use vloc::msg::{geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
-use vloc::node::{Core, Localization, Localizer, ReplayRequest, Summary, Worker, replay, run};
-use vloc::sensor::{AbsolutePose, CameraModel, Image};
-use vloc::{Error, Result, Stamp};
+use vloc::node::{Core, Localizer, ReplayRequest, Summary, replay, run};
+use vloc::sensor::Image;
+use vloc::{Result, Stamp};
 
-const CAMERA: &str = "camera_optical_frame";
-
-/// Says a pose that grows with the brightness of the image; fails on black images.
-#[derive(Default)]
-struct Brightness {
-    delay: Duration,
-    resets: usize,
-}
-
-fn map_from_camera(brightness: u8) -> Se3 {
-    let turn = So3::exp(&Vector3::new(0.0, 0.0, 0.01 * f64::from(brightness)));
-    Se3::new(turn, Vector3::new(0.1 * f64::from(brightness), 2.0, 3.0))
-}
-
-impl Localizer for Brightness {
-    fn camera(&self) -> CameraModel {
-        CameraModel::pinhole(32, 24, 30.0)
-    }
-
-    fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
-        assert_eq!(pixels.dimensions(), (32, 24));
-        std::thread::sleep(self.delay);
-        match pixels.get_pixel(16, 12).0[0] {
-            0 => Err(Error::compute("network", "a black image")),
-            brightness => {
-                let covariance = Matrix6::identity() * 0.01;
-                let map_from_camera = map_from_camera(brightness);
-                Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative: None })
-            }
-        }
-    }
-
-    fn reset(&mut self) {
-        self.resets += 1;
-    }
-}
-
-fn at(milliseconds: i64) -> Stamp {
-    Stamp::from_nanos(1_700_000_000_000_000_000 + milliseconds * 1_000_000)
-}
-
-fn picture(stamp: Stamp, brightness: u8) -> Image {
-    let data = vec![brightness; 64 * 48 * 3];
-    let (frame_id, encoding) = (CAMERA.into(), "rgb8".into());
-    Image { stamp, frame_id, height: 48, width: 64, encoding, step: 64 * 3, is_bigendian: false, data }
-}
-
-fn base_from_camera() -> Se3 {
-    Se3::new(So3::exp(&Vector3::new(-1.2, 1.2, -1.2)), Vector3::new(0.2, 0.0, 0.5))
-}
-
-fn odom_from_base(stamp: Stamp) -> Se3 {
-    let seconds = stamp.seconds_since(at(0));
-    Se3::new(So3::exp(&Vector3::new(0.0, 0.0, 0.1 * seconds)), Vector3::new(0.3 * seconds, 0.0, 0.0))
-}
-
-fn edge(parent: &str, child: &str, stamp: Stamp, parent_from_child: Se3) -> StampedTransform {
-    StampedTransform { stamp, parent: parent.into(), child: child.into(), parent_from_child }
-}
-
-fn mounting() -> Incoming {
-    let transforms = vec![edge("base_link", CAMERA, at(0), base_from_camera())];
-    Incoming::Transforms { transforms, is_static: true }
-}
-
-fn odometry(stamp: Stamp) -> Incoming {
-    let transforms = vec![edge("odom", "base_link", stamp, odom_from_base(stamp))];
-    Incoming::Transforms { transforms, is_static: false }
-}
-
-fn calibration() -> Incoming {
-    Incoming::CameraInfo(CameraModel::pinhole(64, 48, 60.0))
-}
-
-/// A core with its worker in lock step.
-struct Bench {
-    core: Core,
-    worker: Worker<Brightness>,
-}
-
-impl Bench {
-    fn new(config: Config) -> Self {
-        let localizer = Brightness::default();
-        Self { core: Core::new(config, localizer.camera()).unwrap(), worker: Worker::new(localizer) }
-    }
-
-    /// Calibrated, mounted, with odometry from 0 to 1 s.
-    fn ready(config: Config) -> Self {
-        let mut bench = Self::new(config);
-        for incoming in [calibration(), mounting()].into_iter().chain((0..=10).map(|i| odometry(at(100 * i)))) {
-            assert!(bench.give(incoming, at(0)).is_empty());
-        }
-        bench
-    }
-
-    fn give(&mut self, incoming: Incoming, now: Stamp) -> Vec<Outgoing> {
-        if let Some(job) = self.core.receive(incoming, now) {
-            let answer = self.worker.work(job);
-            self.core.finish(answer, now);
-        }
-        self.core.take_outgoing()
-    }
-
-    fn image(&mut self, milliseconds: i64, brightness: u8) -> Vec<Outgoing> {
-        self.give(Incoming::Image(Picture::Raw(picture(at(milliseconds), brightness))), at(milliseconds + 10))
-    }
-
-    fn tick(&mut self, now: Stamp) -> Vec<Outgoing> {
-        self.core.tick(now);
-        self.core.take_outgoing()
-    }
-
-    fn refused(&self) -> BTreeMap<&'static str, (u64, String)> {
-        let refusals = self.core.health().refusals().iter();
-        refusals.map(|(reason, refusals)| (reason.name(), (refusals.count, refusals.last.clone()))).collect()
-    }
-
-    fn report(&mut self) -> Diagnostics {
-        let outgoing = self.tick(at(60_000));
-        let report = outgoing.into_iter().find_map(|out| match out {
-            Outgoing::Diagnostics(report) => Some(report),
-            _ => None,
-        });
-        report.expect("a report is due")
-    }
-
-    /// Exactly this was refused, diagnostics say so, and no pose went out.
-    fn assert_refused(&mut self, reason: &str, text: &str) {
-        let refused = self.refused();
-        assert_eq!(refused.keys().copied().collect::<Vec<_>>(), [reason]);
-        assert!(refused[reason].1.contains(text), "{reason}: {}", refused[reason].1);
-        let report = self.report();
-        let values: BTreeMap<_, _> = report.values.into_iter().collect();
-        assert_eq!(values[&format!("refused/{reason}")], refused[reason].0.to_string());
-        assert_eq!(values[&format!("refused/{reason}/last")], refused[reason].1);
-        assert!(report.level > Level::Ok && report.message.contains(text), "{:?} {}", report.level, report.message);
-        assert_eq!(self.core.health().poses(), 0);
-    }
-}
-
-fn transforms(outgoing: &[Outgoing]) -> Vec<&StampedTransform> {
-    let mut transforms = Vec::new();
-    for out in outgoing {
-        if let Outgoing::Transform(transform) = out {
-            transforms.push(transform);
-        }
-    }
-    transforms
+/// What the network says and the pose that is the same, without a transform.
+fn is_pose_alone(outgoing: &[Outgoing]) -> bool {
+    matches!(outgoing, [Outgoing::AbsolutePose(_), Outgoing::Pose(_)])
 }
 
 fn assert_close(a: Se3, b: Se3) {
@@ -177,9 +31,13 @@ fn assert_close(a: Se3, b: Se3) {
 
 #[test]
 fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     let outgoing = bench.image(450, 100);
-    let [Outgoing::Pose(pose), Outgoing::Transform(transform)] = outgoing.as_slice() else { panic!("{outgoing:?}") };
+    let [Outgoing::AbsolutePose(network), Outgoing::Pose(pose), Outgoing::Transform(transform)] = outgoing.as_slice()
+    else {
+        panic!("{outgoing:?}")
+    };
+    assert_eq!(network, pose, "without the estimator the pose is what the network says");
     let map_from_base = map_from_camera(100) * base_from_camera().inverse();
     assert_eq!((pose.stamp, pose.frame_id.as_str()), (at(450), "map"));
     assert_close(pose.map_from_base, map_from_base);
@@ -193,7 +51,7 @@ fn an_image_becomes_a_pose_and_map_from_odom_at_the_images_stamp() {
 
 #[test]
 fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
-    let mut bench = Bench::ready(Config { use_odometry: false, ..Config::default() });
+    let mut bench = Bench::ready(Config { use_odometry: false, ..alone() });
     let outgoing = bench.image(450, 100);
     let transforms_out = transforms(&outgoing);
     assert_eq!(transforms_out.len(), 1);
@@ -203,7 +61,7 @@ fn without_odometry_map_from_base_is_published_once_and_never_repeated() {
 
 #[test]
 fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     for i in 0..10 {
         assert!(transforms(&bench.tick(at(40 * i))).is_empty(), "nothing before the first fix");
     }
@@ -218,7 +76,7 @@ fn map_from_odom_is_repeated_at_its_rate_after_the_first_fix_only() {
 
 #[test]
 fn stamps_of_published_transforms_never_go_back() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     let first = transforms(&bench.image(450, 100))[0].stamp;
     let repeated = transforms(&bench.tick(at(800)))[0].stamp;
     let next = transforms(&bench.image(750, 101))[0].stamp;
@@ -227,9 +85,9 @@ fn stamps_of_published_transforms_never_go_back() {
 
 #[test]
 fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     let outgoing = bench.image(1050, 100);
-    assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "the pose does not wait: {outgoing:?}");
+    assert!(is_pose_alone(&outgoing), "the pose does not wait: {outgoing:?}");
     let outgoing = bench.give(odometry(at(1100)), at(1110));
     assert_eq!(transforms(&outgoing)[0].stamp, at(1250));
     bench.image(1150, 100);
@@ -240,43 +98,9 @@ fn a_fix_waits_for_late_odometry_and_gives_up_at_its_timeout() {
     assert!(refused["no_odometry"].1.contains("the newest known is of 1700000001.1"), "{refused:?}");
 }
 
-/// With the estimator, and limits that the brightness' poor covariance meets.
-fn estimating() -> Config {
-    let estimator = EstimatorConfig { rotation_limit: 0.4, correlation_time: 0.0, ..EstimatorConfig::default() };
-    Config { use_estimator: true, use_imu: false, estimator, ..Config::default() }
-}
-
-#[test]
-fn the_estimator_answers_once_fixes_agree_and_odometry_carries_it_on() {
-    let mut bench = Bench::ready(estimating());
-    // The odometry drives; the network follows it within its errors.
-    let first = bench.image(100, 100);
-    assert!(matches!(first.as_slice(), [Outgoing::AbsolutePose(_)]), "one fix proves nothing: {first:?}");
-    let mut poses = Vec::new();
-    for i in 2..10 {
-        let outgoing = bench.image(100 * i, 100);
-        let alone = outgoing.iter().any(|out| matches!(out, Outgoing::AbsolutePose(pose) if pose.stamp == at(100 * i)));
-        assert!(alone, "{outgoing:?}");
-        poses.extend(outgoing.into_iter().filter_map(|out| match out {
-            Outgoing::Pose(pose) => Some(pose),
-            _ => None,
-        }));
-    }
-    assert!(poses.len() > 4, "{} poses", poses.len());
-    let trace = |pose: &vloc::middleware::StampedPose| pose.covariance.matrix().trace();
-    assert!(trace(&poses[4]) < trace(&poses[0]), "fixes that agree make the pose surer");
-    let ahead = bench.give(odometry(at(1100)), at(1100));
-    let [Outgoing::Odometry(ahead)] = ahead.as_slice() else { panic!("{ahead:?}") };
-    assert_eq!(ahead.stamp, at(1100));
-    assert!((ahead.twist[0] - 0.3).abs() < 0.05, "the odometry drives 0.3 m/s: {}", ahead.twist);
-    let values: BTreeMap<_, _> = bench.report().values.into_iter().collect();
-    assert_eq!(values["state"], "lost", "nothing came for a minute");
-    assert_eq!(values["estimator/rejected/no_consensus"], "1");
-}
-
 #[test]
 fn images_without_camera_info_are_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(alone());
     bench.give(mounting(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_camera_info", "expected a usable camera_info before it, found none yet");
@@ -284,7 +108,7 @@ fn images_without_camera_info_are_refused() {
 
 #[test]
 fn images_without_a_mounting_are_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(alone());
     bench.give(calibration(), at(0));
     assert!(bench.image(450, 100).is_empty());
     bench.assert_refused("no_extrinsics", "frame \"base_link\" is unknown");
@@ -307,7 +131,7 @@ fn images_that_lie_about_themselves_are_refused() {
         ),
     ];
     for (lie, reason, text) in lies {
-        let mut bench = Bench::ready(Config::default());
+        let mut bench = Bench::ready(alone());
         let mut image = picture(at(450), 100);
         lie(&mut image);
         assert!(bench.give(Incoming::Image(Picture::Raw(image)), at(460)).is_empty());
@@ -316,8 +140,17 @@ fn images_that_lie_about_themselves_are_refused() {
 }
 
 #[test]
+fn images_that_show_nothing_are_refused() {
+    let mut bench = Bench::ready(alone());
+    let covered = Image { data: vec![7; 64 * 48 * 3], ..picture(at(450), 100) };
+    assert!(bench.give(Incoming::Image(Picture::Raw(covered)), at(460)).is_empty());
+    let text = "expected a contrast of 3 levels or more (min_image_contrast), found 0.0: is the camera covered";
+    bench.assert_refused("image_without_contrast", text);
+}
+
+#[test]
 fn a_network_that_fails_is_counted_and_says_no_pose() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     assert!(bench.image(450, 0).is_empty());
     bench.assert_refused("network_failed", "network: a black image");
 }
@@ -335,7 +168,7 @@ fn transforms_that_are_none_are_refused() {
                 rotation: geometry_msgs::Quaternion { x: 0.0, y: 0.0, z: 0.0, w },
             },
         });
-        let mut bench = Bench::new(Config::default());
+        let mut bench = Bench::new(alone());
         bench.give(messages::transforms(&message, false), at(0));
         bench.assert_refused("transform_refused", text);
     }
@@ -343,17 +176,17 @@ fn transforms_that_are_none_are_refused() {
 
 #[test]
 fn an_uncalibrated_camera_is_refused() {
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(alone());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), false), at(0));
     bench.assert_refused("camera_info_refused", "a calibrated camera");
-    let mut bench = Bench::new(Config::default());
+    let mut bench = Bench::new(alone());
     bench.give(messages::camera_info(&sensor_msgs::CameraInfo::default(), true), at(0));
     bench.assert_refused("camera_info_refused", "the camera of a rectified image in p");
 }
 
 #[test]
 fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     bench.image(950, 100);
     assert!(bench.image(950, 101).is_empty());
     assert!(bench.image(900, 101).is_empty());
@@ -367,7 +200,7 @@ fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew
 
     let jump = Stamp::from_nanos(at(450).as_nanos() - 100_000_000_000);
     let outgoing = bench.give(Incoming::Image(Picture::Raw(picture(jump, 100))), jump);
-    assert!(matches!(outgoing.as_slice(), [Outgoing::Pose(_)]), "odometry of the run before is gone: {outgoing:?}");
+    assert!(is_pose_alone(&outgoing), "odometry of the run before is gone: {outgoing:?}");
     assert_eq!(bench.core.health().clock_jumps(), 1);
     assert!(transforms(&bench.tick(jump + Duration::from_millis(100))).is_empty(), "nothing to repeat after a jump");
     let report = bench.core.health();
@@ -377,7 +210,7 @@ fn an_image_that_is_not_newer_is_refused_and_a_clock_that_jumps_back_starts_anew
 
 #[test]
 fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
-    let mut bench = Bench::ready(Config::default());
+    let mut bench = Bench::ready(alone());
     let job = bench.core.receive(Incoming::Image(Picture::Raw(picture(at(950), 100))), at(960)).unwrap();
     let answer = bench.worker.work(job);
     bench.core.tick(at(-50_000));
@@ -428,7 +261,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
     let mut port =
         Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
     let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
-    let mut core = Core::new(Config::default(), localizer.camera()).unwrap();
+    let mut core = Core::new(alone(), localizer.camera()).unwrap();
     run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
     let poses: Vec<Stamp> = port
         .sent
@@ -452,54 +285,9 @@ async fn the_node_stops_when_told_to() {
     drop(sender);
 }
 
-/// Two seconds at 10 Hz, with odometry that is logged behind its image, and one broken image.
-fn write_bag(folder: &Path, broken: bool) {
-    let mut bag = BagWriter::create(folder, Storage::Mcap).unwrap();
-    let message = |incoming: Incoming| match incoming {
-        Incoming::Transforms { transforms, .. } => messages::transform_message(&transforms[0]),
-        other => panic!("{other:?}"),
-    };
-    bag.write("/tf_static", at(0), &message(mounting())).unwrap();
-    for i in 0..20 {
-        let stamp = at(100 * i);
-        bag.write("/cam/camera_info", stamp, &CameraModel::pinhole(64, 48, 60.0).to_message(stamp, CAMERA)).unwrap();
-        let mut image: sensor_msgs::Image = picture(stamp, 50 + i as u8).into();
-        if broken && i == 7 {
-            image.step = 1;
-        }
-        bag.write("/cam/image_raw", stamp + Duration::from_millis(20), &image).unwrap();
-        bag.write("/tf", stamp + Duration::from_millis(50), &message(odometry(stamp + Duration::from_millis(30))))
-            .unwrap();
-    }
-    bag.finish().unwrap();
-}
-
-fn camera_names() -> Names {
-    let mut names = Names::default();
-    names.remap("image:=/cam/image_raw").unwrap();
-    names.remap("camera_info:=/cam/camera_info").unwrap();
-    names
-}
-
 async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
     let request = ReplayRequest { bag, out, report: true, rate: None };
-    replay(request, Config::default(), names, Brightness::default(), || false).await
-}
-
-fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in std::fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.insert(path.strip_prefix(folder).unwrap().display().to_string(), std::fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
+    replay(request, alone(), names, Brightness::default(), || false).await
 }
 
 #[tokio::test]
@@ -580,7 +368,7 @@ async fn the_real_recording_goes_through_whole() {
         image_transport: ImageTransport::Compressed,
         use_odometry: false,
         base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
-        ..Config::default()
+        ..alone()
     };
     let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
     let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();

@@ -27,6 +27,8 @@ pub struct Config {
     pub image_reliability: Reliability,
     /// Whether images are rectified already (`image_rect`): lens distortion in `camera_info` is then ignored.
     pub rectified_images: bool,
+    /// An image whose brightness varies less than this shows nothing and is refused: standard deviation, levels of 256.
+    pub min_image_contrast: f64,
     /// Frame of the map.
     pub global_frame_id: String,
     /// Frame of the odometry.
@@ -107,6 +109,7 @@ impl Default for Config {
             image_transport: ImageTransport::Raw,
             image_reliability: Reliability::BestEffort,
             rectified_images: false,
+            min_image_contrast: 3.0,
             global_frame_id: "map".into(),
             odom_frame_id: "odom".into(),
             base_frame_id: "base_link".into(),
@@ -123,7 +126,7 @@ impl Default for Config {
             transform_timeout: 0.2,
             tf_buffer_duration: 10.0,
             clock_jump_threshold: 1.0,
-            use_estimator: false,
+            use_estimator: true,
             estimator: EstimatorConfig::default(),
             diagnostics_period: 1.0,
             use_sim_time: false,
@@ -172,6 +175,10 @@ impl Config {
         ];
         let not_negative =
             [("transform_tolerance", self.transform_tolerance), ("transform_timeout", self.transform_timeout)];
+        if !(0.0..=255.0).contains(&self.min_image_contrast) {
+            let found = self.min_image_contrast.to_string();
+            return Err(Error::config("min_image_contrast", "a number of levels from 0 to 255", found));
+        }
         for (key, value) in positive {
             if !(value > 0.0 && value < 1e6) {
                 return Err(Error::config(key, "a number above 0 and below 1e6", value.to_string()));
@@ -227,6 +234,7 @@ mod tests {
         for (yaml, name) in [
             ("tf_publish_rate: 0", "tf_publish_rate"),
             ("transform_timeout: .nan", "transform_timeout"),
+            ("min_image_contrast: 300", "min_image_contrast"),
             ("odom_frame_id: ''", "odom_frame_id"),
             ("global_frame_id: /map", "global_frame_id"),
         ] {

@@ -7,48 +7,36 @@
 //! and odometry carry the pose on between the images (`odometry`). [`Core::tick`] repeats the last transform and
 //! reports.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::broadcast::Broadcast;
 use super::health::{Health, Reason};
+use super::intake::Intake;
 use super::localizer::{Answer, Job, Localization};
+use super::mounting::Mountings;
 use crate::config::{Config, seconds};
-use crate::estimator::{Correction, CorrectionLimit, Estimator, Mounting, PoseEstimate, State};
-use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
+use crate::estimator::{Estimator, Mounting, PoseEstimate, State};
+use crate::geometry::{Insertion, PoseCovariance, Se3, TransformError, TransformTree};
 use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform};
 use crate::sensor::{CameraModel, ImuSample};
-use crate::vision::Preprocessor;
 use crate::{Error, Result, Stamp};
 
 /// The node's state and rules. See the module's text.
 pub struct Core {
     config: Config,
-    network_camera: CameraModel,
-    /// From the parameter; else the mounting is looked up in `transforms`.
-    base_from_camera: Option<Se3>,
-    /// From the parameter; else looked up with the first sample.
-    base_from_imu: Option<Se3>,
+    intake: Intake,
+    mountings: Mountings,
+    transforms: TransformTree,
     estimator: Estimator,
-    correction: Correction,
+    broadcast: Broadcast,
+    waiting: Vec<Fix>,
     /// Which start of the estimate the last published pose belongs to, and its stamp.
     published: Option<(u64, Stamp)>,
     published_odometry: Option<Stamp>,
-    calibration: Option<Calibration>,
-    transforms: TransformTree,
-    /// Which run of the clock this is.
-    epoch: u64,
-    newest_image: Option<Stamp>,
     newest_time: Option<Stamp>,
-    waiting: Vec<Fix>,
-    broadcast: Option<Broadcast>,
     next_report: Option<Stamp>,
     health: Health,
     outgoing: Vec<Outgoing>,
-}
-
-struct Calibration {
-    announced: CameraModel,
-    preprocessor: Arc<Preprocessor>,
 }
 
 /// A pose of the camera on its way to the robot's frames.
@@ -64,13 +52,6 @@ struct Fix {
     estimate: Option<PoseEstimate>,
 }
 
-/// The transform that was published last, and when.
-#[derive(Debug)]
-struct Broadcast {
-    transform: StampedTransform,
-    published: Stamp,
-}
-
 /// What an attempt on a [`Fix`] came to.
 enum Progress {
     Done,
@@ -84,29 +65,17 @@ impl Core {
     /// # Errors
     /// [`Error::Config`] when a mounting is no rigid transform or a parameter of the estimator is out of its range.
     pub fn new(config: Config, network_camera: CameraModel) -> Result<Self> {
-        let base_from_camera = config.base_from_camera.map(|pose| mounting("base_from_camera", pose)).transpose()?;
-        let base_from_imu = config.base_from_imu.map(|pose| mounting("base_from_imu", pose)).transpose()?;
-        let limit = CorrectionLimit {
-            translation: config.estimator.correction_speed,
-            rotation: config.estimator.correction_rate,
-        };
-        let transforms = TransformTree::new(seconds(config.tf_buffer_duration));
         Ok(Self {
+            intake: Intake::new(network_camera, config.min_image_contrast),
+            mountings: Mountings::new(&config)?,
+            transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
             estimator: Estimator::new(config.estimator.clone())?,
-            correction: Correction::new(limit),
+            broadcast: Broadcast::new(&config),
+            config,
+            waiting: Vec::new(),
             published: None,
             published_odometry: None,
-            config,
-            network_camera,
-            base_from_camera,
-            base_from_imu,
-            calibration: None,
-            transforms,
-            epoch: 0,
-            newest_image: None,
             newest_time: None,
-            waiting: Vec::new(),
-            broadcast: None,
             next_report: None,
             health: Health::default(),
             outgoing: Vec::new(),
@@ -133,7 +102,7 @@ impl Core {
             }
             Incoming::CameraInfo(camera) => {
                 self.health.arrived(Input::CameraInfo, now);
-                if let Err(error) = self.calibrate(camera) {
+                if let Err(error) = self.intake.calibrate(camera) {
                     self.health.refused(Reason::CameraInfoRefused, &error);
                 }
             }
@@ -172,7 +141,7 @@ impl Core {
     /// Takes what the network made of a job, at `now`.
     pub fn finish(&mut self, answer: Answer, now: Stamp) {
         let localization = match answer.result {
-            Ok(_) if answer.epoch != self.epoch => {
+            Ok(_) if answer.epoch != self.intake.epoch() => {
                 let error = Error::message("image", "an image of this run of the clock", "one of the run before");
                 return self.health.refused(Reason::ClockJumped, &error);
             }
@@ -203,7 +172,9 @@ impl Core {
         if let Err(error) = self.estimator.pass_time(now) {
             self.health.refused(Reason::EstimatorFailed, &error);
         }
-        self.repeat_transform(now);
+        if let Some(transform) = self.broadcast.repeat(now) {
+            self.send_transform(transform);
+        }
         let next = *self.next_report.get_or_insert(now);
         if now >= next {
             self.next_report = Some(now + seconds(self.config.diagnostics_period));
@@ -228,41 +199,16 @@ impl Core {
     }
 
     fn admit(&mut self, picture: Picture) -> Result<Job, (Reason, Error)> {
-        let stamp = picture.stamp();
-        if let Some(newest) = self.newest_image {
-            if newest.seconds_since(stamp) > self.config.clock_jump_threshold {
-                self.transforms.clear();
-                self.start_epoch();
-            } else if stamp <= newest {
-                let error = Error::message("image", format!("a stamp after {newest}"), stamp.to_string());
-                return Err((Reason::ImageOutOfOrder, error));
-            }
+        if self.intake.seconds_behind(picture.stamp()) > self.config.clock_jump_threshold {
+            self.transforms.clear();
+            self.start_epoch();
         }
-        self.newest_image = Some(stamp);
-        let calibration = self.calibration.as_ref().ok_or_else(|| {
-            let found = "none yet; is camera_info published, with the same QoS as image, and remapped with it?";
-            (Reason::NoCameraInfo, Error::message("image", "a usable camera_info before it", found))
-        })?;
-        Ok(Job {
-            picture,
-            preprocessor: calibration.preprocessor.clone(),
-            announced_size: (calibration.announced.width, calibration.announced.height),
-            epoch: self.epoch,
-        })
-    }
-
-    fn calibrate(&mut self, announced: CameraModel) -> Result<()> {
-        if self.calibration.as_ref().is_some_and(|known| known.announced == announced) {
-            return Ok(());
-        }
-        let preprocessor = Arc::new(Preprocessor::new(&announced, &self.network_camera)?);
-        self.calibration = Some(Calibration { announced, preprocessor });
-        Ok(())
+        self.intake.admit(picture)
     }
 
     fn insert(&mut self, transform: &StampedTransform, is_static: bool) {
         let StampedTransform { stamp, parent, child, parent_from_child } = transform;
-        if self.is_published_here(child) && !is_static {
+        if self.broadcast.is_own(child) && !is_static {
             return;
         }
         match self.transforms.insert(parent, child, *stamp, *parent_from_child, is_static) {
@@ -286,12 +232,8 @@ impl Core {
         if !self.config.use_estimator {
             return;
         }
-        if self.base_from_imu.is_none() {
-            let frame = if self.config.imu_frame_id.is_empty() { frame_id } else { &self.config.imu_frame_id };
-            match self.transforms.lookup(&self.config.base_frame_id, frame, sample.stamp) {
-                Ok(base_from_imu) => self.base_from_imu = Some(base_from_imu),
-                Err(error) => return self.health.refused(Reason::NoImuExtrinsics, &error.into()),
-            }
+        if let Err(error) = self.mountings.find_imu(&self.transforms, frame_id, sample.stamp) {
+            return self.health.refused(Reason::NoImuExtrinsics, &error.into());
         }
         self.estimator.add_imu(sample);
         self.publish_odometry();
@@ -317,11 +259,6 @@ impl Core {
         }
     }
 
-    /// Our own transform comes back on `/tf`; it is not a measurement.
-    fn is_published_here(&self, child: &str) -> bool {
-        self.broadcast.as_ref().is_some_and(|broadcast| broadcast.transform.child == child)
-    }
-
     /// Carries every waiting fix as far as the transforms allow.
     fn settle(&mut self, now: Stamp) {
         for mut fix in std::mem::take(&mut self.waiting) {
@@ -333,46 +270,47 @@ impl Core {
         }
     }
 
-    /// From the camera's pose to the robot's (`pose`), and from there to `map -> odom`.
+    /// From the camera's pose to the robot's (`absolute_pose`), to the estimate (`pose`), and to `map -> odom`.
     fn advance(&mut self, fix: &mut Fix, now: Stamp) -> Result<Progress, (Reason, Error)> {
+        let Some(base_from_camera) = self.mount(fix, now)? else { return Ok(Progress::Waits) };
         let stamp = fix.localization.absolute.stamp;
-        let base_from_camera = match fix.base_from_camera {
-            Some(base_from_camera) => base_from_camera,
-            None => match self.camera_mounting(fix) {
-                Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
-                    return Ok(Progress::Waits);
-                }
-                found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
-            },
-        };
-        let is_new = fix.base_from_camera.replace(base_from_camera).is_none();
         let estimate = match fix.estimate.take() {
             Some(estimate) => estimate,
-            None if self.config.use_estimator => {
-                if is_new {
-                    let alone = self.robot_pose(fix, base_from_camera)?;
-                    self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
-                }
-                if !self.estimator.is_covered(stamp) && now <= fix.deadline {
-                    return Ok(Progress::Waits);
-                }
-                match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
-                    Some(estimate) => estimate,
-                    None => return Ok(Progress::Done),
-                }
-            }
-            None => self.pass_through(fix, base_from_camera)?,
+            None if !self.config.use_estimator => self.pass_through(fix, base_from_camera)?,
+            None if !self.estimator.is_covered(stamp) && now <= fix.deadline => return Ok(Progress::Waits),
+            None => match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
+                Some(estimate) => estimate,
+                None => return Ok(Progress::Done),
+            },
         };
-        if !self.config.tf_broadcast {
-            return Ok(Progress::Done);
+        if self.config.tf_broadcast { self.transform(fix, estimate, now) } else { Ok(Progress::Done) }
+    }
+
+    /// Where the camera sat when it saw the image; publishes what the network alone says as soon as that is known.
+    fn mount(&mut self, fix: &mut Fix, now: Stamp) -> Result<Option<Se3>, (Reason, Error)> {
+        if fix.base_from_camera.is_some() {
+            return Ok(fix.base_from_camera);
         }
-        let (stamp, map_from_base) = (estimate.stamp, estimate.map_from_base);
+        let stamp = fix.localization.absolute.stamp;
+        let base_from_camera = match self.mountings.camera(&self.transforms, &fix.frame_id, stamp) {
+            Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => return Ok(None),
+            found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
+        };
+        fix.base_from_camera = Some(base_from_camera);
+        self.health.answered(fix.seconds);
+        let alone = self.robot_pose(fix, base_from_camera)?;
+        self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
+        Ok(fix.base_from_camera)
+    }
+
+    /// `map -> odom` from the estimate and the odometry at its stamp, or `map -> base_link` where there is none.
+    fn transform(&mut self, fix: &mut Fix, estimate: PoseEstimate, now: Stamp) -> Result<Progress, (Reason, Error)> {
         if !self.config.use_odometry {
-            let base = self.config.base_frame_id.clone();
-            self.publish_transform(stamp, &base, map_from_base, now);
+            let transform = self.broadcast.place(&estimate, now);
+            self.send_transform(transform);
             return Ok(Progress::Done);
         }
-        match self.transforms.lookup(&self.config.odom_frame_id, &self.config.base_frame_id, stamp) {
+        match self.transforms.lookup(&self.config.odom_frame_id, &self.config.base_frame_id, estimate.stamp) {
             Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => {
                 fix.estimate = Some(estimate);
                 Ok(Progress::Waits)
@@ -385,17 +323,9 @@ impl Core {
         }
     }
 
-    fn camera_mounting(&self, fix: &Fix) -> Result<Se3, TransformError> {
-        let stamp = fix.localization.absolute.stamp;
-        match self.base_from_camera {
-            Some(base_from_camera) => Ok(base_from_camera),
-            None => self.transforms.lookup(&self.config.base_frame_id, self.camera_frame(fix), stamp),
-        }
-    }
-
     /// Gives the network's answer to the estimator and publishes what that makes of it.
     fn estimate(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Option<PoseEstimate>> {
-        self.estimator.set_mounting(Mounting { base_from_camera, base_from_imu: self.base_from_imu });
+        self.estimator.set_mounting(Mounting { base_from_camera, base_from_imu: self.mountings.imu() });
         if let Some(relative) = &fix.localization.relative {
             self.estimator.add_relative(relative)?;
         }
@@ -423,12 +353,8 @@ impl Core {
         let is_another = self.published.is_none_or(|(start, _)| start != estimate.start);
         let jump = is_another || !self.config.use_estimator;
         self.published = Some((estimate.start, estimate.stamp));
-        let map_from_odom = estimate.map_from_base * odom_from_base.inverse();
-        self.correction.aim(now, map_from_odom, odom_from_base, jump);
-        if let Some(map_from_odom) = self.correction.at(now) {
-            let odom = self.config.odom_frame_id.clone();
-            self.publish_transform(estimate.stamp, &odom, map_from_odom, now);
-        }
+        let transform = self.broadcast.correct(estimate, odom_from_base, jump, now);
+        self.send_transform(transform);
     }
 
     fn note_transitions(&mut self) {
@@ -438,16 +364,11 @@ impl Core {
         }
     }
 
-    fn camera_frame<'a>(&'a self, fix: &'a Fix) -> &'a str {
-        if self.config.camera_frame_id.is_empty() { &fix.frame_id } else { &self.config.camera_frame_id }
-    }
-
     /// What the network alone says of the robot.
-    fn robot_pose(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<StampedPose, (Reason, Error)> {
+    fn robot_pose(&self, fix: &Fix, base_from_camera: Se3) -> Result<StampedPose, (Reason, Error)> {
         let camera_from_base = base_from_camera.inverse();
         let camera = &fix.localization.absolute;
         let covariance = PoseCovariance::new(&camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
-        self.health.answered(fix.seconds);
         Ok(StampedPose {
             stamp: camera.stamp,
             frame_id: self.config.global_frame_id.clone(),
@@ -465,38 +386,9 @@ impl Core {
         Ok(PoseEstimate { stamp, map_from_base, covariance, state: State::Tracking, start: 0 })
     }
 
-    /// Publishes `map -> child`, dated ahead of the image by the tolerance and never behind what was published before.
-    fn publish_transform(&mut self, image: Stamp, child: &str, map_from_child: Se3, now: Stamp) {
-        let dated = image + seconds(self.config.transform_tolerance);
-        let after_last = self.broadcast.as_ref().map(|last| last.transform.stamp + Duration::from_nanos(1));
-        let transform = StampedTransform {
-            stamp: after_last.map_or(dated, |after| after.max(dated)),
-            parent: self.config.global_frame_id.clone(),
-            child: child.to_owned(),
-            parent_from_child: map_from_child,
-        };
-        self.send_transform(transform, now);
-    }
-
-    /// Without a new fix the robot still moves, but its odometry's error does not change: `map -> odom` stays true.
-    /// `map -> base_link` does not, so it is never repeated.
-    fn repeat_transform(&mut self, now: Stamp) {
-        let Some(last) = &self.broadcast else { return };
-        let due = now.seconds_since(last.published) >= 1.0 / self.config.tf_publish_rate;
-        let stamp = now + seconds(self.config.transform_tolerance);
-        if due && self.config.use_odometry && stamp > last.transform.stamp {
-            let mut transform = StampedTransform { stamp, ..last.transform.clone() };
-            if let Some(map_from_odom) = self.correction.at(now) {
-                transform.parent_from_child = map_from_odom;
-            }
-            self.send_transform(transform, now);
-        }
-    }
-
-    fn send_transform(&mut self, transform: StampedTransform, now: Stamp) {
-        self.outgoing.push(Outgoing::Transform(transform.clone()));
+    fn send_transform(&mut self, transform: StampedTransform) {
+        self.outgoing.push(Outgoing::Transform(transform));
         self.health.transformed();
-        self.broadcast = Some(Broadcast { transform, published: now });
     }
 
     /// The node's own clock may jump back as well: a simulation that starts anew.
@@ -512,23 +404,13 @@ impl Core {
 
     /// Another run of the clock: nothing of the one before may meet what comes now.
     fn start_epoch(&mut self) {
-        self.epoch += 1;
-        self.newest_image = None;
+        self.intake.start_epoch();
         self.waiting.clear();
-        self.broadcast = None;
+        self.broadcast.clear();
         self.next_report = None;
         self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
-        self.correction.clear();
         self.published = None;
         self.published_odometry = None;
         self.health.clock_jumped();
     }
-}
-
-fn mounting(parameter: &str, [x, y, z, qx, qy, qz, qw]: [f64; 7]) -> Result<Se3> {
-    let transform = So3::from_xyzw(qx, qy, qz, qw).map(|rotation| Se3::new(rotation, [x, y, z].into()));
-    transform.filter(|transform| transform.is_finite()).ok_or_else(|| {
-        let found = format!("{:?}", [x, y, z, qx, qy, qz, qw]);
-        Error::config(parameter, "[x, y, z, qx, qy, qz, qw] with a unit quaternion", found)
-    })
 }

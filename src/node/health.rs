@@ -17,6 +17,8 @@ pub enum Reason {
     ImageUndecodable,
     /// Not of the size that `camera_info` announced.
     ImageSize,
+    /// It shows nothing: the camera is covered, or faces a wall of one colour.
+    ImageWithoutContrast,
     /// No usable `camera_info` came before it.
     NoCameraInfo,
     /// A `camera_info` that is no calibration.
@@ -51,6 +53,7 @@ impl Reason {
             Reason::ImageOutOfOrder => "image_out_of_order",
             Reason::ImageUndecodable => "image_undecodable",
             Reason::ImageSize => "image_size",
+            Reason::ImageWithoutContrast => "image_without_contrast",
             Reason::NoCameraInfo => "no_camera_info",
             Reason::CameraInfoRefused => "camera_info_refused",
             Reason::TransformRefused => "transform_refused",

@@ -7,7 +7,7 @@ use image::RgbImage;
 use super::health::Reason;
 use crate::middleware::Picture;
 use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
-use crate::vision::{Preprocessor, decode, decode_compressed};
+use crate::vision::{Preprocessor, contrast, decode, decode_compressed};
 use crate::{Error, Result, Stamp};
 
 /// Something that tells from pixels where the camera is. It is given no pose of anything.
@@ -40,6 +40,8 @@ pub struct Job {
     pub preprocessor: Arc<Preprocessor>,
     /// Size of the images that `camera_info` announced.
     pub announced_size: (u32, u32),
+    /// Standard deviation of the brightness below which an image shows nothing, levels of 256.
+    pub min_contrast: f64,
     /// Which run of the clock the image belongs to: images of different runs are no sequence.
     pub epoch: u64,
 }
@@ -97,7 +99,14 @@ fn pixels(job: &Job) -> Result<RgbImage, (Reason, Error)> {
         let expected = format!("{expected_width} x {expected_height} pixels, as camera_info says");
         return Err((Reason::ImageSize, Error::message("image", expected, format!("{width} x {height}"))));
     }
-    job.preprocessor.apply(&rgb).map_err(|error| (Reason::ImageUndecodable, error))
+    let pixels = job.preprocessor.apply(&rgb).map_err(|error| (Reason::ImageUndecodable, error))?;
+    let found = contrast(&pixels);
+    if found < job.min_contrast {
+        let expected = format!("a contrast of {} levels or more (min_image_contrast)", job.min_contrast);
+        let found = format!("{found:.1}: is the camera covered, or its exposure wrong?");
+        return Err((Reason::ImageWithoutContrast, Error::message("image", expected, found)));
+    }
+    Ok(pixels)
 }
 
 fn usable(localization: Localization) -> Result<Localization> {

@@ -13,10 +13,13 @@ use tokio::time::MissedTickBehavior;
 use crate::middleware::{Middleware, Outgoing};
 use crate::{Error, Result, Stamp};
 
+mod broadcast;
 mod core;
 mod health;
 mod inbox;
+mod intake;
 mod localizer;
+mod mounting;
 #[cfg(feature = "torch")]
 mod regressor;
 #[cfg(feature = "bag")]

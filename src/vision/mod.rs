@@ -8,12 +8,14 @@
 //! the same lens with a scaled calibration ([`crate::sensor::CameraModel::resized`]), and the remap runs on few pixels.
 
 mod augment;
+mod contrast;
 mod decode;
 mod preprocess;
 mod rectify;
 mod resize;
 
 pub use augment::Augmentation;
+pub use contrast::contrast;
 pub use decode::{decode, decode_compressed, decode_file};
 pub use preprocess::{Preprocessor, network_camera};
 pub use rectify::Rectifier;

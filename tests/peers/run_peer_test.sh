@@ -3,6 +3,8 @@
 #
 #   NODE=target/release/vloc_node PYTHON=.venv/bin/python tests/peers/run_peer_test.sh BAG MODEL OUT [play_images.py's options]
 #
+# $NODE_PARAMETERS goes to the node: more of its arguments, such as "-p use_estimator:=false".
+#
 # Prints the peer's JSON line. Exit status: 0 good, 1 an answer was missing, late or wrong, 2 the node did not stop
 # cleanly, 77 this machine cannot make the network (it takes root or user namespaces, unshare and ip).
 set -eu
@@ -24,7 +26,7 @@ unset ROS_DOMAIN_ID
 bag=$1 model=$2 out=$3
 shift 3
 mkdir -p "$out"
-"$NODE" --ros-args -p model:="$model" -p device:=cpu 2>"$out/node.log" &
+"$NODE" --ros-args -p model:="$model" -p device:=cpu ${NODE_PARAMETERS:-} 2>"$out/node.log" &
 node=$!
 trap 'kill -KILL $node 2>/dev/null || true' EXIT
 status=0

@@ -1,0 +1,79 @@
+//! From an image message to a job for the network: in order, and with the calibration that belongs to it.
+
+use std::sync::Arc;
+
+use super::health::Reason;
+use super::localizer::Job;
+use crate::middleware::Picture;
+use crate::sensor::CameraModel;
+use crate::vision::Preprocessor;
+use crate::{Error, Result, Stamp};
+
+/// What is known of the camera and of the images so far.
+pub(super) struct Intake {
+    network_camera: CameraModel,
+    min_contrast: f64,
+    calibration: Option<Calibration>,
+    newest: Option<Stamp>,
+    /// Which run of the clock this is.
+    epoch: u64,
+}
+
+struct Calibration {
+    announced: CameraModel,
+    preprocessor: Arc<Preprocessor>,
+}
+
+impl Intake {
+    /// For a network that sees through `network_camera`.
+    pub fn new(network_camera: CameraModel, min_contrast: f64) -> Self {
+        Self { network_camera, min_contrast, calibration: None, newest: None, epoch: 0 }
+    }
+
+    /// Which run of the clock this is.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The clock jumped back: images of before are no sequence with those that come.
+    pub fn start_epoch(&mut self) {
+        self.epoch += 1;
+        self.newest = None;
+    }
+
+    /// How far an image is behind the newest one, seconds.
+    pub fn seconds_behind(&self, stamp: Stamp) -> f64 {
+        self.newest.map_or(0.0, |newest| newest.seconds_since(stamp))
+    }
+
+    /// Takes a `camera_info`; it may change at any time.
+    pub fn calibrate(&mut self, announced: CameraModel) -> Result<()> {
+        if self.calibration.as_ref().is_some_and(|known| known.announced == announced) {
+            return Ok(());
+        }
+        let preprocessor = Arc::new(Preprocessor::new(&announced, &self.network_camera)?);
+        self.calibration = Some(Calibration { announced, preprocessor });
+        Ok(())
+    }
+
+    /// Takes an image.
+    pub fn admit(&mut self, picture: Picture) -> Result<Job, (Reason, Error)> {
+        let stamp = picture.stamp();
+        if let Some(newest) = self.newest.filter(|newest| stamp <= *newest) {
+            let error = Error::message("image", format!("a stamp after {newest}"), stamp.to_string());
+            return Err((Reason::ImageOutOfOrder, error));
+        }
+        self.newest = Some(stamp);
+        let calibration = self.calibration.as_ref().ok_or_else(|| {
+            let found = "none yet; is camera_info published, with the same QoS as image, and remapped with it?";
+            (Reason::NoCameraInfo, Error::message("image", "a usable camera_info before it", found))
+        })?;
+        Ok(Job {
+            picture,
+            preprocessor: calibration.preprocessor.clone(),
+            announced_size: (calibration.announced.width, calibration.announced.height),
+            min_contrast: self.min_contrast,
+            epoch: self.epoch,
+        })
+    }
+}
