@@ -103,7 +103,8 @@ async fn a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay
     write_bag(&bag);
 
     let regressor = PoseRegressor::load(&model, Device::Cpu).unwrap();
-    let request = ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None };
+    let request =
+        ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None, smooth: false };
     let summary = replay(request, Config::default(), &Names::default(), regressor, || false).await.unwrap();
     assert_eq!(summary.poses, FRAMES as u64, "{summary:?}");
 

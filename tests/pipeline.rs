@@ -482,7 +482,7 @@ fn camera_names() -> Names {
 }
 
 async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
-    let request = ReplayRequest { bag, out, report: true, rate: None };
+    let request = ReplayRequest { bag, out, report: true, rate: None, smooth: false };
     replay(request, Config::default(), names, Brightness::default(), || false).await
 }
 
@@ -582,7 +582,7 @@ async fn the_real_recording_goes_through_whole() {
         base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
         ..Config::default()
     };
-    let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
+    let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None, smooth: false };
     let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();
     assert_eq!(summary.images, 90);
     match infos {

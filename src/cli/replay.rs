@@ -29,6 +29,11 @@ pub struct ReplayArgs {
     /// Write report.md as well.
     #[arg(long)]
     pub report: bool,
+    /// Write smoothed.tum and smoothed_covariance.csv as well: the trajectory in hindsight. It is NOT causal: each pose
+    /// comes from what was measured before it and after it, so it is no measure of what a robot would have known.
+    /// Needs -p use_estimator:=true; memory grows with the recording.
+    #[arg(long)]
+    pub smooth: bool,
     /// Seconds of the recording per second; without it, as fast as the machine allows.
     #[arg(long, value_name = "FACTOR")]
     pub rate: Option<f64>,
@@ -53,7 +58,8 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     let mut names = args.ros.names()?;
     adopt_topics(&BagReader::open(&args.bag)?, &mut config, &mut names)?;
     let localizer = load_model(&config)?;
-    let request = ReplayRequest { bag: &args.bag, out: &args.out, report: args.report, rate: args.rate };
+    let (report, rate, smooth) = (args.report, args.rate, args.smooth);
+    let request = ReplayRequest { bag: &args.bag, out: &args.out, report, rate, smooth };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
     let stopped = Arc::new(AtomicBool::new(false));
@@ -106,4 +112,8 @@ fn print(summary: &Summary, args: &ReplayArgs) {
         println!("  {reason}: {} ({})", refused.count, refused.last);
     }
     println!("written to {}: trajectory.tum, summary.yaml, bag/", args.out.display());
+    if let Some(smoothed) = &summary.smoothed {
+        let (poses, runs) = (smoothed.poses, smoothed.runs);
+        println!("not causal, {poses} poses in {runs} runs: smoothed.tum, smoothed_covariance.csv");
+    }
 }

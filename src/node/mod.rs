@@ -21,6 +21,8 @@ mod localizer;
 mod regressor;
 #[cfg(feature = "bag")]
 mod replay;
+#[cfg(feature = "bag")]
+mod smoothed;
 
 pub use self::core::Core;
 pub use health::{Health, Reason, Refusals};
@@ -28,6 +30,8 @@ pub use inbox::NetworkThread;
 pub use localizer::{Answer, Job, Localization, Localizer, Worker};
 #[cfg(feature = "bag")]
 pub use replay::{Refused, ReplayRequest, Summary, replay};
+#[cfg(feature = "bag")]
+pub use smoothed::SmoothedSummary;
 
 /// How long a stop waits for the image in work.
 const PATIENCE_AT_STOP: Duration = Duration::from_secs(2);

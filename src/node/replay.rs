@@ -6,6 +6,7 @@
 //! | `summary.yaml` | how many images, poses, transforms; what was refused and why ([`Summary`]) |
 //! | `bag/` | rosbag2 (mcap): the input and the node's messages beside it |
 //! | `report.md` | the summary as a page, when asked for |
+//! | `smoothed.tum`, `smoothed_covariance.csv` | when asked for, the trajectory in hindsight, which is *not causal*: each pose from what was measured before it and after it |
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::smoothed::{self, SmoothedSummary};
 use super::{Core, Health, Localizer, run_lock_step};
 use crate::config::Config;
 use crate::geometry::Trajectory;
@@ -33,6 +35,9 @@ pub struct Summary {
     pub clock_jumps: u64,
     /// What was refused, by reason.
     pub refused: BTreeMap<String, Refused>,
+    /// The trajectory in hindsight, when it was asked for; not causal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothed: Option<SmoothedSummary>,
 }
 
 /// How often a reason occurred, and its last text.
@@ -55,12 +60,15 @@ pub struct ReplayRequest<'a> {
     pub report: bool,
     /// Seconds of the recording per second; `None`: as fast as the machine allows.
     pub rate: Option<f64>,
+    /// Whether to write the trajectory in hindsight as well; needs `use_estimator`.
+    pub smooth: bool,
 }
 
 /// Replays a bag through the node. What was read before an error is written before the error is returned.
 ///
 /// # Errors
-/// Those of [`Replay::open`]; [`Error::Interrupted`] when `stop` said so; a bag that is cut off or cannot be written.
+/// Those of [`Replay::open`]; [`Error::Interrupted`] when `stop` said so; a bag that is cut off or cannot be written;
+/// [`Error::Config`] for a smoothed trajectory without the estimator.
 pub async fn replay<L: Localizer>(
     request: ReplayRequest<'_>,
     config: Config,
@@ -69,6 +77,10 @@ pub async fn replay<L: Localizer>(
     stop: impl FnMut() -> bool,
 ) -> Result<Summary> {
     let mut core = Core::new(config.clone(), localizer.camera())?;
+    if request.smooth {
+        smoothed::check(&config)?;
+        core.estimator().keep_history();
+    }
     std::fs::create_dir_all(request.out).map_err(Error::io("create", request.out))?;
     let mut port = Replay::open(request.bag, &request.out.join("bag"), &config, names, request.rate)?;
     let mut poses = Vec::new();
@@ -83,7 +95,11 @@ pub async fn replay<L: Localizer>(
     let poses: BTreeMap<_, _> = poses.into_iter().collect();
     let trajectory = Trajectory::new(poses.into_iter().collect())?;
     trajectory.write_tum(&request.out.join("trajectory.tum"))?;
-    let summary = summarize(core.health(), &trajectory);
+    let smoothed = match request.smooth {
+        true => smoothed::write(&core.estimator().smoothed()?, request.out).map(Some),
+        false => Ok(None),
+    };
+    let summary = Summary { smoothed: smoothed?, ..summarize(core.health(), &trajectory) };
     let path = request.out.join("summary.yaml");
     let yaml = serde_yaml::to_string(&summary).map_err(|error| Error::compute("writing the summary", error))?;
     std::fs::write(&path, yaml).map_err(Error::io("write", &path))?;
@@ -104,6 +120,7 @@ fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
         span_s: trajectory.span().map_or(0.0, |(first, last)| last.seconds_since(first)),
         clock_jumps: health.clock_jumps(),
         refused: refused.collect(),
+        smoothed: None,
     }
 }
 
@@ -120,6 +137,10 @@ fn page(summary: &Summary, trajectory: &Trajectory) -> String {
     ];
     for (quantity, value) in rows {
         let _ = writeln!(page, "| {quantity} | {value} |");
+    }
+    if let Some(smoothed) = &summary.smoothed {
+        let _ =
+            writeln!(page, "| smoothed trajectory (not causal) | {} poses in {} runs |", smoothed.poses, smoothed.runs);
     }
     page.push_str("\n## What was refused\n\n");
     if summary.refused.is_empty() {
