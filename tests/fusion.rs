@@ -165,7 +165,7 @@ async fn a_replay_with_the_estimator_writes_the_same_bytes_twice() {
     let mut written = Vec::new();
     for out in ["first", "second"] {
         let out = work.path().join(out);
-        let request = ReplayRequest { bag: &bag, out: &out, report: true, rate: None };
+        let request = ReplayRequest { report: true, ..ReplayRequest::new(&bag, &out) };
         let names = camera_names();
         let summary = replay(request, estimating(), &names, Brightness::default(), || false).await.unwrap();
         assert_eq!(summary.images, 20);

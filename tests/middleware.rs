@@ -132,7 +132,8 @@ async fn a_cyclonedds_peer_gets_an_answer_to_every_image_and_the_poses_of_replay
     }
 
     let regressor = PoseRegressor::load(&model, Device::Cpu).unwrap();
-    let request = ReplayRequest { bag: &bag, out: &work.path().join("replay"), report: false, rate: None };
+    let out = work.path().join("replay");
+    let request = ReplayRequest::new(&bag, &out);
     let alone = Config { use_estimator: false, ..Config::default() };
     let summary = replay(request, alone, &Names::default(), regressor, || false).await.unwrap();
     assert_eq!(summary.poses, FRAMES as u64, "{summary:?}");

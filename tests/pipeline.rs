@@ -286,7 +286,7 @@ async fn the_node_stops_when_told_to() {
 }
 
 async fn replay_to(bag: &Path, out: &Path, names: &Names) -> Result<Summary> {
-    let request = ReplayRequest { bag, out, report: true, rate: None };
+    let request = ReplayRequest { report: true, ..ReplayRequest::new(bag, out) };
     replay(request, alone(), names, Brightness::default(), || false).await
 }
 
@@ -370,7 +370,7 @@ async fn the_real_recording_goes_through_whole() {
         base_from_camera: Some([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
         ..alone()
     };
-    let request = ReplayRequest { bag: &bag, out: work.path(), report: false, rate: None };
+    let request = ReplayRequest::new(&bag, work.path());
     let summary = replay(request, config, &names, Brightness::default(), || false).await.unwrap();
     assert_eq!(summary.images, 90);
     match infos {

@@ -8,7 +8,9 @@ use clap::Args;
 
 use super::node::{RosArgs, load_model};
 use crate::bag::BagReader;
-use crate::config::{Config, ImageTransport};
+use crate::config::{Config, ImageTransport, load_yaml};
+use crate::dataset::RosbagDatasetOptions;
+use crate::evaluation::table;
 use crate::middleware::Names;
 use crate::msg::RosMessage;
 use crate::msg::sensor_msgs::{CameraInfo, CompressedImage, Image};
@@ -29,6 +31,18 @@ pub struct ReplayArgs {
     /// Write report.md as well.
     #[arg(long)]
     pub report: bool,
+    /// Write smoothed.tum and smoothed_covariance.csv as well: the trajectory in hindsight. It is NOT causal: each pose
+    /// comes from what was measured before it and after it, so it is no measure of what a robot would have known.
+    /// Memory grows with the recording.
+    #[arg(long)]
+    pub smooth: bool,
+    /// Compare with the poses of the robot's base that the bag itself knows, on /tf or where --bag-options says: prints a
+    /// table, writes accuracy/.
+    #[arg(long)]
+    pub truth: bool,
+    /// With --truth: which topic and frames have the poses (YAML; config/bag_dataset.yaml explains them).
+    #[arg(long, value_name = "FILE", requires = "truth")]
+    pub bag_options: Option<PathBuf>,
     /// Seconds of the recording per second; without it, as fast as the machine allows.
     #[arg(long, value_name = "FACTOR")]
     pub rate: Option<f64>,
@@ -53,7 +67,9 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     let mut names = args.ros.names()?;
     adopt_topics(&BagReader::open(&args.bag)?, &mut config, &mut names)?;
     let localizer = load_model(&config)?;
-    let request = ReplayRequest { bag: &args.bag, out: &args.out, report: args.report, rate: args.rate };
+    let options = args.bag_options.as_deref().map_or_else(|| Ok(RosbagDatasetOptions::default()), load_yaml)?;
+    let (report, rate, smooth, truth) = (args.report, args.rate, args.smooth, args.truth.then_some(&options));
+    let request = ReplayRequest { bag: &args.bag, out: &args.out, report, rate, smooth, truth };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
     let stopped = Arc::new(AtomicBool::new(false));
@@ -105,5 +121,13 @@ fn print(summary: &Summary, args: &ReplayArgs) {
     for (reason, refused) in &summary.refused {
         println!("  {reason}: {} ({})", refused.count, refused.last);
     }
-    println!("written to {}: trajectory.tum, summary.yaml, bag/", args.out.display());
+    if let Some(metrics) = &summary.accuracy {
+        println!("\n{}", table(metrics));
+    }
+    let accuracy = if args.truth { ", accuracy/" } else { "" };
+    println!("written to {}: trajectory.tum, summary.yaml, bag/{accuracy}", args.out.display());
+    if let Some(smoothed) = &summary.smoothed {
+        let (poses, runs) = (smoothed.poses, smoothed.runs);
+        println!("not causal, {poses} poses in {runs} runs: smoothed.tum, smoothed_covariance.csv");
+    }
 }

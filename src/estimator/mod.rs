@@ -26,6 +26,7 @@ mod motion;
 mod odometry;
 mod prediction;
 mod rejection;
+mod smoothing;
 mod sources;
 mod state;
 mod window;
@@ -35,11 +36,13 @@ pub use correction::{Correction, CorrectionLimit};
 pub use motion::{Motion, OdometryNoise};
 pub use prediction::Prediction;
 pub use rejection::{Rejection, Rejections};
+pub use smoothing::{SmoothedPose, SmoothedRun};
 pub use sources::Mounting;
 pub use state::{Cause, State, Transition};
 
 use consensus::{Agreement, Consensus, Fix};
 use gravity::{GravityCheck, check_gravity};
+use smoothing::History;
 use sources::{Relative, Sources};
 use window::{Head, ImuModel, Window};
 
@@ -94,6 +97,8 @@ pub struct Estimator {
     sources: Sources,
     consensus: Consensus,
     window: Option<Window>,
+    /// The windows that ended, if they are kept.
+    history: Option<History>,
     head: Option<Head>,
     state: State,
     starts: u64,
@@ -119,6 +124,7 @@ impl Estimator {
             mounting: None,
             consensus: Consensus::default(),
             window: None,
+            history: None,
             head: None,
             state: State::Uninitialized,
             starts: 0,
@@ -388,8 +394,9 @@ impl Estimator {
     /// A new window where fixes agree.
     fn start(&mut self, agreement: &Agreement, stamp: Stamp, cause: Cause) -> Result<()> {
         let imu = self.imu_model(agreement);
-        self.window = Some(Window::start(agreement, imu, &self.config)?);
-        self.head = None;
+        let window = Window::start(agreement, imu, &self.config, self.history.is_some())?;
+        self.end_run(&cause);
+        self.window = Some(window);
         self.starts += 1;
         self.forget_waiting();
         self.enter(stamp, State::Converging, cause);
@@ -472,10 +479,17 @@ impl Estimator {
     }
 
     fn restart(&mut self, stamp: Stamp, state: State, cause: Cause) {
-        self.window = None;
-        self.head = None;
+        self.end_run(&cause);
         self.forget_waiting();
         self.enter(stamp, state, cause);
+    }
+
+    /// Nothing that comes belongs to the present estimate.
+    fn end_run(&mut self, cause: &Cause) {
+        self.head = None;
+        if let (Some(window), Some(history)) = (self.window.take(), &mut self.history) {
+            history.add(self.starts, window, cause);
+        }
     }
 
     fn enter(&mut self, stamp: Stamp, to: State, cause: Cause) {

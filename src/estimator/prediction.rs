@@ -177,7 +177,10 @@ fn unknown_twist(config: &EstimatorConfig) -> (Vector6, Matrix6<f64>) {
 }
 
 /// Adds the error that all fixes of the map have in common.
-fn with_map_error(covariance: &PoseCovariance, config: &EstimatorConfig) -> Result<PoseCovariance> {
+///
+/// # Errors
+/// When the sum is no covariance.
+pub fn with_map_error(covariance: &PoseCovariance, config: &EstimatorConfig) -> Result<PoseCovariance> {
     let (p, r) = (config.map_position_sigma.powi(2), config.map_rotation_sigma.powi(2));
     PoseCovariance::new(&(covariance.matrix() + Matrix6::from_diagonal(&Vector6::new(p, p, p, r, r, r))))
 }

@@ -4,7 +4,7 @@
 //! IMU, odometry, relative pose, and where nothing did, the robot's typical speed. A late keyframe splits the link that
 //! it falls into, and the two halves are cut anew from the buffers. What leaves the window becomes its prior.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use nalgebra::{Matrix6, Vector3, Vector6};
 
@@ -15,8 +15,8 @@ use super::sources::Sources;
 use crate::config::EstimatorConfig;
 use crate::geometry::{PoseCovariance, Se3};
 use crate::graph::{
-    BetweenFactor, FactorId, FixedLag, Gaussian, ImuFactor, Key, PriorFactor, RobustKernel, Settings, Variable,
-    VectorBetweenFactor, VectorPriorFactor,
+    BetweenFactor, FactorGraph, FactorId, FixedLag, Gaussian, ImuFactor, Key, PriorFactor, RobustKernel, Settings,
+    Values, Variable, VectorBetweenFactor, VectorPriorFactor,
 };
 use crate::imu::{ImuBias, ImuNoise, NavState};
 use crate::{Error, Result, Stamp};
@@ -64,6 +64,8 @@ struct Keyframe {
 pub struct Window {
     lag: FixedLag,
     keyframes: VecDeque<Keyframe>,
+    /// The keyframes that have left, if they are kept.
+    left: Option<Vec<(u64, Stamp)>>,
     next_index: u64,
     /// Stamps of the fixes in use, also of those that left the window.
     last_fix: Option<Stamp>,
@@ -74,14 +76,16 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window with one keyframe where the fixes agree.
+    /// A window with one keyframe where the fixes agree; it keeps what leaves it if `keep` says so.
     ///
     /// # Errors
     /// When a covariance is numerically singular.
-    pub fn start(agreement: &Agreement, imu: Option<ImuModel>, config: &EstimatorConfig) -> Result<Self> {
+    pub fn start(agreement: &Agreement, imu: Option<ImuModel>, config: &EstimatorConfig, keep: bool) -> Result<Self> {
+        let lag = FixedLag::new(Settings::default());
         let mut window = Self {
-            lag: FixedLag::new(Settings::default()),
+            lag: if keep { lag.with_archive() } else { lag },
             keyframes: VecDeque::new(),
+            left: keep.then(Vec::new),
             next_index: 0,
             last_fix: Some(agreement.stamp),
             evidence: agreement.evidence,
@@ -120,6 +124,38 @@ impl Window {
     /// How many independent fixes the estimate is worth so far.
     pub fn evidence(&self) -> f64 {
         self.evidence
+    }
+
+    /// The stamp of the newest fix in use.
+    pub fn last_fix(&self) -> Option<Stamp> {
+        self.last_fix
+    }
+
+    /// Whether what has left it is kept.
+    pub fn has_history(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Index and stamp of each keyframe there ever was, in the order of time; without a history, those in the window.
+    pub fn all_keyframes(&self) -> impl Iterator<Item = (u64, Stamp)> {
+        let present = self.keyframes.iter().map(|keyframe| (keyframe.index, keyframe.stamp));
+        self.left.iter().flatten().copied().chain(present)
+    }
+
+    /// All that was measured from the start of the window on, with the last estimates; without what a keyframe that
+    /// failed half-way may have left.
+    ///
+    /// # Errors
+    /// When no history is kept.
+    pub fn whole(&self) -> Result<(FactorGraph, Values)> {
+        let (mut graph, mut values) = self.lag.whole()?;
+        let stands: BTreeSet<u64> = self.all_keyframes().map(|(index, _)| index).collect();
+        let orphans: Vec<Key> = values.keys().iter().filter(|key| !stands.contains(&key.index())).copied().collect();
+        graph.take_unless(|factor| factor.keys().iter().all(|key| !orphans.contains(key)));
+        for key in &orphans {
+            values.remove(*key);
+        }
+        Ok((graph, values))
     }
 
     /// The stamps of the oldest and of the newest keyframe.
@@ -238,7 +274,10 @@ impl Window {
             let elapsed = second.stamp.seconds_since(oldest.stamp);
             let keys = self.keys(oldest.index);
             self.lag.marginalize_fading(&keys, (-elapsed / config.memory).exp())?;
-            self.keyframes.pop_front();
+            let left = self.keyframes.pop_front();
+            if let (Some(left), Some(history)) = (left, &mut self.left) {
+                history.push((left.index, left.stamp));
+            }
         }
         Ok(())
     }

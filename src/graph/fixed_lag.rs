@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use nalgebra::DMatrix;
 
+use super::archive::Archive;
 use super::factor::linearize_factor;
 use super::leaving::prior_of_leaving;
 use super::{Factor, FactorGraph, Key, Optimizer, Report, Settings, StopReason, Values, Variable};
@@ -40,6 +41,9 @@ pub struct FixedLag {
     /// Whether the factorization for covariances is that of the present graph and values.
     factorized: bool,
     first_estimates: bool,
+    /// The factors that stand for what has left.
+    priors: BTreeSet<FactorId>,
+    archive: Option<Archive>,
 }
 
 impl FixedLag {
@@ -57,6 +61,8 @@ impl FixedLag {
             covariances: Optimizer::default(),
             factorized: false,
             first_estimates: true,
+            priors: BTreeSet::new(),
+            archive: None,
         }
     }
 
@@ -66,11 +72,21 @@ impl FixedLag {
         Self { first_estimates, ..self }
     }
 
+    /// The same window with an archive of what leaves it from now on, for [`FixedLag::whole`]. It grows with all that is
+    /// marginalized; a key that is in it cannot be used again.
+    pub fn with_archive(self) -> Self {
+        Self { archive: Some(Archive::default()), ..self }
+    }
+
     /// Adds a variable with its first guess; factors on it have to follow before the next update.
     ///
     /// # Errors
-    /// When the key is taken, does not stand for this kind of variable, or a number is not finite.
+    /// When the key is taken, does not stand for this kind of variable, or a number is not finite; with an archive also
+    /// when a variable of this name is in it.
     pub fn insert(&mut self, key: Key, variable: Variable) -> Result<()> {
+        if self.archive.as_ref().is_some_and(|archive| archive.contains(key)) {
+            return Err(Error::message(format!("variable {key}"), "a new key", "one that is in the archive"));
+        }
         self.values.insert(key, variable)?;
         self.factorized = false;
         Ok(())
@@ -159,20 +175,26 @@ impl FixedLag {
             .collect();
         let prior = prior_of_leaving(&self.graph, &self.values, &leaving, &touched)?;
 
-        touched.iter().rev().for_each(|position| {
-            self.graph.remove(*position);
-            self.ids.remove(*position);
-        });
+        for position in touched.iter().rev() {
+            let (factor, id) = (self.graph.remove(*position), self.ids.remove(*position));
+            let was_measured = !self.priors.remove(&id);
+            if let Some(archive) = self.archive.as_mut().filter(|_| was_measured) {
+                archive.keep_factor(factor);
+            }
+        }
         for key in &leaving {
             self.graph.linearize_at_estimate(*key);
-            self.values.remove(*key);
+            if let (Some(variable), Some(archive)) = (self.values.remove(*key), &mut self.archive) {
+                archive.keep_variable(*key, variable);
+            }
         }
         if let Some(prior) = prior.filter(|_| share > 0.0) {
             if self.first_estimates {
                 let points = prior.keys().iter().zip(prior.points());
                 points.for_each(|(key, point)| self.graph.linearize_at(*key, *point));
             }
-            self.push(Arc::new(prior.fading(share)));
+            let id = self.push(Arc::new(prior.fading(share)));
+            self.priors.insert(id);
         }
         self.factorized = false;
         Ok(())
@@ -186,6 +208,21 @@ impl FixedLag {
     /// The window's factors, priors among them.
     pub fn graph(&self) -> &FactorGraph {
         &self.graph
+    }
+
+    /// Everything that was measured: the archive's factors and those of the window, without the priors in place of what
+    /// has left it, faded or not. Variables come with the estimates they left with, or their present ones: a start for an
+    /// [`Optimizer`], which linearizes all of them anew. Factors that were taken out with [`FixedLag::remove`] are not in
+    /// it.
+    ///
+    /// # Errors
+    /// When the window keeps no archive.
+    pub fn whole(&self) -> Result<(FactorGraph, Values)> {
+        let Some(archive) = &self.archive else {
+            return Err(Error::message("fixed-lag window", "an archive, as FixedLag::with_archive makes", "none"));
+        };
+        let named = self.ids.iter().zip(self.graph.factors());
+        archive.with(named.filter(|(id, _)| !self.priors.contains(id)).map(|(_, factor)| factor), &self.values)
     }
 
     /// The joint covariance of variables, in the order given, at the present estimate: exact for the window linearized
@@ -208,11 +245,13 @@ impl FixedLag {
         }
     }
 
-    /// Takes everything out.
+    /// Takes everything out, of the archive too.
     pub fn clear(&mut self) {
         self.graph = FactorGraph::new();
         self.values = Values::new();
         self.ids.clear();
+        self.priors.clear();
+        self.archive = self.archive.take().map(|_| Archive::default());
         self.factorized = false;
     }
 }

@@ -11,6 +11,7 @@
 //! Literature: Dellaert and Kaess, "Factor Graphs for Robot Perception", 2017; Solà, Deray and Atchuthan, "A micro Lie
 //! theory for state estimation in robotics", 2018.
 
+mod archive;
 mod assembly;
 mod block_matrix;
 mod cholesky;

@@ -87,6 +87,11 @@ impl Core {
         &self.health
     }
 
+    /// The estimator: to have it keep its history, and to ask for the trajectory in hindsight.
+    pub fn estimator(&mut self) -> &mut Estimator {
+        &mut self.estimator
+    }
+
     /// What is to be sent, in order.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.outgoing)

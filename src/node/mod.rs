@@ -13,6 +13,8 @@ use tokio::time::MissedTickBehavior;
 use crate::middleware::{Middleware, Outgoing};
 use crate::{Error, Result, Stamp};
 
+#[cfg(feature = "bag")]
+mod accuracy;
 mod broadcast;
 mod core;
 mod health;
@@ -24,6 +26,8 @@ mod mounting;
 mod regressor;
 #[cfg(feature = "bag")]
 mod replay;
+#[cfg(feature = "bag")]
+mod smoothed;
 
 pub use self::core::Core;
 pub use health::{Health, Reason, Refusals};
@@ -31,6 +35,8 @@ pub use inbox::NetworkThread;
 pub use localizer::{Answer, Job, Localization, Localizer, Worker};
 #[cfg(feature = "bag")]
 pub use replay::{Refused, ReplayRequest, Summary, replay};
+#[cfg(feature = "bag")]
+pub use smoothed::SmoothedSummary;
 
 /// How long a stop waits for the image in work.
 const PATIENCE_AT_STOP: Duration = Duration::from_secs(2);

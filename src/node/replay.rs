@@ -6,6 +6,8 @@
 //! | `summary.yaml` | how many images, poses, transforms; what was refused and why ([`Summary`]) |
 //! | `bag/` | rosbag2 (mcap): the input and the node's messages beside it |
 //! | `report.md` | the summary as a page, when asked for |
+//! | `accuracy/` | when asked for, `pose` and `absolute_pose` compared with the poses that the bag knows ([`Metrics`], tables and pictures) |
+//! | `smoothed.tum`, `smoothed_covariance.csv` | when asked for, the trajectory in hindsight, which is *not causal*: each pose from what was measured before it and after it |
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -13,8 +15,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::accuracy::{self, Said};
+use super::smoothed::{self, SmoothedSummary};
 use super::{Core, Health, Localizer, run_lock_step};
 use crate::config::Config;
+use crate::dataset::RosbagDatasetOptions;
+use crate::estimator::Estimator;
+use crate::evaluation::Metrics;
 use crate::geometry::Trajectory;
 use crate::middleware::replay::Replay;
 use crate::middleware::{Input, Names, Outgoing};
@@ -33,6 +40,12 @@ pub struct Summary {
     pub clock_jumps: u64,
     /// What was refused, by reason.
     pub refused: BTreeMap<String, Refused>,
+    /// The trajectory in hindsight, when it was asked for; not causal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothed: Option<SmoothedSummary>,
+    /// How right it was, when that was asked for.
+    #[serde(skip)]
+    pub accuracy: Option<Metrics>,
 }
 
 /// How often a reason occurred, and its last text.
@@ -55,12 +68,24 @@ pub struct ReplayRequest<'a> {
     pub report: bool,
     /// Seconds of the recording per second; `None`: as fast as the machine allows.
     pub rate: Option<f64>,
+    /// Whether to write the trajectory in hindsight as well; needs `use_estimator`.
+    pub smooth: bool,
+    /// Where the bag has poses of the robot's base to compare with; `None`: it is not asked.
+    pub truth: Option<&'a RosbagDatasetOptions>,
+}
+
+impl<'a> ReplayRequest<'a> {
+    /// As fast as the machine allows, without the extra files.
+    pub fn new(bag: &'a Path, out: &'a Path) -> Self {
+        Self { bag, out, report: false, rate: None, smooth: false, truth: None }
+    }
 }
 
 /// Replays a bag through the node. What was read before an error is written before the error is returned.
 ///
 /// # Errors
-/// Those of [`Replay::open`]; [`Error::Interrupted`] when `stop` said so; a bag that is cut off or cannot be written.
+/// Those of [`Replay::open`]; [`Error::Interrupted`] when `stop` said so; a bag that is cut off or cannot be written;
+/// [`Error::Config`] for a smoothed trajectory without the estimator; a bag that lacks the poses to compare with.
 pub async fn replay<L: Localizer>(
     request: ReplayRequest<'_>,
     config: Config,
@@ -69,21 +94,25 @@ pub async fn replay<L: Localizer>(
     stop: impl FnMut() -> bool,
 ) -> Result<Summary> {
     let mut core = Core::new(config.clone(), localizer.camera())?;
+    if request.smooth {
+        smoothed::check(&config)?;
+        core.estimator().keep_history();
+    }
     std::fs::create_dir_all(request.out).map_err(Error::io("create", request.out))?;
     let mut port = Replay::open(request.bag, &request.out.join("bag"), &config, names, request.rate)?;
-    let mut poses = Vec::new();
-    let watch = |outgoing: &Outgoing| {
-        if let Outgoing::Pose(pose) = outgoing {
-            poses.push((pose.stamp, pose.map_from_base));
-        }
+    // By stamp: a clock that jumped back leaves two runs in one recording, and a trajectory has one pose per stamp.
+    let mut said = Said::default();
+    let watch = |outgoing: &Outgoing| match outgoing {
+        Outgoing::Pose(pose) => drop(said.pose.insert(pose.stamp, (**pose).clone())),
+        Outgoing::AbsolutePose(pose) => drop(said.absolute_pose.insert(pose.stamp, pose.map_from_base)),
+        _ => {}
     };
     let ran = run_lock_step(&mut port, &mut core, localizer, stop, watch).await;
     let read = port.finish();
-    // A clock that jumped back leaves two runs in one recording; a trajectory has one pose per stamp, the last one.
-    let poses: BTreeMap<_, _> = poses.into_iter().collect();
-    let trajectory = Trajectory::new(poses.into_iter().collect())?;
+    let trajectory = Trajectory::new(said.pose.values().map(|pose| (pose.stamp, pose.map_from_base)).collect())?;
     trajectory.write_tum(&request.out.join("trajectory.tum"))?;
-    let summary = summarize(core.health(), &trajectory);
+    let mut summary = summarize(core.health(), &trajectory);
+    let after = look_back(&request, &config, names, core.estimator(), &mut said, &mut summary);
     let path = request.out.join("summary.yaml");
     let yaml = serde_yaml::to_string(&summary).map_err(|error| Error::compute("writing the summary", error))?;
     std::fs::write(&path, yaml).map_err(Error::io("write", &path))?;
@@ -91,7 +120,28 @@ pub async fn replay<L: Localizer>(
         let path = request.out.join("report.md");
         std::fs::write(&path, page(&summary, &trajectory)).map_err(Error::io("write", &path))?;
     }
-    ran.and(read).map(|()| summary)
+    ran.and(read).and(after).map(|()| summary)
+}
+
+/// What can be said once the recording has ended: the trajectory in hindsight, and how right the poses were.
+fn look_back(
+    request: &ReplayRequest<'_>,
+    config: &Config,
+    names: &Names,
+    estimator: &mut Estimator,
+    said: &mut Said,
+    summary: &mut Summary,
+) -> Result<()> {
+    if request.smooth {
+        let runs = estimator.smoothed()?;
+        summary.smoothed = Some(smoothed::write(&runs, request.out)?);
+        said.smooth(&runs);
+    }
+    if let Some(options) = request.truth {
+        let folder = request.out.join("accuracy");
+        summary.accuracy = Some(accuracy::measure(request.bag, options, config, names, said, &folder)?);
+    }
+    Ok(())
 }
 
 fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
@@ -104,6 +154,8 @@ fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
         span_s: trajectory.span().map_or(0.0, |(first, last)| last.seconds_since(first)),
         clock_jumps: health.clock_jumps(),
         refused: refused.collect(),
+        smoothed: None,
+        accuracy: None,
     }
 }
 
@@ -120,6 +172,10 @@ fn page(summary: &Summary, trajectory: &Trajectory) -> String {
     ];
     for (quantity, value) in rows {
         let _ = writeln!(page, "| {quantity} | {value} |");
+    }
+    if let Some(smoothed) = &summary.smoothed {
+        let _ =
+            writeln!(page, "| smoothed trajectory (not causal) | {} poses in {} runs |", smoothed.poses, smoothed.runs);
     }
     page.push_str("\n## What was refused\n\n");
     if summary.refused.is_empty() {
