@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::node::{RosArgs, load_model};
 use crate::bag::BagReader;
-use crate::config::{Config, ImageTransport, load_yaml};
+use crate::config::{Config, ImageTransport};
 use crate::dataset::RosbagDatasetOptions;
 use crate::evaluation::table;
 use crate::middleware::Names;
@@ -36,13 +36,10 @@ pub struct ReplayArgs {
     /// Memory grows with the recording.
     #[arg(long)]
     pub smooth: bool,
-    /// Compare with the poses of the robot's base that the bag itself knows, on /tf or where --bag-options says: prints a
-    /// table, writes accuracy/.
-    #[arg(long)]
-    pub truth: bool,
-    /// With --truth: which topic and frames have the poses (YAML; config/bag_dataset.yaml explains them).
-    #[arg(long, value_name = "FILE", requires = "truth")]
-    pub bag_options: Option<PathBuf>,
+    /// Compare with the poses of the robot's base in the map that the bag itself knows: on /tf, or on a topic of PoseStamped,
+    /// PoseWithCovarianceStamped or Odometry. Prints a table, writes accuracy/.
+    #[arg(long, value_name = "TOPIC")]
+    pub truth: Option<String>,
     /// Seconds of the recording per second; without it, as fast as the machine allows.
     #[arg(long, value_name = "FACTOR")]
     pub rate: Option<f64>,
@@ -67,8 +64,12 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
     let mut names = args.ros.names()?;
     adopt_topics(&BagReader::open(&args.bag)?, &mut config, &mut names)?;
     let localizer = load_model(&config)?;
-    let options = args.bag_options.as_deref().map_or_else(|| Ok(RosbagDatasetOptions::default()), load_yaml)?;
-    let (report, rate, smooth, truth) = (args.report, args.rate, args.smooth, args.truth.then_some(&options));
+    let truth = args.truth.as_ref().map(|topic| RosbagDatasetOptions {
+        pose_topic: Some(topic.clone()),
+        map_frame: config.global_frame_id.clone(),
+        ..RosbagDatasetOptions::default()
+    });
+    let (report, rate, smooth, truth) = (args.report, args.rate, args.smooth, truth.as_ref());
     let request = ReplayRequest { bag: &args.bag, out: &args.out, report, rate, smooth, truth };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
@@ -124,7 +125,7 @@ fn print(summary: &Summary, args: &ReplayArgs) {
     if let Some(metrics) = &summary.accuracy {
         println!("\n{}", table(metrics));
     }
-    let accuracy = if args.truth { ", accuracy/" } else { "" };
+    let accuracy = if args.truth.is_some() { ", accuracy/" } else { "" };
     println!("written to {}: trajectory.tum, summary.yaml, bag/{accuracy}", args.out.display());
     if let Some(smoothed) = &summary.smoothed {
         let (poses, runs) = (smoothed.poses, smoothed.runs);
