@@ -47,18 +47,20 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let metrics = eval::evaluate(&parse(&[&eval[..], &ground_truth].concat())?)?;
     println!("{}", table(&metrics));
 
-    println!("[3/3] The same walk as a bag, through the node.");
-    let walk = ["--out", &path("walk"), "--passes", "0", "--test-frames", "60", "--rate", "5", "--format", "bag"];
-    synth::run(&parse(&[&walk[..], &["--width", "640", "--height", "480"]].concat())?)?;
+    println!("[3/3] The same walk as a bag, with IMU and wheel odometry, through the node.");
+    let walk = ["--out", &path("walk"), "--passes", "0", "--test-frames", "300", "--rate", "10", "--format", "bag"];
+    synth::run(&parse(&[&walk[..], &["--width", "320", "--height", "240"]].concat())?)?;
     let bag = args.out.join("walk/bags/test").to_string_lossy().into_owned();
     let replay = [&bag, "--model", &model, "--out", &path("replay"), "--device", &args.device, "--report"];
-    replay::run(&parse(&replay)?)?;
+    let measured = ["--truth", "/ground_truth/pose", "--smooth"];
+    replay::run(&parse(&[&replay[..], &measured].concat())?)?;
 
     println!("\nDone in {:.0} s. Look at", started.elapsed().as_secs_f64());
     for (file, what) in [
         ("eval/trajectory.svg", "the walk from above, truth and estimate"),
         ("eval/errors.svg", "cumulative errors beside image retrieval"),
         ("eval/metrics.json", "every number"),
+        ("replay/accuracy/trajectory.svg", "the same walk, fused with IMU and odometry"),
         ("replay/trajectory.tum", "the robot's path in the map, for evo"),
         ("replay/bag", "the node's output beside its input, for Foxglove and RViz"),
     ] {

@@ -81,7 +81,7 @@ impl Default for EstimatorConfig {
             lag: 3.0,
             keyframes: 40,
             iterations: 3,
-            correlation_time: 0.5,
+            correlation_time: 1.0,
             memory: 3.0,
             robust_scale: 3.55,
             gate: 5.48,
