@@ -96,10 +96,14 @@ pub async fn replay<L: Localizer>(
     let trajectory = Trajectory::new(poses.into_iter().collect())?;
     trajectory.write_tum(&request.out.join("trajectory.tum"))?;
     let smoothed = match request.smooth {
-        true => smoothed::write(&core.estimator().smoothed()?, request.out).map(Some),
+        true => core.estimator().smoothed().and_then(|runs| smoothed::write(&runs, request.out)).map(Some),
         false => Ok(None),
     };
-    let summary = Summary { smoothed: smoothed?, ..summarize(core.health(), &trajectory) };
+    let (smoothed, smoothing) = match smoothed {
+        Ok(smoothed) => (smoothed, Ok(())),
+        Err(error) => (None, Err(error)),
+    };
+    let summary = Summary { smoothed, ..summarize(core.health(), &trajectory) };
     let path = request.out.join("summary.yaml");
     let yaml = serde_yaml::to_string(&summary).map_err(|error| Error::compute("writing the summary", error))?;
     std::fs::write(&path, yaml).map_err(Error::io("write", &path))?;
@@ -107,7 +111,7 @@ pub async fn replay<L: Localizer>(
         let path = request.out.join("report.md");
         std::fs::write(&path, page(&summary, &trajectory)).map_err(Error::io("write", &path))?;
     }
-    ran.and(read).map(|()| summary)
+    ran.and(read).and(smoothing).map(|()| summary)
 }
 
 fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
