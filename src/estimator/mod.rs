@@ -22,6 +22,7 @@ mod consensus;
 mod correction;
 mod efficiency;
 mod gravity;
+mod mapnet_pgo;
 mod motion;
 mod odometry;
 mod prediction;
@@ -33,6 +34,7 @@ mod window;
 
 pub use consensus::news;
 pub use correction::{Correction, CorrectionLimit};
+pub use mapnet_pgo::{MapNetPgo, PgoAnswer, PgoFrame, PgoLinks};
 pub use motion::{Motion, OdometryNoise};
 pub use prediction::Prediction;
 pub use rejection::{Rejection, Rejections};

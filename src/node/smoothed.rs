@@ -59,16 +59,20 @@ pub(super) fn write(runs: &[SmoothedRun], folder: &Path) -> Result<SmoothedSumma
 }
 
 fn covariances(runs: &[SmoothedRun]) -> String {
-    let upper = || (0..6).flat_map(|row| (row..6).map(move |column| (row, column)));
+    let upper: Vec<(usize, usize)> = (0..6).flat_map(|row| (row..6).map(move |column| (row, column))).collect();
     let mut text = String::from("run,stamp");
     // Writing to a String cannot fail.
-    upper().for_each(|(row, column)| drop(write!(text, ",{}_{}", AXES[row], AXES[column])));
+    for (row, column) in &upper {
+        let _ = write!(text, ",{}_{}", AXES[*row], AXES[*column]);
+    }
     text.push('\n');
     for run in runs {
         for pose in &run.poses {
             let covariance: Matrix6 = pose.covariance.matrix();
             let _ = write!(text, "{},{}", run.start, pose.stamp);
-            upper().for_each(|place| drop(write!(text, ",{:e}", covariance[place])));
+            for place in &upper {
+                let _ = write!(text, ",{:e}", covariance[*place]);
+            }
             text.push('\n');
         }
     }
