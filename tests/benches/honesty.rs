@@ -7,21 +7,28 @@
 //! [--without imu,odometry,relative] [--set parameter=value]...`, where `--set` changes a parameter of the estimator.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may panic")]
 
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/localizer.rs"]
+mod localizer;
 #[path = "../common/robot.rs"]
 #[allow(dead_code, reason = "each user takes its part")]
 mod robot;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use localizer::{Fused, Localizer, frame_results};
 use nalgebra::{Matrix3, Vector6};
 use rayon::prelude::*;
 use robot::{Measurement, Setup, Walk, at};
 use vloc::config::EstimatorConfig;
 use vloc::estimator::{Estimator, Mounting, OdometryNoise, PoseEstimate, Rejection};
-use vloc::evaluation::NeesSummary;
 use vloc::evaluation::consistency::chi_square_quantile;
+use vloc::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
+use vloc::evaluation::{FrameResult, NeesSummary};
 use vloc::geometry::PoseCovariance;
 use vloc::progress::Progress;
+use vloc::sensor::AbsolutePose;
 use vloc::synth::ImuErrors;
 
 /// Seconds between the instants at which the runs are compared.
@@ -98,7 +105,8 @@ impl Arguments {
             accelerometer_bias: errors.accelerometer_bias,
             ..EstimatorConfig::default()
         };
-        let mut parameters: serde_yaml::Mapping = serde_yaml::from_value(serde_yaml::to_value(config).unwrap()).unwrap();
+        let mut parameters: serde_yaml::Mapping =
+            serde_yaml::from_value(serde_yaml::to_value(config).unwrap()).unwrap();
         for (key, value) in &self.parameters {
             parameters.insert(key.as_str().into(), serde_yaml::from_str(value).expect("--set: expected a value"));
         }
@@ -176,6 +184,52 @@ fn main() {
     let runs: Vec<(Vec<Option<Nees>>, u64)> = (1..=arguments.runs).into_par_iter().map(one).collect();
     drop(steps);
     print_table(&instants, &runs);
+    let nees: Vec<f64> = runs.iter().flat_map(|(nees, _)| nees.iter().flatten()).map(|nees| nees.pose).collect();
+    std::fs::create_dir_all(&arguments.out).unwrap();
+    let (raw, fused) = walk_results(&arguments.setup(1), &config);
+    draw(&arguments.out, "simulated", &raw, &fused, &nees);
+    if let Some(data) = common::real_data_for("pictures of redkitchen") {
+        draw_kitchen(&data, &arguments.out);
+    }
+}
+
+/// The fixes and the fused answers of one walk, as poses of the camera.
+fn walk_results(setup: &Setup, config: &EstimatorConfig) -> (Vec<FrameResult>, Vec<FrameResult>) {
+    let walk = Walk::new(setup);
+    let run = run(&walk, setup, config);
+    let base_from_camera = walk.pass.rig.base_from_camera;
+    let fixes = walk.events.iter().filter_map(|(_, measurement)| match measurement {
+        Measurement::Absolute(fix) => Some(fix.clone()),
+        _ => None,
+    });
+    let results = fixes.map(|fix| {
+        let (stamp, truth) = (fix.stamp, walk.map_from_camera(fix.stamp));
+        let result = |estimate| FrameResult { name: stamp.to_string(), stamp, truth, estimate };
+        let answer = run.estimates.iter().find(|estimate| estimate.stamp == stamp).map(|estimate| AbsolutePose {
+            stamp,
+            map_from_camera: estimate.map_from_base * base_from_camera,
+            covariance: estimate.covariance.composed_with(base_from_camera).matrix(),
+        });
+        (result(Some(fix)), result(answer))
+    });
+    results.unzip()
+}
+
+/// The first sequence of *redkitchen* in pictures, hloc calibrated on the others, and the NEES of all sequences.
+fn draw_kitchen(data: &Path, out: &Path) {
+    let localizer = Localizer::kitchen(data, "hloc");
+    let fused: Vec<Fused> = localizer.leave_one_out(0);
+    let nees: Vec<f64> =
+        fused.iter().flat_map(|fused| fused.answers.iter().flatten()).map(|answer| answer.nees()).collect();
+    let (raw, answers) = frame_results(&localizer, &fused[0]);
+    draw(out, "redkitchen_hloc", &raw, &answers, &nees);
+}
+
+fn draw(out: &Path, name: &str, raw: &[FrameResult], fused: &[FrameResult], nees: &[f64]) {
+    let write = |kind: &str, svg: String| std::fs::write(out.join(format!("{name}_{kind}.svg")), svg).unwrap();
+    write("trajectory", fused_trajectory(raw, fused).unwrap());
+    write("errors", error_over_time(fused).unwrap());
+    write("nees", nees_histogram(nees).unwrap());
 }
 
 fn print_table(instants: &[f64], runs: &[(Vec<Option<Nees>>, u64)]) {
