@@ -18,6 +18,7 @@ use crate::imu::{ImuBias, ImuNoise};
 use crate::sensor::{AbsolutePose, ImuSample, RelativePose};
 use crate::{Result, Stamp};
 
+pub mod calibration;
 mod consensus;
 mod correction;
 mod efficiency;

@@ -8,12 +8,14 @@
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
 //! - [`retrieval`]: the baselines of Sattler et al. (CVPR 2019) that every table carries.
+//! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
 //!
 //! Nothing here knows tensors, datasets or ROS.
 
 pub mod consistency;
 mod files;
+pub mod fusion_plots;
 pub mod latency;
 pub mod metrics;
 mod plots;

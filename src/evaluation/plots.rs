@@ -11,9 +11,9 @@ use super::{FrameResult, PoseError};
 use crate::geometry::Se3;
 use crate::{Error, Result};
 
-const TRUTH: RGBColor = RGBColor(30, 30, 30);
+pub(super) const TRUTH: RGBColor = RGBColor(30, 30, 30);
 const TRAINING: RGBColor = RGBColor(200, 200, 200);
-const METHODS: [RGBColor; 6] = [
+pub(super) const METHODS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -21,11 +21,11 @@ const METHODS: [RGBColor; 6] = [
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
 ];
-const FONT: &str = "sans-serif";
+pub(super) const FONT: &str = "sans-serif";
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
-fn failed(error: impl Display) -> Error {
+pub(super) fn failed(error: impl Display) -> Error {
     Error::compute("drawing of a picture", error)
 }
 
@@ -91,7 +91,7 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
 }
 
 /// The two coordinates in which the points extend furthest, in the order x, y, z.
-fn widest_axes(points: &[Vector3<f64>]) -> [usize; 2] {
+pub(super) fn widest_axes(points: &[Vector3<f64>]) -> [usize; 2] {
     let least = (0..3).min_by(|a, b| length(&span(points, *a)).total_cmp(&length(&span(points, *b)))).unwrap_or(2);
     [[1, 2], [0, 2], [0, 1]][least]
 }
@@ -107,7 +107,7 @@ fn length(range: &Range<f64>) -> f64 {
 }
 
 /// Ranges around the points with a metre as long on both axes; `aspect` is the width of the plot by its height.
-fn equal_scale(points: &[Vector3<f64>], axes: [usize; 2], aspect: f64) -> (Range<f64>, Range<f64>) {
+pub(super) fn equal_scale(points: &[Vector3<f64>], axes: [usize; 2], aspect: f64) -> (Range<f64>, Range<f64>) {
     let [x, y] = axes.map(|axis| span(points, axis));
     let half_height = 0.55 * length(&y).max(length(&x) / aspect).max(0.1);
     let around = |range: Range<f64>, half: f64| {

@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use vloc::Stamp;
+use vloc::estimator::OdometryNoise as WhiteNoise;
 use vloc::geometry::{Matrix6 as Covariance, Se3};
 use vloc::sensor::{AbsolutePose, ImuSample, RelativePose};
 use vloc::synth::{ImuErrors, OdometryNoise, Pass, PassKind, PathKind, World, simulate_imu, simulate_odometry};
@@ -28,6 +29,8 @@ pub struct Setup {
     pub latency: Duration,
     pub imu: Option<ImuErrors>,
     pub odometry: Option<OdometryNoise>,
+    /// Odometry instead whose errors are white, as the estimator takes them to be.
+    pub white_odometry: Option<WhiteNoise>,
     /// Relative poses with this share of the motion as their error.
     pub relative: Option<f64>,
 }
@@ -44,6 +47,7 @@ impl Default for Setup {
             latency: Duration::from_millis(20),
             imu: None,
             odometry: None,
+            white_odometry: None,
             relative: None,
         }
     }
@@ -106,9 +110,32 @@ impl Walk {
             events.extend(samples.into_iter().map(event));
         }
         let mut walk = Self { pass, start, events };
+        if let Some(noise) = &setup.white_odometry {
+            walk.add_white_odometry(setup, noise);
+        }
         walk.add_images(setup, &mut random);
         walk.events.sort_by_key(|(arrival, _)| *arrival);
         walk
+    }
+
+    /// Steps of 20 ms with independent Gaussian errors, added up.
+    fn add_white_odometry(&mut self, setup: &Setup, noise: &WhiteNoise) {
+        let mut random = ChaCha8Rng::seed_from_u64(setup.seed ^ 0x0d0_3e74_0000_0000);
+        let mut odom_from_base = Se3::identity();
+        let mut previous = self.map_from_base(self.start);
+        for step in 0..=(50.0 * setup.seconds) as usize {
+            let stamp = at(step as f64 / 50.0);
+            let current = self.map_from_base(stamp);
+            let motion = previous.inverse() * current;
+            let (distance, angle) = (motion.translation.norm(), motion.rotation.log().norm());
+            let translation = noise.translation_per_metre.powi(2) * distance;
+            let rotation = noise.rotation_per_radian.powi(2) * angle + noise.rotation_per_metre.powi(2) * distance;
+            let sigmas = [translation, translation, translation, rotation, rotation, rotation].map(f64::sqrt);
+            let error = Vector6::from_fn(|axis, _| sigmas[axis] * random.sample::<f64, _>(StandardNormal));
+            odom_from_base = odom_from_base * motion.retract(&error);
+            previous = current;
+            self.events.push((stamp, Measurement::Odometry(stamp, odom_from_base)));
+        }
     }
 
     fn add_images(&mut self, setup: &Setup, random: &mut ChaCha8Rng) {
