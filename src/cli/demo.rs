@@ -60,7 +60,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
         ("eval/trajectory.svg", "the walk from above, truth and estimate"),
         ("eval/errors.svg", "cumulative errors beside image retrieval"),
         ("eval/metrics.json", "every number"),
-        ("replay/accuracy/trajectory.svg", "the same walk, fused with IMU and odometry"),
+        ("replay/accuracy/fused.svg", "the same walk, fused with IMU and odometry"),
         ("replay/trajectory.tum", "the robot's path in the map, for evo"),
         ("replay/bag", "the node's output beside its input, for Foxglove and RViz"),
     ] {

@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::dataset::{CameraExtrinsics, Dataset, RosbagDataset, RosbagDatasetOptions};
+use crate::dataset::{CameraExtrinsics, Dataset, FrameInfo, RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::SmoothedRun;
+use crate::evaluation::consistency::pose_nees;
+use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics, Provenance};
 use crate::geometry::Se3;
 use crate::middleware::{Names, StampedPose};
@@ -22,7 +24,7 @@ pub(super) struct Said {
     /// `pose`.
     pub pose: BTreeMap<Stamp, StampedPose>,
     /// `absolute_pose`.
-    pub absolute_pose: BTreeMap<Stamp, Se3>,
+    pub absolute_pose: BTreeMap<Stamp, StampedPose>,
     /// The trajectory in hindsight.
     pub smoothed: BTreeMap<Stamp, Se3>,
 }
@@ -35,7 +37,7 @@ impl Said {
     }
 }
 
-/// Compares, and writes the files of [`Evaluation::write_all`] into `folder`. Poses here are those of the robot's base.
+/// Compares, and writes the files of [`Evaluation::write_all`] and three pictures more into `folder`. Poses here are those of the robot's base.
 ///
 /// # Errors
 /// When the bag has no poses of the base where `options` say, or a file cannot be written.
@@ -50,24 +52,15 @@ pub(super) fn measure(
     let known = RosbagDataset::open(bag, &of_base(options, config, names)?)?;
     known.notes().iter().for_each(|note| tracing::warn!("{}: {note}", known.name()));
     let pose_topic = options.pose_topic.as_deref().unwrap_or("/tf");
-    let result = |frame: &crate::dataset::FrameInfo| FrameResult {
-        name: frame.name.clone(),
-        stamp: frame.stamp,
-        truth: frame.map_from_camera,
-        estimate: said.pose.get(&frame.stamp).map(|pose| AbsolutePose {
-            stamp: pose.stamp,
-            map_from_camera: pose.map_from_base,
-            covariance: pose.covariance.matrix(),
-        }),
+    let results = |said: &BTreeMap<Stamp, StampedPose>| -> Vec<FrameResult> {
+        known.frames().iter().map(|frame| result(frame, said.get(&frame.stamp))).collect()
     };
-    let results: Vec<FrameResult> = known.frames().iter().map(result).collect();
-    let row = |name: &str, poses: &BTreeMap<Stamp, Se3>| Baseline {
-        name: name.to_owned(),
-        poses: known.frames().iter().map(|frame| poses.get(&frame.stamp).copied()).collect(),
-    };
-    let mut baselines = vec![row("absolute_pose (network alone)", &said.absolute_pose)];
+    let (fused, alone) = (results(&said.pose), results(&said.absolute_pose));
+    let network = alone.iter().map(|frame| frame.estimate.as_ref().map(|estimate| estimate.map_from_camera));
+    let mut baselines = vec![Baseline { name: "absolute_pose (network alone)".to_owned(), poses: network.collect() }];
     if !said.smoothed.is_empty() {
-        baselines.push(row("smoothed (not causal)", &said.smoothed));
+        let poses = known.frames().iter().map(|frame| said.smoothed.get(&frame.stamp).copied()).collect();
+        baselines.push(Baseline { name: "smoothed (not causal)".to_owned(), poses });
     }
     let evaluation = Evaluation {
         name: "pose".to_owned(),
@@ -82,7 +75,40 @@ pub(super) fn measure(
         baselines,
         ..Evaluation::default()
     };
-    evaluation.write_all(folder, &results)
+    let metrics = evaluation.write_all(folder, &fused)?;
+    draw(folder, &alone, &fused)?;
+    Ok(metrics)
+}
+
+fn result(frame: &FrameInfo, said: Option<&StampedPose>) -> FrameResult {
+    FrameResult {
+        name: frame.name.clone(),
+        stamp: frame.stamp,
+        truth: frame.map_from_camera,
+        estimate: said.map(|pose| AbsolutePose {
+            stamp: pose.stamp,
+            map_from_camera: pose.map_from_base,
+            covariance: pose.covariance.matrix(),
+        }),
+    }
+}
+
+/// `fused.svg`, `error_over_time.svg` and `nees.svg`, where there is an answer to draw.
+fn draw(folder: &Path, alone: &[FrameResult], fused: &[FrameResult]) -> Result<()> {
+    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
+    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
+    if nees.is_empty() {
+        return Ok(());
+    }
+    let pictures = [
+        ("fused.svg", fused_trajectory(alone, fused)?),
+        ("error_over_time.svg", error_over_time(fused)?),
+        ("nees.svg", nees_histogram(&nees)?),
+    ];
+    pictures.into_iter().try_for_each(|(name, picture)| {
+        let path = folder.join(name);
+        std::fs::write(&path, picture).map_err(Error::io("write", &path))
+    })
 }
 
 /// The options under which the images of the bag have the poses of the robot's base.

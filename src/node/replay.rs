@@ -104,7 +104,7 @@ pub async fn replay<L: Localizer>(
     let mut said = Said::default();
     let watch = |outgoing: &Outgoing| match outgoing {
         Outgoing::Pose(pose) => drop(said.pose.insert(pose.stamp, (**pose).clone())),
-        Outgoing::AbsolutePose(pose) => drop(said.absolute_pose.insert(pose.stamp, pose.map_from_base)),
+        Outgoing::AbsolutePose(pose) => drop(said.absolute_pose.insert(pose.stamp, (**pose).clone())),
         _ => {}
     };
     let ran = run_lock_step(&mut port, &mut core, localizer, stop, watch).await;
