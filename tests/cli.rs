@@ -132,12 +132,24 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
     assert_eq!(metrics["method"]["errors"]["frames"], 6, "{metrics:#}");
 
     let replay = |out: &str| {
-        let printed = done(&["replay", &bag, "--model", model, "--out", &path(out), "--report"]);
-        assert!(printed.contains("6 images, 6 poses"), "{printed}");
-        let read = |name: &str| fs::read(folder.path().join(out).join(name)).unwrap();
-        [read("trajectory.tum"), read("summary.yaml"), read("report.md"), read("bag/bag_0.mcap")]
+        let measured = ["--report", "--smooth", "--truth", "/ground_truth/pose"];
+        let printed = done(&[&["replay", &bag, "--model", model, "--out", &path(out)][..], &measured].concat());
+        assert!(printed.contains("6 images, 5 poses"), "fixes that agree come before a pose: {printed}");
+        let files =
+            ["trajectory.tum", "summary.yaml", "report.md", "bag/bag_0.mcap", "smoothed.tum", "accuracy/fused.svg"];
+        let files = files.map(|name| fs::read(folder.path().join(out).join(name)).unwrap());
+        let metrics = fs::read_to_string(folder.path().join(out).join("accuracy/metrics.json")).unwrap();
+        let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
+        let answered = |of: &serde_json::Value| of["errors"]["answered"].as_u64().unwrap();
+        assert_eq!((answered(&metrics["method"]), answered(&metrics["baselines"][0])), (5, 6), "{metrics:#}");
+        assert_eq!(metrics["baselines"][1]["name"], "smoothed (not causal)");
+        files
     };
     assert!(replay("first") == replay("second"), "two replays of one bag differ");
+
+    let nowhere = ["replay", &bag, "--model", model, "--out", &path("third"), "--truth", "/amcl_pose"];
+    assert_fails(&nowhere, 5, "found no /amcl_pose in");
+    assert!(!Path::new(&path("third")).exists(), "found out before the work");
 }
 
 /// The node in a network of its own that has only loopback; `None` where none can be made.

@@ -62,7 +62,8 @@ fn write_bag(folder: &Path) {
         bag.write("/tf", stamp, &messages::transform_message(&odometry)).unwrap();
         bag.write("/camera_info", stamp, &CameraModel::pinhole(16, 12, 15.0).to_message(stamp, "camera")).unwrap();
         let (frame_id, encoding) = ("camera".into(), "rgb8".into());
-        let data = vec![100; 16 * 12 * 3];
+        // Half dark, half bright: an image of one colour shows nothing.
+        let data = (0..16 * 12 * 3).map(|byte| if byte < 16 * 6 * 3 { 20 } else { 200 }).collect();
         let image = Image { stamp, frame_id, height: 12, width: 16, encoding, step: 16 * 3, is_bigendian: false, data };
         bag.write("/image", stamp, &sensor_msgs::Image::from(image)).unwrap();
     }

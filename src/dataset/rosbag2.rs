@@ -122,6 +122,14 @@ impl RosbagDataset {
         path.join("metadata.yaml").is_file() || (path.is_file() && is_storage)
     }
 
+    /// Whether a bag has the topic of poses that the options name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] that lists the bag's topics, or the types that are poses.
+    pub fn check_pose_topic(reader: &BagReader, options: &RosbagDatasetOptions) -> Result<()> {
+        Poses::new(reader, options).map(drop)
+    }
+
     /// Reads a bag once and lists its images that have a pose.
     ///
     /// # Errors

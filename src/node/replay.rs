@@ -18,8 +18,9 @@ use serde::Serialize;
 use super::accuracy::{self, Said};
 use super::smoothed::{self, SmoothedSummary};
 use super::{Core, Health, Localizer, run_lock_step};
+use crate::bag::BagReader;
 use crate::config::Config;
-use crate::dataset::RosbagDatasetOptions;
+use crate::dataset::{RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::Estimator;
 use crate::evaluation::Metrics;
 use crate::geometry::Trajectory;
@@ -97,6 +98,9 @@ pub async fn replay<L: Localizer>(
     if request.smooth {
         smoothed::check(&config)?;
         core.estimator().keep_history();
+    }
+    if let Some(options) = request.truth {
+        RosbagDataset::check_pose_topic(&BagReader::open(request.bag)?, options)?;
     }
     std::fs::create_dir_all(request.out).map_err(Error::io("create", request.out))?;
     let mut port = Replay::open(request.bag, &request.out.join("bag"), &config, names, request.rate)?;
