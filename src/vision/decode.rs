@@ -1,120 +1,135 @@
-//! Raw and compressed image messages to 8-bit RGB.
+//! Raw image messages to 8-bit RGB.
 //!
 //! Nothing in a message is believed: sizes are multiplied with overflow checks, held against a limit and against the
 //! bytes that are really there before anything is allocated. The encodings are those of
-//! `sensor_msgs/image_encodings.hpp`; the generic `8UC3` and `8UC4` carry BGR(A), OpenCV's order, as cv_bridge has it.
+//! `sensor_msgs/image_encodings.hpp` that camera drivers send; the generic `8UC3` and `8UC4` carry BGR(A), OpenCV's
+//! order, as cv_bridge has it.
 
-use std::io::Cursor;
-use std::path::Path;
+use image::RgbImage;
 
-use image::{ImageError, ImageFormat, ImageReader, Limits, RgbImage};
-
-use crate::sensor::{CompressedImage, Image};
+use super::bayer::{Pattern, demosaic};
+use super::yuv::{Interleaving, from_nv, from_yuv422};
+use crate::sensor::Image;
 use crate::{Error, Result};
 
 /// The largest image that is decoded: 64 megapixels. Larger sizes come from broken headers.
-const MAX_PIXELS: u64 = 64_000_000;
+pub(super) const MAX_PIXELS: u64 = 64_000_000;
 
-/// How the bytes of one pixel stand for a colour.
+/// How bytes stand for colours.
 #[derive(Clone, Copy)]
-struct PixelLayout {
-    channels: usize,
-    /// Positions of red, green and blue.
-    rgb: [usize; 3],
+enum Encoding {
+    /// One byte per channel: how many, and the positions of red, green and blue.
+    Bytes(usize, [usize; 3]),
+    /// Grey in 16 bits; the upper eight are kept.
+    Mono16,
+    /// A mosaic of colour filters, one byte per pixel.
+    Bayer(Pattern),
+    /// Two pixels in four bytes.
+    Yuv422(Interleaving),
+    /// A plane of brightness, and below it one of colour in half the resolution, `u` before `v` or behind it.
+    Nv { u_first: bool },
 }
 
 /// The raw encodings that [`decode`] takes.
-const ENCODINGS: [(&str, PixelLayout); 8] = [
-    ("rgb8", PixelLayout { channels: 3, rgb: [0, 1, 2] }),
-    ("bgr8", PixelLayout { channels: 3, rgb: [2, 1, 0] }),
-    ("mono8", PixelLayout { channels: 1, rgb: [0, 0, 0] }),
-    ("rgba8", PixelLayout { channels: 4, rgb: [0, 1, 2] }),
-    ("bgra8", PixelLayout { channels: 4, rgb: [2, 1, 0] }),
-    ("8UC1", PixelLayout { channels: 1, rgb: [0, 0, 0] }),
-    ("8UC3", PixelLayout { channels: 3, rgb: [2, 1, 0] }),
-    ("8UC4", PixelLayout { channels: 4, rgb: [2, 1, 0] }),
+const ENCODINGS: [(&str, Encoding); 20] = [
+    ("rgb8", Encoding::Bytes(3, [0, 1, 2])),
+    ("bgr8", Encoding::Bytes(3, [2, 1, 0])),
+    ("rgba8", Encoding::Bytes(4, [0, 1, 2])),
+    ("bgra8", Encoding::Bytes(4, [2, 1, 0])),
+    ("mono8", Encoding::Bytes(1, [0, 0, 0])),
+    ("mono16", Encoding::Mono16),
+    ("bayer_rggb8", Encoding::Bayer(Pattern::Rggb)),
+    ("bayer_bggr8", Encoding::Bayer(Pattern::Bggr)),
+    ("bayer_gbrg8", Encoding::Bayer(Pattern::Gbrg)),
+    ("bayer_grbg8", Encoding::Bayer(Pattern::Grbg)),
+    ("yuv422", Encoding::Yuv422(Interleaving::Uyvy)),
+    ("uyvy", Encoding::Yuv422(Interleaving::Uyvy)),
+    ("yuv422_yuy2", Encoding::Yuv422(Interleaving::Yuyv)),
+    ("yuyv", Encoding::Yuv422(Interleaving::Yuyv)),
+    ("nv12", Encoding::Nv { u_first: true }),
+    ("nv21", Encoding::Nv { u_first: false }),
+    ("8UC1", Encoding::Bytes(1, [0, 0, 0])),
+    ("8UC3", Encoding::Bytes(3, [2, 1, 0])),
+    ("8UC4", Encoding::Bytes(4, [2, 1, 0])),
+    ("16UC1", Encoding::Mono16),
 ];
 
-/// Decodes a raw image. Row padding (`step` larger than a row) is skipped, alpha is dropped, grey is tripled.
+/// Decodes a raw image. Row padding (`step` larger than a row) is skipped, alpha is dropped, grey is tripled, a mosaic
+/// is interpolated bilinearly, and YUV is taken for ITU-R BT.601 in the limited range, as cv_bridge takes it.
 ///
 /// # Errors
-/// [`Error::Message`] for an unknown encoding (the known ones are listed), a zero or absurd size, a `step` shorter
-/// than a row, and data that are not `step * height` bytes.
+/// [`Error::Message`] for an unknown encoding (the known ones are listed), a zero or absurd size, an odd one where colour
+/// is shared by two pixels, a `step` shorter than a row, and data that are not `step` bytes for each row.
 pub fn decode(image: &Image) -> Result<RgbImage> {
-    let layout = layout_of(&image.encoding)?;
+    let encoding = encoding_of(&image.encoding)?;
     check_size(u64::from(image.width), u64::from(image.height))?;
+    encoding.check_parity(image)?;
     let (width, height, step) = (image.width as usize, image.height as usize, image.step as usize);
-    let row_bytes = width * layout.channels;
+    let bytes = encoding.bytes_per_pixel();
+    let row_bytes = width * bytes;
     if step < row_bytes {
-        let expected = format!("at least width * channels = {width} * {} = {row_bytes} bytes", layout.channels);
+        let expected = format!("at least width * bytes of a pixel = {width} * {bytes} = {row_bytes} bytes");
         return Err(Error::message("image step", expected, format!("{step} bytes")));
     }
-    let total = u64::from(image.step) * u64::from(image.height);
+    let (rows, meaning) = match encoding {
+        Encoding::Nv { .. } => (height / 2 * 3, "step * height * 3 / 2"),
+        _ => (height, "step * height"),
+    };
+    let total = u64::from(image.step) * rows as u64;
     if image.data.len() as u64 != total {
-        let expected = format!("step * height = {step} * {height} = {total} bytes");
+        let expected = format!("{meaning} = {total} bytes, with step {step} and height {height}");
         return Err(Error::message("image data", expected, format!("{} bytes", image.data.len())));
     }
     let mut rgb = Vec::with_capacity(width * height * 3);
-    for row in image.data.chunks_exact(step) {
-        append_row(&mut rgb, &row[..row_bytes], layout);
+    let rows: Vec<&[u8]> = image.data.chunks_exact(step).map(|row| &row[..row_bytes]).collect();
+    match encoding {
+        Encoding::Bytes(channels, colours) => rows.iter().for_each(|row| append_row(&mut rgb, row, channels, colours)),
+        Encoding::Mono16 => {
+            let upper = usize::from(!image.is_bigendian);
+            let greys = rows.iter().flat_map(|row| row.chunks_exact(2)).map(|sample| sample[upper]);
+            rgb.extend(greys.flat_map(|grey| [grey; 3]));
+        }
+        Encoding::Bayer(pattern) => demosaic(&rows, pattern, &mut rgb),
+        Encoding::Yuv422(interleaving) => from_yuv422(&rows, interleaving, &mut rgb),
+        Encoding::Nv { u_first } => from_nv(&rows, height, u_first, &mut rgb),
     }
     RgbImage::from_raw(image.width, image.height, rgb)
         .ok_or_else(|| Error::compute("decode an image", "the rows do not fill the image"))
 }
 
-/// Decodes a jpeg or png image; the bytes decide, not the `format` field. 16-bit samples become 8-bit, alpha is
-/// dropped, grey is tripled.
-///
-/// # Errors
-/// [`Error::Message`] for any other format (with what the sender called it), cut or broken data, and absurd sizes.
-pub fn decode_compressed(image: &CompressedImage) -> Result<RgbImage> {
-    decode_bytes(&image.data).map_err(|(expected, found)| {
-        Error::message(format!("compressed image (format {:?})", image.format), expected, found)
-    })
-}
-
-/// Reads and decodes a jpeg or png file, with the checks of [`decode_compressed`].
-///
-/// # Errors
-/// [`Error::Io`] when unreadable, [`Error::Format`] with the file's name when it does not decode.
-pub fn decode_file(path: &Path) -> Result<RgbImage> {
-    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-    decode_bytes(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))
-}
-
-/// The pixels of jpeg or png bytes, or (expected, found).
-fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
-        _ if bytes.is_empty() => return Err(("jpeg or png data".into(), "no bytes at all".into())),
-        _ => return Err(("jpeg or png data".into(), format!("{} bytes of another format", bytes.len()))),
-    };
-    let name = if format == ImageFormat::Jpeg { "jpeg" } else { "png" };
-    let broken = |error: ImageError| (format!("a complete {name} image"), error.to_string());
-    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(broken)?;
-    check_size(u64::from(width), u64::from(height)).map_err(|error| match error {
-        Error::Message { expected, found, .. } => (expected, found),
-        other => (format!("a complete {name} image"), other.to_string()),
-    })?;
-    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
-        let found = format!("{} bytes without an end-of-image marker: the data are cut", bytes.len());
-        return Err(("a complete jpeg image".into(), found));
+impl Encoding {
+    fn bytes_per_pixel(self) -> usize {
+        match self {
+            Encoding::Bytes(channels, _) => channels,
+            Encoding::Mono16 | Encoding::Yuv422(_) => 2,
+            Encoding::Bayer(_) | Encoding::Nv { .. } => 1,
+        }
     }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 8);
-    reader.limits(limits);
-    Ok(reader.decode().map_err(broken)?.into_rgb8())
+
+    /// Two pixels in a row share their colour, or four in a square.
+    fn check_parity(self, image: &Image) -> Result<()> {
+        let (expected, holds) = match self {
+            Encoding::Yuv422(_) => ("an even width", image.width % 2 == 0),
+            Encoding::Nv { .. } => ("an even width and height", image.width % 2 == 0 && image.height % 2 == 0),
+            Encoding::Bayer(_) => ("at least 2x2 pixels", image.width >= 2 && image.height >= 2),
+            _ => return Ok(()),
+        };
+        if holds {
+            return Ok(());
+        }
+        let found = format!("{}x{}", image.width, image.height);
+        Err(Error::message("image size", format!("{expected} for {}", image.encoding), found))
+    }
 }
 
-fn layout_of(encoding: &str) -> Result<PixelLayout> {
-    ENCODINGS.iter().find(|(name, _)| *name == encoding).map(|(_, layout)| *layout).ok_or_else(|| {
+fn encoding_of(name: &str) -> Result<Encoding> {
+    ENCODINGS.iter().find(|(known, _)| *known == name).map(|(_, encoding)| *encoding).ok_or_else(|| {
         let known = ENCODINGS.map(|(name, _)| name).join(", ");
-        Error::message("image encoding", format!("one of {known}"), format!("{encoding:?}"))
+        Error::message("image encoding", format!("one of {known}"), format!("{name:?}"))
     })
 }
 
-fn check_size(width: u64, height: u64) -> Result<()> {
+pub(super) fn check_size(width: u64, height: u64) -> Result<()> {
     if width > 0 && height > 0 && width.saturating_mul(height) <= MAX_PIXELS {
         return Ok(());
     }
@@ -122,35 +137,13 @@ fn check_size(width: u64, height: u64) -> Result<()> {
     Err(Error::message("image size", expected, format!("{width}x{height}")))
 }
 
-fn append_row(rgb: &mut Vec<u8>, row: &[u8], layout: PixelLayout) {
-    let [red, green, blue] = layout.rgb;
-    match (layout.channels, red) {
+fn append_row(rgb: &mut Vec<u8>, row: &[u8], channels: usize, [red, green, blue]: [usize; 3]) {
+    match (channels, red) {
         (3, 0) => rgb.extend_from_slice(row),
         (3, _) => rgb.extend(row.as_chunks::<3>().0.iter().flat_map(|pixel| [pixel[2], pixel[1], pixel[0]])),
         (1, _) => rgb.extend(row.iter().flat_map(|&grey| [grey; 3])),
-        _ => rgb.extend(row.chunks_exact(layout.channels).flat_map(|pixel| [pixel[red], pixel[green], pixel[blue]])),
+        _ => rgb.extend(row.chunks_exact(channels).flat_map(|pixel| [pixel[red], pixel[green], pixel[blue]])),
     }
-}
-
-/// Whether the end-of-image marker follows the first scan. Decoders fill what is missing with grey and say nothing.
-///
-/// Walks the header segments (ITU T.81, B.1.1) so that a thumbnail inside them is not taken for the image; inside a
-/// scan a 0xFF byte is always followed by zero or a restart marker, so `FF D9` there is the end.
-fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
-    let mut position = 2;
-    while let Some(&[0xFF, marker, high, low]) = bytes.get(position..position + 4) {
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        if marker == 0xFF {
-            position += 1;
-            continue;
-        }
-        position += 2 + length;
-        if marker == START_OF_SCAN {
-            return bytes.get(position..).is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -174,7 +167,7 @@ mod tests {
 
     #[test]
     fn each_encoding_gives_its_colours() {
-        let cases: [(&str, u32, &[u8], [u8; 3]); 8] = [
+        let cases: [(&str, u32, &[u8], [u8; 3]); 10] = [
             ("rgb8", 3, &[1, 2, 3], [1, 2, 3]),
             ("bgr8", 3, &[1, 2, 3], [3, 2, 1]),
             ("mono8", 1, &[7], [7, 7, 7]),
@@ -183,10 +176,14 @@ mod tests {
             ("8UC1", 1, &[7], [7, 7, 7]),
             ("8UC3", 3, &[1, 2, 3], [3, 2, 1]),
             ("8UC4", 4, &[1, 2, 3, 9], [3, 2, 1]),
+            ("mono16", 2, &[9, 7], [7, 7, 7]),
+            ("16UC1", 2, &[9, 7], [7, 7, 7]),
         ];
         for (encoding, step, data, expected) in cases {
             assert_eq!(decode(&raw(encoding, 1, 1, step, data)).unwrap().as_raw(), &expected, "{encoding}");
         }
+        let big = Image { is_bigendian: true, ..raw("mono16", 1, 1, 2, &[9, 7]) };
+        assert_eq!(decode(&big).unwrap().as_raw(), &[9, 9, 9]);
     }
 
     #[test]
@@ -200,11 +197,11 @@ mod tests {
         let text = |image: Image| decode(&image).unwrap_err().to_string();
         assert_eq!(
             text(raw("rgb8", 2, 1, 5, &[0; 5])),
-            "image step: expected at least width * channels = 2 * 3 = 6 bytes, found 5 bytes"
+            "image step: expected at least width * bytes of a pixel = 2 * 3 = 6 bytes, found 5 bytes"
         );
         assert_eq!(
             text(raw("rgb8", 2, 2, 6, &[0; 11])),
-            "image data: expected step * height = 6 * 2 = 12 bytes, found 11 bytes"
+            "image data: expected step * height = 12 bytes, with step 6 and height 2, found 11 bytes"
         );
         assert_eq!(
             text(raw("rgb8", 0, 2, 6, &[0; 12])),
@@ -212,19 +209,17 @@ mod tests {
         );
         assert!(text(raw("rgb8", u32::MAX, u32::MAX, u32::MAX, &[])).ends_with("found 4294967295x4294967295"));
         assert_eq!(
-            text(raw("yuv422", 1, 1, 2, &[0; 2])),
-            "image encoding: expected one of rgb8, bgr8, mono8, rgba8, bgra8, 8UC1, 8UC3, 8UC4, found \"yuv422\""
+            text(raw("klingon8", 1, 1, 2, &[0; 2])),
+            "image encoding: expected one of rgb8, bgr8, rgba8, bgra8, mono8, mono16, bayer_rggb8, bayer_bggr8, \
+             bayer_gbrg8, bayer_grbg8, yuv422, uyvy, yuv422_yuy2, yuyv, nv12, nv21, 8UC1, 8UC3, 8UC4, 16UC1, found \
+             \"klingon8\""
         );
-    }
-
-    #[test]
-    fn a_jpeg_is_complete_only_with_its_end() {
-        let mut bytes = Vec::new();
-        let picture = RgbImage::from_fn(32, 32, |x, y| image::Rgb([8 * x as u8, 8 * y as u8, 128]));
-        picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
-        assert!(jpeg_is_complete(&bytes));
-        for length in 0..bytes.len() {
-            assert!(!jpeg_is_complete(&bytes[..length]), "cut after {length} of {} bytes", bytes.len());
-        }
+        assert_eq!(text(raw("yuv422", 3, 1, 6, &[0; 6])), "image size: expected an even width for yuv422, found 3x1");
+        assert_eq!(
+            text(raw("nv12", 2, 2, 2, &[0; 4])),
+            "image data: expected step * height * 3 / 2 = 6 bytes, with step 2 and height 2, found 4 bytes"
+        );
+        assert!(text(raw("nv12", 2, 3, 2, &[0; 8])).contains("an even width and height for nv12"));
+        assert!(text(raw("bayer_rggb8", 1, 4, 1, &[0; 4])).contains("at least 2x2 pixels"));
     }
 }

@@ -8,15 +8,19 @@
 //! the same lens with a scaled calibration ([`crate::sensor::CameraModel::resized`]), and the remap runs on few pixels.
 
 mod augment;
+mod bayer;
+mod compressed;
 mod contrast;
 mod decode;
 mod preprocess;
 mod rectify;
 mod resize;
+mod yuv;
 
 pub use augment::Augmentation;
+pub use compressed::{decode_compressed, decode_file};
 pub use contrast::contrast;
-pub use decode::{decode, decode_compressed, decode_file};
+pub use decode::decode;
 pub use preprocess::{Preprocessor, network_camera};
 pub use rectify::Rectifier;
 pub use resize::resize;

@@ -1,0 +1,92 @@
+//! Compressed image messages and image files (jpeg, png) to 8-bit RGB.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+
+use super::decode::{MAX_PIXELS, check_size};
+use crate::sensor::CompressedImage;
+use crate::{Error, Result};
+
+/// Decodes a jpeg or png image; the bytes decide, not the `format` field. 16-bit samples become 8-bit, alpha is
+/// dropped, grey is tripled.
+///
+/// # Errors
+/// [`Error::Message`] for any other format (with what the sender called it), cut or broken data, and absurd sizes.
+pub fn decode_compressed(image: &CompressedImage) -> Result<RgbImage> {
+    decode_bytes(&image.data).map_err(|(expected, found)| {
+        Error::message(format!("compressed image (format {:?})", image.format), expected, found)
+    })
+}
+
+/// Reads and decodes a jpeg or png file, with the checks of [`decode_compressed`].
+///
+/// # Errors
+/// [`Error::Io`] when unreadable, [`Error::Format`] with the file's name when it does not decode.
+pub fn decode_file(path: &Path) -> Result<RgbImage> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    decode_bytes(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))
+}
+
+/// The pixels of jpeg or png bytes, or (expected, found).
+fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
+    let format = match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
+        _ if bytes.is_empty() => return Err(("jpeg or png data".into(), "no bytes at all".into())),
+        _ => return Err(("jpeg or png data".into(), format!("{} bytes of another format", bytes.len()))),
+    };
+    let name = if format == ImageFormat::Jpeg { "jpeg" } else { "png" };
+    let broken = |error: ImageError| (format!("a complete {name} image"), error.to_string());
+    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(broken)?;
+    check_size(u64::from(width), u64::from(height)).map_err(|error| match error {
+        Error::Message { expected, found, .. } => (expected, found),
+        other => (format!("a complete {name} image"), other.to_string()),
+    })?;
+    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+        let found = format!("{} bytes without an end-of-image marker: the data are cut", bytes.len());
+        return Err(("a complete jpeg image".into(), found));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    reader.limits(limits);
+    Ok(reader.decode().map_err(broken)?.into_rgb8())
+}
+
+/// Whether the end-of-image marker follows the first scan. Decoders fill what is missing with grey and say nothing.
+///
+/// Walks the header segments (ITU T.81, B.1.1) so that a thumbnail inside them is not taken for the image; inside a
+/// scan a 0xFF byte is always followed by zero or a restart marker, so `FF D9` there is the end.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xDA;
+    let mut position = 2;
+    while let Some(&[0xFF, marker, high, low]) = bytes.get(position..position + 4) {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        if marker == 0xFF {
+            position += 1;
+            continue;
+        }
+        position += 2 + length;
+        if marker == START_OF_SCAN {
+            return bytes.get(position..).is_some_and(|scan| scan.windows(2).any(|pair| pair == [0xFF, 0xD9]));
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_complete_only_with_its_end() {
+        let mut bytes = Vec::new();
+        let picture = RgbImage::from_fn(32, 32, |x, y| image::Rgb([8 * x as u8, 8 * y as u8, 128]));
+        picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
+        assert!(jpeg_is_complete(&bytes));
+        for length in 0..bytes.len() {
+            assert!(!jpeg_is_complete(&bytes[..length]), "cut after {length} of {} bytes", bytes.len());
+        }
+    }
+}
