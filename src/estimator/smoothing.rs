@@ -101,11 +101,12 @@ fn smooth(start: u64, window: &Window, end: Option<Stamp>, config: &EstimatorCon
     let marginals = optimizer.marginals(&graph, &values)?;
     let body_from_base = window.base_from_body().inverse();
     let keyframes = window.all_keyframes().filter(|(_, stamp)| end.is_none_or(|end| *stamp <= end));
-    let pose = |(index, stamp): (u64, Stamp)| -> Result<SmoothedPose> {
-        let key = Key::pose(index);
-        let covariance = marginals.pose_covariance(key)?.composed_with(body_from_base);
-        let map_from_base = values.pose(key)? * body_from_base;
-        Ok(SmoothedPose { stamp, map_from_base, covariance: with_map_error(&covariance, config)? })
-    };
-    Ok(SmoothedRun { start, evidence: window.evidence(), poses: keyframes.map(pose).collect::<Result<_>>()? })
+    let (keys, stamps): (Vec<Key>, Vec<Stamp>) = keyframes.map(|(index, stamp)| (Key::pose(index), stamp)).unzip();
+    let covariances = marginals.pose_covariances(&keys)?;
+    let mut poses = Vec::with_capacity(keys.len());
+    for ((key, stamp), covariance) in keys.into_iter().zip(stamps).zip(covariances) {
+        let covariance = with_map_error(&covariance.composed_with(body_from_base), config)?;
+        poses.push(SmoothedPose { stamp, map_from_base: values.pose(key)? * body_from_base, covariance });
+    }
+    Ok(SmoothedRun { start, evidence: window.evidence(), poses })
 }
