@@ -5,7 +5,9 @@
 //! [`Estimator::smoothed`] solves them together with those still in the window as one batch (Levenberg-Marquardt, the
 //! same noise and robust kernels, all variables linearized where they end up; Dellaert and Kaess 2017, chapters 2 and 5).
 //! The priors of marginalization are left out, and with them the fading of old information
-//! (`estimator.memory`): fixes count as often as their correlation time says.
+//! (`estimator.memory`): fixes count as often as their correlation time says. Over a long run their independent errors
+//! average out, and what is left is the error that they have in common: a covariance is true only as far as
+//! `estimator.map_position_sigma` and `estimator.map_rotation_sigma`, which are added to it, are.
 //!
 //! A run begins where fixes agreed and ends with a kidnap, a loss, a restart or a clock that jumped. Nothing joins two
 //! runs: what happened between them was not measured.
