@@ -72,8 +72,8 @@ impl Estimator {
         self.history.get_or_insert_default();
     }
 
-    /// The trajectory in hindsight, one run per start of the estimate; not causal. The same bytes for the same input. The
-    /// estimator goes on as if it had not been asked.
+    /// The trajectory in hindsight, one run per start of the estimate; not causal. The same bytes for the same input.
+    /// The estimator goes on as if it had not been asked.
     ///
     /// # Errors
     /// [`Error::Message`] without [`Estimator::keep_history`]; [`Error::Compute`] when the factors of a run do not

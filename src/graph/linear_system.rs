@@ -157,7 +157,8 @@ impl LinearSystem {
         self.cholesky.inverse_block(rows)
     }
 
-    /// The blocks of the factorized matrix's inverse of the rows of several variables, each by [`LinearSystem::rows_of_slot`].
+    /// The blocks of the factorized matrix's inverse of several variables, each given by its rows
+    /// ([`LinearSystem::rows_of_slot`]).
     ///
     /// # Errors
     /// When a pivot is zero.

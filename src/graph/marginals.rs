@@ -63,8 +63,8 @@ impl Marginals<'_> {
         of_pose(key, &self.covariance(key)?)
     }
 
-    /// The covariances of many poses in space, in the order of `keys`: as [`Marginals::pose_covariance`] of each to rounding,
-    /// in the time of one factorization.
+    /// The covariances of many poses in space, in the order of `keys`: as [`Marginals::pose_covariance`] of each to
+    /// rounding, in a time like that of one factorization.
     ///
     /// # Errors
     /// As [`Marginals::pose_covariance`].

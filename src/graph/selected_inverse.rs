@@ -16,8 +16,8 @@ use super::cholesky::{SparseCholesky, Supernode};
 use crate::{Error, Result};
 
 impl SparseCholesky {
-    /// The diagonal blocks of `(L Lᵀ)⁻¹` of these ranges of scalar rows, in their order. The rows of a range have to be those
-    /// of one variable: the owner of the first then has entries in all of them.
+    /// The diagonal blocks of `(L Lᵀ)⁻¹` of these ranges of scalar rows, in their order. The rows of a range have to be
+    /// those of one variable: the owner of the first then has entries in all of them.
     ///
     /// # Errors
     /// When a pivot is zero.
