@@ -125,6 +125,49 @@ impl Both {
 }
 
 #[test]
+fn an_archive_keeps_what_was_measured_and_solves_it_as_one() {
+    let mut noise = Noise::seeded(21);
+    let truth = walk(60);
+    let mut both = Both::new(FixedLag::new(tight()).with_archive());
+    for (step, pose) in truth.iter().enumerate() {
+        let key = Key::pose(step as u64);
+        both.insert(key, Variable::Pose(noise.pose(*pose, 0.1, 0.05)));
+        if step % 4 == 0 {
+            let measured = noise.pose(*pose, 0.1, 0.05);
+            let prior = PriorFactor::new(key, measured, gaussian(0.1, 0.05)).unwrap();
+            both.add(prior.with_robust(RobustKernel::huber(2.0).unwrap()));
+        }
+        if step > 0 {
+            let motion = noise.pose(truth[step - 1].inverse() * *pose, 0.02, 0.01);
+            let before = Key::pose(step as u64 - 1);
+            both.add(BetweenFactor::new(before, key, motion, gaussian(0.02, 0.01)).unwrap());
+            // A measurement that is taken back is in neither.
+            let wrong = BetweenFactor::new(before, key, Se3::identity(), gaussian(0.1, 0.1)).unwrap();
+            let wrong = both.window.add(Box::new(wrong)).unwrap();
+            assert!(both.window.remove(wrong).is_some());
+        }
+        both.window.update(5).unwrap();
+        if step >= 6 {
+            both.window.marginalize_fading(&[Key::pose(step as u64 - 6)], 0.7).unwrap();
+        }
+    }
+    let (graph, mut values) = both.window.whole().unwrap();
+    assert_eq!((graph.factors().len(), values.len()), (both.whole.factors().len(), 60), "no prior is among them");
+    Optimizer::new(tight()).optimize(&graph, &mut values).unwrap();
+    Optimizer::new(tight()).optimize(&both.whole, &mut both.values).unwrap();
+    for ((key, found), (_, expected)) in values.iter().zip(both.values.iter()) {
+        assert!(difference(found, expected) < 1e-7, "{key}");
+    }
+    let error = both.window.insert(Key::pose(0), Variable::Pose(Se3::identity())).unwrap_err().to_string();
+    assert_eq!(error, "variable x0: expected a new key, found one that is in the archive");
+    both.window.clear();
+    assert!(both.window.insert(Key::pose(0), Variable::Pose(Se3::identity())).is_ok());
+    assert_eq!(both.window.whole().unwrap().1.len(), 1);
+    let error = FixedLag::new(tight()).whole().unwrap_err().to_string();
+    assert_eq!(error, "fixed-lag window: expected an archive, as FixedLag::with_archive makes, found none");
+}
+
+#[test]
 fn a_linear_window_is_the_whole_graph_exactly() {
     let mut noise = Noise::seeded(3);
     let mut both = Both::new(FixedLag::new(tight()));

@@ -488,6 +488,52 @@ fn marginals_are_those_of_the_dense_inverse() {
     assert!((last - expected).amax() < 1e-12 * expected.amax());
 }
 
+/// A long walk with velocities that comes back to places it saw: a tree of supernodes with branches.
+fn walk_with_loops() -> (FactorGraph, Values) {
+    let noise = Gaussian::<6>::from_sigmas(&Vector6::new(0.1, 0.2, 0.1, 0.02, 0.01, 0.03)).unwrap();
+    let step = Se3::new(So3::exp(&Vector3::new(0.01, -0.02, 0.1)), Vector3::new(0.5, 0.1, 0.0));
+    let (mut graph, mut values) = (FactorGraph::new(), Values::new());
+    let mut pose = Se3::identity();
+    for index in 0..300 {
+        values.insert_pose(Key::pose(index), pose).unwrap();
+        pose = pose * step;
+        if index % 3 == 0 {
+            values.insert(Key::velocity(index), Variable::Vector3(Vector3::x())).unwrap();
+            let noise = Gaussian::isotropic(0.5).unwrap();
+            graph.add(VectorPriorFactor::new(Key::velocity(index), Vector3::x(), noise).unwrap());
+        }
+    }
+    let between = |from: u64, to: u64| {
+        let (a, b) = (values.pose(Key::pose(from)).unwrap(), values.pose(Key::pose(to)).unwrap());
+        BetweenFactor::new(Key::pose(from), Key::pose(to), a.inverse() * b, noise).unwrap()
+    };
+    (1..300).for_each(|index| graph.add(between(index - 1, index)));
+    let loops = [(0, 63), (10, 80), (40, 250), (41, 252), (120, 121), (199, 0)];
+    loops.into_iter().for_each(|(from, to)| graph.add(between(from, to)));
+    graph.add(PriorFactor::new(Key::pose(7), values.pose(Key::pose(7)).unwrap(), noise).unwrap());
+    (graph, values)
+}
+
+#[test]
+fn the_covariances_of_all_poses_are_those_of_each() {
+    for (graph, mut values) in [walk_with_loops(), mixed_graph()] {
+        let mut optimizer = Optimizer::default();
+        optimizer.optimize(&graph, &mut values).unwrap();
+        let marginals = optimizer.marginals(&graph, &values).unwrap();
+        let mut keys: Vec<Key> = values.keys().iter().copied().filter(|key| values.pose(*key).is_ok()).collect();
+        keys.reverse();
+        let all = marginals.pose_covariances(&keys).unwrap();
+        assert!(all.len() == keys.len() && keys.len() >= 6);
+        for (key, found) in keys.iter().zip(all) {
+            let expected = marginals.pose_covariance(*key).unwrap().matrix();
+            let apart = (found.matrix() - expected).amax() / expected.amax();
+            assert!(apart < 1e-11, "{apart} at {key}");
+        }
+        assert!(marginals.pose_covariances(&[Key::pose(0), Key::pose(9999)]).is_err());
+        assert!(marginals.pose_covariances(&[]).unwrap().is_empty());
+    }
+}
+
 #[test]
 fn an_optimizer_serves_one_structure_after_the_other() {
     let (graph, start) = mixed_graph();

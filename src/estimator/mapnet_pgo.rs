@@ -8,7 +8,7 @@
 //! [`PgoAnswer::Middle`], and [`PgoAnswer::Newest`] is the causal variant.
 //!
 //! Unlike the public code, which
-//! - leaves out the derivative of a relative translation by the rotation of its first pose: here all Jacobians are exact;
+//! - leaves out the derivative of a relative translation by its first pose's rotation: here all Jacobians are exact;
 //! - takes differences of quaternions, with a sign: here residuals are logarithms on SE(3), the same to first order;
 //! - gives weights as variances in translations normalised per scene: here they are standard deviations, metres and
 //!   radians;
@@ -78,7 +78,7 @@ impl MapNetPgo {
             }
         }
         let noises = (noise(self.absolute_sigmas)?, noise(self.relative_sigmas)?);
-        // The factors determine a window: its first step needs no damping, which would be large beside weak absolute poses.
+        // The factors determine a window: its first step needs no damping, which weak absolute poses would feel.
         let mut optimizer = Optimizer::new(Settings { initial_lambda: 0.0, ..Settings::default() });
         (0..frames.len()).map(|frame| self.localize_frame(frames, frame, noises, &mut optimizer)).collect()
     }

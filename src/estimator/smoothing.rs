@@ -5,7 +5,9 @@
 //! [`Estimator::smoothed`] solves them together with those still in the window as one batch (Levenberg-Marquardt, the
 //! same noise and robust kernels, all variables linearized where they end up; Dellaert and Kaess 2017, chapters 2 and 5).
 //! The priors of marginalization are left out, and with them the fading of old information
-//! (`estimator.memory`): fixes count as often as their correlation time says.
+//! (`estimator.memory`): fixes count as often as their correlation time says. Over a long run their independent errors
+//! average out, and what is left is the error that they have in common: a covariance is true only as far as
+//! `estimator.map_position_sigma` and `estimator.map_rotation_sigma`, which are added to it, are.
 //!
 //! A run begins where fixes agreed and ends with a kidnap, a loss, a restart or a clock that jumped. Nothing joins two
 //! runs: what happened between them was not measured.
@@ -70,8 +72,8 @@ impl Estimator {
         self.history.get_or_insert_default();
     }
 
-    /// The trajectory in hindsight, one run per start of the estimate; not causal. The same bytes for the same input. The
-    /// estimator goes on as if it had not been asked.
+    /// The trajectory in hindsight, one run per start of the estimate; not causal. The same bytes for the same input.
+    /// The estimator goes on as if it had not been asked.
     ///
     /// # Errors
     /// [`Error::Message`] without [`Estimator::keep_history`]; [`Error::Compute`] when the factors of a run do not
@@ -101,11 +103,12 @@ fn smooth(start: u64, window: &Window, end: Option<Stamp>, config: &EstimatorCon
     let marginals = optimizer.marginals(&graph, &values)?;
     let body_from_base = window.base_from_body().inverse();
     let keyframes = window.all_keyframes().filter(|(_, stamp)| end.is_none_or(|end| *stamp <= end));
-    let pose = |(index, stamp): (u64, Stamp)| -> Result<SmoothedPose> {
-        let key = Key::pose(index);
-        let covariance = marginals.pose_covariance(key)?.composed_with(body_from_base);
-        let map_from_base = values.pose(key)? * body_from_base;
-        Ok(SmoothedPose { stamp, map_from_base, covariance: with_map_error(&covariance, config)? })
-    };
-    Ok(SmoothedRun { start, evidence: window.evidence(), poses: keyframes.map(pose).collect::<Result<_>>()? })
+    let (keys, stamps): (Vec<Key>, Vec<Stamp>) = keyframes.map(|(index, stamp)| (Key::pose(index), stamp)).unzip();
+    let covariances = marginals.pose_covariances(&keys)?;
+    let mut poses = Vec::with_capacity(keys.len());
+    for ((key, stamp), covariance) in keys.into_iter().zip(stamps).zip(covariances) {
+        let covariance = with_map_error(&covariance.composed_with(body_from_base), config)?;
+        poses.push(SmoothedPose { stamp, map_from_base: values.pose(key)? * body_from_base, covariance });
+    }
+    Ok(SmoothedRun { start, evidence: window.evidence(), poses })
 }

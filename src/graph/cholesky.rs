@@ -112,20 +112,35 @@ impl SparseCholesky {
 
     /// The supernodes of the rows and all of their ancestors in the elimination tree, ascending.
     fn ancestors(&self, rows: &[usize]) -> Vec<usize> {
-        let owner = |row: usize| self.symbolic.supernode_end().partition_point(|end| *end as usize <= row);
         let mut path: Vec<usize> = Vec::new();
         for row in rows {
-            let mut next = Some(owner(*row));
+            let mut next = Some(self.owner(*row));
             while let Some(number) = next.filter(|number| !path.contains(number)) {
                 path.push(number);
-                next = self.supernode(number).below.first().map(|row| owner(*row as usize));
+                next = self.supernode(number).below.first().map(|row| self.owner(*row as usize));
             }
         }
         path.sort_unstable();
         path
     }
 
-    fn supernode(&self, number: usize) -> Supernode<'_> {
+    /// How many scalar rows there are.
+    pub fn rows(&self) -> usize {
+        self.symbolic.nrows()
+    }
+
+    /// How many supernodes there are.
+    pub fn supernodes(&self) -> usize {
+        self.symbolic.n_supernodes()
+    }
+
+    /// The supernode that a scalar row is a column of.
+    pub fn owner(&self, row: usize) -> usize {
+        self.symbolic.supernode_end().partition_point(|end| *end as usize <= row)
+    }
+
+    /// A supernode by its number; a parent has a larger number than its children.
+    pub fn supernode(&self, number: usize) -> Supernode<'_> {
         let symbolic = &self.symbolic;
         let (start, end) = (symbolic.supernode_begin()[number] as usize, symbolic.supernode_end()[number] as usize);
         let first_row = symbolic.col_ptr_for_row_idx()[number] as usize;
@@ -138,15 +153,20 @@ impl SparseCholesky {
 
 /// Some columns of `L` with a common pattern: a dense lower triangle from row `start` on, then the rows `below`.
 #[derive(Clone, Copy)]
-struct Supernode<'a> {
-    start: usize,
-    width: usize,
-    below: &'a [u32],
-    /// Column-major, `width` columns of `width + below.len()` entries.
-    values: &'a [f64],
+pub(super) struct Supernode<'a> {
+    pub start: usize,
+    pub width: usize,
+    pub below: &'a [u32],
+    /// Column-major, `width` columns of `width + below.len()` entries; above the diagonal they mean nothing.
+    pub values: &'a [f64],
 }
 
 impl<'a> Supernode<'a> {
+    /// The scalar rows of its columns, then those below.
+    pub fn rows(self) -> impl Iterator<Item = usize> + 'a {
+        (self.start..self.start + self.width).chain(self.below.iter().map(|row| *row as usize))
+    }
+
     fn column(&self, column: usize) -> &'a [f64] {
         let height = self.width + self.below.len();
         &self.values[column * height..(column + 1) * height]

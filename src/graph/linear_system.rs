@@ -5,6 +5,8 @@
 //! live here and are used again: an optimization of a structure that was seen before allocates little more than the
 //! index by which it is recognized.
 
+use nalgebra::DMatrix;
+
 use super::assembly::Assembly;
 use super::block_matrix::BlockMatrix;
 use super::cholesky::SparseCholesky;
@@ -153,6 +155,15 @@ impl LinearSystem {
     /// The block of the factorized matrix's inverse of these scalar rows, column-major.
     pub fn inverse_block(&self, rows: &[usize]) -> Vec<f64> {
         self.cholesky.inverse_block(rows)
+    }
+
+    /// The blocks of the factorized matrix's inverse of several variables, each given by its rows
+    /// ([`LinearSystem::rows_of_slot`]).
+    ///
+    /// # Errors
+    /// When a pivot is zero.
+    pub fn inverse_blocks(&self, rows: &[std::ops::Range<usize>]) -> Result<Vec<DMatrix<f64>>> {
+        self.cholesky.inverse_blocks(rows)
     }
 
     /// `xᵀ H x`, with the damping of the last factorization.

@@ -1,9 +1,12 @@
 //! How sure the graph is: exact covariances of chosen variables, without the inverse of the whole information matrix.
 //!
 //! With `H = L Lᵀ` the covariance of some rows is `(L⁻¹ E)ᵀ (L⁻¹ E)` for the unit vectors `E` of these rows: a triangular
-//! solve per row that visits only their ancestors in the elimination tree. A covariance is of the right perturbation of
+//! solve per row that visits only their ancestors in the elimination tree. The covariances of a whole trajectory come from
+//! one pass over `L` instead. A covariance is of the right perturbation of
 //! its variable, `[translation (m), rotation (rad)]` in the axes of the body for a pose; robust kernels count with the
 //! weight they have at the values.
+
+use std::ops::Range;
 
 use nalgebra::DMatrix;
 
@@ -57,11 +60,18 @@ impl Marginals<'_> {
     /// # Errors
     /// As [`Marginals::covariance`], and when the variable is no pose in space or its covariance is degenerate.
     pub fn pose_covariance(&self, key: Key) -> Result<PoseCovariance> {
-        let matrix = self.covariance(key)?;
-        if matrix.nrows() != 6 || !key.takes(super::VariableKind::Pose) {
-            return Err(Error::message(format!("variable {key}"), "a pose in space", "another kind"));
-        }
-        PoseCovariance::new(&matrix.fixed_view::<6, 6>(0, 0).into())
+        of_pose(key, &self.covariance(key)?)
+    }
+
+    /// The covariances of many poses in space, in the order of `keys`: as [`Marginals::pose_covariance`] of each to
+    /// rounding, in a time like that of one factorization.
+    ///
+    /// # Errors
+    /// As [`Marginals::pose_covariance`].
+    pub fn pose_covariances(&self, keys: &[Key]) -> Result<Vec<PoseCovariance>> {
+        let rows: Vec<Range<usize>> = keys.iter().map(|key| self.rows(*key)).collect::<Result<_>>()?;
+        let blocks = self.system.inverse_blocks(&rows)?;
+        keys.iter().zip(&blocks).map(|(key, block)| of_pose(*key, block)).collect()
     }
 
     /// The joint covariance of several variables, their tangents one after the other in the order of `keys`.
@@ -71,16 +81,23 @@ impl Marginals<'_> {
     pub fn joint(&self, keys: &[Key]) -> Result<DMatrix<f64>> {
         let mut rows = Vec::new();
         for key in keys {
-            let own = self.system.rows_of_slot(self.values.slot(*key)?);
-            if own.is_empty() {
-                return Err(Error::message(
-                    format!("variable {key}"),
-                    "one that is estimated",
-                    "one that is held fixed",
-                ));
-            }
-            rows.extend(own);
+            rows.extend(self.rows(*key)?);
         }
         Ok(DMatrix::from_vec(rows.len(), rows.len(), self.system.inverse_block(&rows)))
     }
+
+    fn rows(&self, key: Key) -> Result<Range<usize>> {
+        let rows = self.system.rows_of_slot(self.values.slot(key)?);
+        if rows.is_empty() {
+            return Err(Error::message(format!("variable {key}"), "one that is estimated", "one that is held fixed"));
+        }
+        Ok(rows)
+    }
+}
+
+fn of_pose(key: Key, matrix: &DMatrix<f64>) -> Result<PoseCovariance> {
+    if matrix.nrows() != 6 || !key.takes(super::VariableKind::Pose) {
+        return Err(Error::message(format!("variable {key}"), "a pose in space", "another kind"));
+    }
+    PoseCovariance::new(&matrix.fixed_view::<6, 6>(0, 0).into())
 }

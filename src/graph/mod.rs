@@ -36,6 +36,7 @@ mod optimizer;
 mod planar;
 mod report;
 mod robust;
+mod selected_inverse;
 mod settings;
 mod values;
 mod variable;

@@ -5,7 +5,9 @@
 //! | `smoothed.tum` | pose of the base in the map at the keyframes' stamps; a clock that jumped back leaves the last run |
 //! | `smoothed_covariance.csv` | `run,stamp`, then the upper triangle of the pose's covariance, row by row: right perturbation `[x, y, z (m), rx, ry, rz (rad)]` in the axes of the base |
 //!
-//! A run is one start of the estimate. Between two runs the robot was lost or carried: nothing joins them.
+//! Covariances hold what `estimator.map_position_sigma` and `estimator.map_rotation_sigma` say of the error that all
+//! fixes have in common, which no averaging removes. A run is one start of the estimate. Between two runs the robot was
+//! lost or carried: nothing joins them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,5 +1,5 @@
-//! Real localizers, frame by frame and made into trajectories: their raw poses, MapNet+PGO (causal and with the middle of
-//! the window, as in the paper), vloc's estimator (causal) and its smoothed trajectory (not causal). The recorded answers
+//! Real localizers, frame by frame and made into trajectories: their raw poses, MapNet+PGO (causal and with the middle
+//! of the window, as in the paper), vloc's estimator (causal) and its smoothed trajectory (not causal). The recorded answers
 //! are those of `tests/localizers.rs`, the motion is simulated from ground truth with 2 % noise, the same for all
 //! methods; the covariance of the fixes is fitted on the other sequences.
 //! `cargo bench --no-default-features --bench localizers`.
