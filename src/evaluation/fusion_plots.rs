@@ -188,7 +188,7 @@ pub fn nees_histogram(nees: &[f64]) -> Result<String> {
             .configure_mesh()
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.1))
-            .x_desc("NEES of the pose")
+            .x_desc("NEES of the pose (the last bar: all from 23.5 on)")
             .y_desc("density")
             .x_label_formatter(&|nees| format!("{nees:.0}"))
             .label_style((FONT, 15))
