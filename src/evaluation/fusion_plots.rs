@@ -64,7 +64,7 @@ fn draw_trajectory(area: &Area, raw: &[FrameResult], fused: &[FrameResult]) -> R
     chart.draw_series(dots).map_err(failed)?;
     chart.draw_series(LineSeries::new(truth.into_iter().map(place), TRUTH.stroke_width(3))).map_err(failed)?;
     for stretch in stretches(fused) {
-        let line = stretch.iter().filter_map(|result| position(result)).map(place);
+        let line = stretch.iter().filter_map(position).map(place);
         chart.draw_series(LineSeries::new(line, FUSED.stroke_width(2))).map_err(failed)?;
     }
     let fixes = if outside > 0 { format!("fixes ({outside} outside)") } else { "fixes".to_owned() };
