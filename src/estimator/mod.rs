@@ -473,8 +473,10 @@ impl Estimator {
         }
     }
 
-    /// An error of the graph ends the estimate: nothing that it says can be trusted.
+    /// Counts what the window refused; an error of the graph ends the estimate: nothing that it says can be trusted.
     fn guarded<T>(&mut self, stamp: Stamp, done: Result<T>) -> Result<T> {
+        let refusals = self.window.as_mut().map(Window::take_refusals).unwrap_or_default();
+        refusals.into_iter().for_each(|refusal| self.rejections.count(refusal));
         if let Err(error) = &done {
             self.restart(stamp, State::Lost, Cause::Solver(error.to_string()));
         }

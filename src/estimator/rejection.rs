@@ -23,6 +23,12 @@ pub enum Rejection {
     OutOfOrder,
     /// The accelerometer contradicts the direction of gravity in the map: the IMU is not used.
     Gravity,
+    /// Readings of the IMU are missing between two keyframes, or had not come yet: that stretch does without it. Counted
+    /// once per stretch.
+    ImuGap,
+    /// Readings of the IMU between two keyframes are at the end of its range: that stretch does without it. Counted once
+    /// per stretch.
+    ImuSaturated,
 }
 
 impl Rejection {
@@ -38,6 +44,8 @@ impl Rejection {
             Rejection::NoConsensus => "no_consensus",
             Rejection::OutOfOrder => "out_of_order",
             Rejection::Gravity => "gravity",
+            Rejection::ImuGap => "imu_gap",
+            Rejection::ImuSaturated => "imu_saturated",
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::graph::{
     BetweenFactor, FactorGraph, FactorId, FixedLag, Gaussian, ImuFactor, Key, PriorFactor, RobustKernel, Settings,
     Values, Variable, VectorBetweenFactor, VectorPriorFactor,
 };
-use crate::imu::{ImuBias, ImuNoise, NavState};
+use crate::imu::{ImuBias, ImuNoise, IntervalRefusal, NavState};
 use crate::{Error, Result, Stamp};
 
 /// How much the velocity may change where no IMU measured it, in typical speeds per second.
@@ -73,6 +73,8 @@ pub struct Window {
     /// What a fix tells beyond its weight under the robust kernel.
     efficiency: f64,
     imu: Option<ImuModel>,
+    /// Why stretches between keyframes did without the IMU, since [`Window::take_refusals`].
+    refusals: Vec<Rejection>,
 }
 
 impl Window {
@@ -91,6 +93,7 @@ impl Window {
             evidence: agreement.evidence,
             efficiency: huber_efficiency(config.robust_scale)?,
             imu,
+            refusals: Vec::new(),
         };
         let base_from_body = window.base_from_body();
         let map_from_body = agreement.map_from_base * base_from_body;
@@ -119,6 +122,11 @@ impl Window {
     /// The constant transform from the body whose poses the window holds to the base.
     pub fn base_from_body(&self) -> Se3 {
         self.imu.map_or_else(Se3::identity, |imu| imu.base_from_imu)
+    }
+
+    /// The stretches that did without the IMU since the last call, each with its reason.
+    pub fn take_refusals(&mut self) -> Vec<Rejection> {
+        std::mem::take(&mut self.refusals)
     }
 
     /// How many independent fixes the estimate is worth so far.
@@ -385,11 +393,15 @@ impl Window {
     ) -> Result<bool> {
         let (_, bias) = self.state(from)?;
         let interval = sources.imu.interval(earlier, later).and_then(|interval| interval.refuse_defects());
-        if let Ok(interval) = interval {
-            let preintegrated = interval.preintegrate(bias, imu.noise);
-            let factor = ImuFactor::new(imu_keys(from), imu_keys(to), preintegrated, imu.gravity_in_map)?;
-            link.push(self.lag.add(Box::new(factor))?);
-            return Ok(true);
+        match interval {
+            Ok(interval) => {
+                let preintegrated = interval.preintegrate(bias, imu.noise);
+                let factor = ImuFactor::new(imu_keys(from), imu_keys(to), preintegrated, imu.gravity_in_map)?;
+                link.push(self.lag.add(Box::new(factor))?);
+                return Ok(true);
+            }
+            Err(IntervalRefusal::Saturated { .. }) => self.refusals.push(Rejection::ImuSaturated),
+            Err(_) => self.refusals.push(Rejection::ImuGap),
         }
         let elapsed = later.seconds_since(earlier);
         let walk = Gaussian::isotropic(VELOCITY_WALK * config.speed * elapsed)?;

@@ -64,7 +64,7 @@ fn draw_trajectory(area: &Area, raw: &[FrameResult], fused: &[FrameResult]) -> R
     chart.draw_series(dots).map_err(failed)?;
     chart.draw_series(LineSeries::new(truth.into_iter().map(place), TRUTH.stroke_width(3))).map_err(failed)?;
     for stretch in stretches(fused) {
-        let line = stretch.iter().filter_map(|result| position(result)).map(place);
+        let line = stretch.iter().filter_map(position).map(place);
         chart.draw_series(LineSeries::new(line, FUSED.stroke_width(2))).map_err(failed)?;
     }
     let fixes = if outside > 0 { format!("fixes ({outside} outside)") } else { "fixes".to_owned() };
@@ -188,7 +188,7 @@ pub fn nees_histogram(nees: &[f64]) -> Result<String> {
             .configure_mesh()
             .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.1))
-            .x_desc("NEES of the pose")
+            .x_desc("NEES of the pose (the last bar: all from 23.5 on)")
             .y_desc("density")
             .x_label_formatter(&|nees| format!("{nees:.0}"))
             .label_style((FONT, 15))

@@ -3,8 +3,9 @@
 //! the pose, averaged over the runs, belongs inside the 95 % band of a chi-square variable with 6 N degrees of freedom,
 //! divided by N (Bar-Shalom, Li & Kirubarajan 2001, section 5.4).
 //!
-//! `cargo bench --no-default-features --bench honesty -- [--runs 1000] [--seconds 60] [--out out/honesty]
-//! [--without imu,odometry,relative] [--set parameter=value]...`, where `--set` changes a parameter of the estimator.
+//! `cargo bench --no-default-features --bench honesty -- [--runs 1000] [--seconds 60] [--first 1]
+//! [--out out/honesty] [--without imu,odometry,relative] [--set parameter=value]...`: `--first` is the seed of the first
+//! walk, `--set` changes a parameter of the estimator.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may panic")]
 
 #[path = "../common/mod.rs"]
@@ -40,6 +41,7 @@ const ODOMETRY: OdometryNoise =
 struct Arguments {
     runs: u64,
     seconds: f64,
+    first: u64,
     out: PathBuf,
     without: Vec<String>,
     parameters: Vec<(String, String)>,
@@ -50,6 +52,7 @@ impl Arguments {
         let mut arguments = Self {
             runs: 1000,
             seconds: 60.0,
+            first: 1,
             out: PathBuf::from("out/honesty"),
             without: Vec::new(),
             parameters: Vec::new(),
@@ -62,6 +65,7 @@ impl Arguments {
                 "--bench" => {}
                 "--runs" => arguments.runs = value().parse().expect("--runs: expected a count"),
                 "--seconds" => arguments.seconds = value().parse().expect("--seconds: expected a number"),
+                "--first" => arguments.first = value().parse().expect("--first: expected a seed"),
                 "--out" => arguments.out = PathBuf::from(value()),
                 "--without" => arguments.without = value().split(',').map(str::to_owned).collect(),
                 "--set" => {
@@ -69,7 +73,7 @@ impl Arguments {
                     let (key, value) = assignment.split_once('=').expect("--set: expected parameter=value");
                     arguments.parameters.push((key.to_owned(), value.to_owned()));
                 }
-                _ => panic!("expected --runs, --seconds, --out, --without or --set, found {word}"),
+                _ => panic!("expected --runs, --seconds, --first, --out, --without or --set, found {word}"),
             }
         }
         arguments
@@ -181,12 +185,13 @@ fn main() {
         steps.advance(1);
         (nees, run.gated)
     };
-    let runs: Vec<(Vec<Option<Nees>>, u64)> = (1..=arguments.runs).into_par_iter().map(one).collect();
+    let runs: Vec<(Vec<Option<Nees>>, u64)> =
+        (arguments.first..arguments.first + arguments.runs).into_par_iter().map(one).collect();
     drop(steps);
     print_table(&instants, &runs);
     let nees: Vec<f64> = runs.iter().flat_map(|(nees, _)| nees.iter().flatten()).map(|nees| nees.pose).collect();
     std::fs::create_dir_all(&arguments.out).unwrap();
-    let (raw, fused) = walk_results(&arguments.setup(1), &config);
+    let (raw, fused) = walk_results(&arguments.setup(arguments.first), &config);
     draw(&arguments.out, "simulated", &raw, &fused, &nees);
     if let Some(data) = common::real_data_for("pictures of redkitchen") {
         draw_kitchen(&data, &arguments.out);
