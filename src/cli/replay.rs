@@ -122,8 +122,13 @@ fn print(summary: &Summary, args: &ReplayArgs) {
     for (reason, refused) in &summary.refused {
         println!("  {reason}: {} ({})", refused.count, refused.last);
     }
-    if let Some(metrics) = &summary.accuracy {
-        println!("\n{}", table(metrics));
+    if let Some(accuracy) = &summary.accuracy {
+        println!("\n{}", table(&accuracy.metrics));
+        if let Some(seconds) = accuracy.correlation_time {
+            println!(
+                "-p estimator.correlation_time:={seconds:.2} would have made the 90 % ellipsoid true on this bag\n"
+            );
+        }
     }
     let accuracy = if args.truth.is_some() { ", accuracy/" } else { "" };
     println!("written to {}: trajectory.tum, summary.yaml, bag/{accuracy}", args.out.display());

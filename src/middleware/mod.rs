@@ -1,8 +1,8 @@
 //! The port between the node and the world, and its adapters.
 //!
 //! What comes in is an [`Incoming`], already in the crate's own types; what goes out is an [`Outgoing`]. An adapter
-//! implements [`Middleware`]: [`rtps`] speaks ROS 2's wire protocol without a ROS 2 installation, [`replay`] plays a
-//! bag by its recorded time. Messages that mean nothing (NaN, a zero quaternion, an uncalibrated camera) arrive as
+//! implements [`Middleware`]: `rtps` speaks ROS 2's wire protocol without a ROS 2 installation, `replay` plays a bag by
+//! its recorded time. Messages that mean nothing (NaN, a zero quaternion, an uncalibrated camera) arrive as
 //! [`Incoming::Refused`], so that the node counts and reports them, whatever brought them.
 
 use std::future::Future;

@@ -10,6 +10,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::dataset::{CameraExtrinsics, Dataset, FrameInfo, RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::SmoothedRun;
+use crate::estimator::calibration::{corrected_correlation_time, overconfidence};
 use crate::evaluation::consistency::pose_nees;
 use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics, Provenance};
@@ -17,6 +18,16 @@ use crate::geometry::Se3;
 use crate::middleware::{Names, StampedPose};
 use crate::sensor::AbsolutePose;
 use crate::{Error, Result, Stamp};
+
+/// How right a replay was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accuracy {
+    /// Every number; poses are those of the robot's base.
+    pub metrics: Metrics,
+    /// The `estimator.correlation_time` with which the 90 % ellipsoid would have held 90 % on this recording, seconds;
+    /// `None` without the estimator, or with too few answers to tell.
+    pub correlation_time: Option<f64>,
+}
 
 /// What was said of each image, by its stamp.
 #[derive(Debug, Default)]
@@ -48,7 +59,7 @@ pub(super) fn measure(
     names: &Names,
     said: &Said,
     folder: &Path,
-) -> Result<Metrics> {
+) -> Result<Accuracy> {
     let known = RosbagDataset::open(bag, &of_base(options, config, names)?)?;
     known.notes().iter().for_each(|note| tracing::warn!("{}: {note}", known.name()));
     let pose_topic = options.pose_topic.as_deref().unwrap_or("/tf");
@@ -76,8 +87,20 @@ pub(super) fn measure(
         ..Evaluation::default()
     };
     let metrics = evaluation.write_all(folder, &fused)?;
-    draw(folder, &alone, &fused)?;
-    Ok(metrics)
+    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
+    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
+    draw(folder, &alone, &fused, &nees)?;
+    let correlation_time = if config.use_estimator { true_correlation_time(config, &fused, nees) } else { None };
+    Ok(Accuracy { metrics, correlation_time })
+}
+
+/// See [`crate::estimator::calibration`].
+fn true_correlation_time(config: &Config, fused: &[FrameResult], nees: Vec<f64>) -> Option<f64> {
+    let mut periods: Vec<f64> = fused.windows(2).map(|pair| pair[1].stamp.seconds_since(pair[0].stamp)).collect();
+    periods.sort_by(f64::total_cmp);
+    let period = *periods.get(periods.len() / 2)?;
+    let factor = overconfidence(&[nees]).ok()?;
+    corrected_correlation_time(config.estimator.correlation_time, period, factor).ok()
 }
 
 fn result(frame: &FrameInfo, said: Option<&StampedPose>) -> FrameResult {
@@ -94,16 +117,14 @@ fn result(frame: &FrameInfo, said: Option<&StampedPose>) -> FrameResult {
 }
 
 /// `fused.svg`, `error_over_time.svg` and `nees.svg`, where there is an answer to draw.
-fn draw(folder: &Path, alone: &[FrameResult], fused: &[FrameResult]) -> Result<()> {
-    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
-    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
+fn draw(folder: &Path, alone: &[FrameResult], fused: &[FrameResult], nees: &[f64]) -> Result<()> {
     if nees.is_empty() {
         return Ok(());
     }
     let pictures = [
         ("fused.svg", fused_trajectory(alone, fused)?),
         ("error_over_time.svg", error_over_time(fused)?),
-        ("nees.svg", nees_histogram(&nees)?),
+        ("nees.svg", nees_histogram(nees)?),
     ];
     pictures.into_iter().try_for_each(|(name, picture)| {
         let path = folder.join(name);

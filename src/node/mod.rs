@@ -30,6 +30,8 @@ mod replay;
 mod smoothed;
 
 pub use self::core::Core;
+#[cfg(feature = "bag")]
+pub use accuracy::Accuracy;
 pub use health::{Health, Reason, Refusals};
 pub use inbox::NetworkThread;
 pub use localizer::{Answer, Job, Localization, Localizer, Worker};

@@ -6,7 +6,7 @@
 //! | `summary.yaml` | how many images, poses, transforms; what was refused and why ([`Summary`]) |
 //! | `bag/` | rosbag2 (mcap): the input and the node's messages beside it |
 //! | `report.md` | the summary as a page, when asked for |
-//! | `accuracy/` | when asked for, `pose` and `absolute_pose` compared with the poses that the bag knows ([`Metrics`], tables and pictures) |
+//! | `accuracy/` | when asked for, `pose` and `absolute_pose` compared with the poses that the bag knows ([`crate::evaluation::Metrics`], tables and pictures) |
 //! | `smoothed.tum`, `smoothed_covariance.csv` | when asked for, the trajectory in hindsight, which is *not causal*: each pose from what was measured before it and after it |
 
 use std::collections::BTreeMap;
@@ -15,14 +15,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::accuracy::{self, Said};
+use super::accuracy::{self, Accuracy, Said};
 use super::smoothed::{self, SmoothedSummary};
 use super::{Core, Health, Localizer, run_lock_step};
 use crate::bag::BagReader;
 use crate::config::Config;
 use crate::dataset::{RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::Estimator;
-use crate::evaluation::Metrics;
 use crate::geometry::Trajectory;
 use crate::middleware::replay::Replay;
 use crate::middleware::{Input, Names, Outgoing};
@@ -46,7 +45,7 @@ pub struct Summary {
     pub smoothed: Option<SmoothedSummary>,
     /// How right it was, when that was asked for.
     #[serde(skip)]
-    pub accuracy: Option<Metrics>,
+    pub accuracy: Option<Accuracy>,
 }
 
 /// How often a reason occurred, and its last text.

@@ -109,8 +109,10 @@ impl Encoding {
     /// Two pixels in a row share their colour, or four in a square.
     fn check_parity(self, image: &Image) -> Result<()> {
         let (expected, holds) = match self {
-            Encoding::Yuv422(_) => ("an even width", image.width % 2 == 0),
-            Encoding::Nv { .. } => ("an even width and height", image.width % 2 == 0 && image.height % 2 == 0),
+            Encoding::Yuv422(_) => ("an even width", image.width.is_multiple_of(2)),
+            Encoding::Nv { .. } => {
+                ("an even width and height", image.width.is_multiple_of(2) && image.height.is_multiple_of(2))
+            }
             Encoding::Bayer(_) => ("at least 2x2 pixels", image.width >= 2 && image.height >= 2),
             _ => return Ok(()),
         };

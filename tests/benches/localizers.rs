@@ -1,18 +1,16 @@
 //! Real localizers, frame by frame and made into trajectories: their raw poses, MapNet+PGO (causal and with the middle
 //! of the window, as in the paper), vloc's estimator (causal) and its smoothed trajectory (not causal). The recorded answers
 //! are those of `tests/localizers.rs`, the motion is simulated from ground truth with 2 % noise, the same for all
-//! methods; the covariance of the fixes is fitted on the other sequences.
+//! methods; the covariance of the fixes and their correlation time are fitted on the other sequences.
 //! `cargo bench --no-default-features --bench localizers`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark may panic")]
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../common/localizers.rs"]
-mod localizers;
+#[path = "../common/localizer.rs"]
+mod localizer;
 
-use std::path::Path;
-
-use localizers::{Poses, centre_and_rotation, fitted_covariance, measured, quantile, read, world_to_camera};
+use localizer::{Calibration, Localizer, Sequence, measured};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use vloc::Stamp;
@@ -24,16 +22,10 @@ use vloc::sensor::{AbsolutePose, RelativePose};
 /// The 90 % quantile of chi-square with six degrees of freedom.
 const NINETY_PERCENT: f64 = 10.645;
 
-/// A localizer's answers and how they are taken.
-struct Localizer {
+/// A localizer and the windows of MapNet+PGO that it is compared with.
+struct Comparison {
     name: &'static str,
-    truth: Poses,
-    fixes: Poses,
-    /// Seconds over which the errors of fixes are alike, seconds between frames.
-    correlation_time: f64,
-    period: f64,
-    /// What counts as lost, metres and radians.
-    limits: (f64, f64),
+    localizer: Localizer,
     /// Frames between the poses of a PGO window.
     skips: [usize; 2],
 }
@@ -102,42 +94,25 @@ impl Row {
     }
 }
 
-impl Localizer {
-    fn kitchen(data: &Path, name: &'static str, file: &str, correlation_time: f64) -> Self {
-        let poses = |name: &str| read(&data.join(format!("estimates/redkitchen_test_{name}.txt")), world_to_camera);
-        let limits = (1.0, 10_f64.to_radians());
-        let (truth, fixes) = (poses("groundtruth"), poses(file));
-        Self { name, truth, fixes, correlation_time, period: 1.0 / 30.0, limits, skips: [10, 150] }
-    }
+fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[((sorted.len() - 1) as f64 * share).round() as usize]
+}
 
-    fn kings_college(data: &Path) -> Self {
-        let poses = |name: &str| {
-            read(&data.join(format!("estimates/kings_college_posenet_dataset_test{name}.txt")), centre_and_rotation)
-        };
-        let limits = (10.0, 10_f64.to_radians());
-        let (truth, fixes) = (poses(""), poses("_predict"));
-        Self { name: "PoseNet", truth, fixes, correlation_time: 1.7, period: 0.5, limits, skips: [1, 5] }
-    }
-
-    fn sequences(&self) -> Vec<&String> {
-        let mut sequences: Vec<&String> = self.truth.keys().map(|(sequence, _)| sequence).collect();
-        sequences.dedup();
-        sequences
-    }
-
-    fn frames(&self, sequence: &str, covariance: &Matrix6, random: &mut ChaCha8Rng) -> Vec<Frame> {
+impl Comparison {
+    fn frames(&self, sequence: &Sequence, covariance: &Matrix6, random: &mut ChaCha8Rng) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
-        for (key, pose) in self.truth.iter().filter(|((name, _), _)| name == sequence) {
-            let stamp = Stamp::from_seconds(1000.0 + self.period * frames.len() as f64).unwrap();
+        for (truth, fix) in sequence {
+            let stamp = Stamp::from_seconds(1000.0 + self.localizer.period * frames.len() as f64).unwrap();
             let motion = frames.last().map(|before| {
-                let (previous_from_current, covariance) = measured(before.truth.inverse() * *pose, random);
+                let (previous_from_current, covariance) = measured(before.truth.inverse() * *truth, random);
                 RelativePose { previous_stamp: before.stamp, stamp, previous_from_current, covariance }
             });
             let start = frames.last().map_or(Se3::identity(), |before| before.odom_from_camera);
             let moved = motion.as_ref().map_or(Se3::identity(), |motion| motion.previous_from_current);
-            let fix = self.fixes.get(key);
-            let fix = fix.map(|fix| AbsolutePose { stamp, map_from_camera: *fix, covariance: *covariance });
-            frames.push(Frame { stamp, truth: *pose, fix, motion, odom_from_camera: start * moved });
+            let fix = fix.map(|fix| AbsolutePose { stamp, map_from_camera: fix, covariance: *covariance });
+            frames.push(Frame { stamp, truth: *truth, fix, motion, odom_from_camera: start * moved });
         }
         frames
     }
@@ -161,14 +136,14 @@ impl Localizer {
     }
 
     /// Causal answers and smoothed ones.
-    fn estimate(&self, frames: &[Frame]) -> (Vec<Answer>, Vec<Answer>) {
-        let window = 40.0 * self.period;
+    fn estimate(&self, frames: &[Frame], correlation_time: f64) -> (Vec<Answer>, Vec<Answer>) {
+        let window = 40.0 * self.localizer.period;
         let config = EstimatorConfig {
             lag: window,
             memory: window,
-            correlation_time: self.correlation_time,
-            position_limit: self.limits.0,
-            rotation_limit: self.limits.1,
+            correlation_time,
+            position_limit: self.localizer.limits.0,
+            rotation_limit: self.localizer.limits.1,
             relative_robust_scale: 1e6,
             ..EstimatorConfig::default()
         };
@@ -229,11 +204,11 @@ impl Localizer {
         ];
         let mut hindsight = Vec::new();
         let mut random = ChaCha8Rng::seed_from_u64(0);
-        for sequence in self.sequences() {
-            let covariance = fitted_covariance(&self.fixes, &self.truth, sequence);
+        for (name, sequence) in &self.localizer.sequences {
+            let Calibration { covariance, correlation_time } = self.localizer.calibrated(name, 0);
             let frames = self.frames(sequence, &covariance, &mut random);
             let pgo = |skip: usize, answer: PgoAnswer| self.pgo(&frames, &covariance, skip, answer);
-            let (causal, smoothed) = self.estimate(&frames);
+            let (causal, smoothed) = self.estimate(&frames, correlation_time);
             let fix_covariance = PoseCovariance::new(&covariance).unwrap();
             let raw = |frame: &Frame| frame.fix.as_ref().map(|fix| (fix.map_from_camera, Some(fix_covariance)));
             let answers = [
@@ -266,8 +241,8 @@ fn main() {
     let Some(data) = common::real_data_for("the benchmark of real localizers") else { return };
     println!("| fixes of | method | median m | median deg | p99 deg | of raw median | p99 m | of raw p99 | in 90 % |");
     println!("|---|---|---|---|---|---|---|---|---|");
-    Localizer::kitchen(&data, "hloc", "hloc", 0.85).compare();
-    Localizer::kitchen(&data, "DSAC*", "dsac_rgb", 0.77).compare();
-    Localizer::kitchen(&data, "Active Search", "as", 0.58).compare();
-    Localizer::kings_college(&data).compare();
+    for (name, file) in [("hloc", "hloc"), ("DSAC*", "dsac_rgb"), ("Active Search", "as")] {
+        Comparison { name, localizer: Localizer::kitchen(&data, file), skips: [10, 150] }.compare();
+    }
+    Comparison { name: "PoseNet", localizer: Localizer::posenet(&data), skips: [1, 5] }.compare();
 }

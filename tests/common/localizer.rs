@@ -69,7 +69,7 @@ pub struct Localizer {
     /// Seconds between frames.
     pub period: f64,
     /// What counts as lost, metres and radians.
-    limits: (f64, f64),
+    pub limits: (f64, f64),
     /// Runs with other noise of the relative motion per sequence of the calibration: more where sequences are short.
     calibration_runs: u64,
 }
@@ -77,8 +77,8 @@ pub struct Localizer {
 /// What is known of a localizer.
 #[derive(Clone, Copy)]
 pub struct Calibration {
-    covariance: Matrix6,
-    correlation_time: f64,
+    pub covariance: Matrix6,
+    pub correlation_time: f64,
 }
 
 /// A fused answer.
@@ -216,7 +216,7 @@ fn diagonal(sigmas: &[f64; 6]) -> Matrix6 {
 }
 
 /// The motion with an error of 2 % of each of its parts, and its covariance.
-fn measured(motion: Se3, random: &mut ChaCha8Rng) -> (Se3, Matrix6) {
+pub fn measured(motion: Se3, random: &mut ChaCha8Rng) -> (Se3, Matrix6) {
     let (t, r) = (0.02 * motion.translation.norm() + 1e-4, 0.02 * motion.rotation.log().norm() + 1e-5);
     let sigmas = [t, t, t, r, r, r];
     let error = Vector6::from_fn(|axis, _| sigmas[axis] * random.sample::<f64, _>(StandardNormal));
