@@ -8,10 +8,12 @@ mod bench;
 use std::collections::BTreeMap;
 
 use bench::*;
+use vloc::Stamp;
 use vloc::bag::BagReader;
-use vloc::config::{Config, EstimatorConfig};
+use vloc::config::{Config, EstimatorConfig, InitialPose};
 use vloc::geometry::{Se3, Trajectory};
-use vloc::middleware::{Incoming, Outgoing, Picture, StampedOdometry, StampedPose};
+use vloc::middleware::{Incoming, Outgoing, Picture, StampedOdometry, StampedPose, messages};
+use vloc::msg::{geometry_msgs, std_msgs};
 use vloc::node::{ReplayRequest, replay};
 use vloc::sensor::Image;
 
@@ -155,6 +157,63 @@ fn behind_a_covered_lens_the_pose_grows_unsure_and_comes_back_with_the_light() {
     assert_eq!(while_covered, 0);
     let last = poses(&outgoing)[poses(&outgoing).len() - 1];
     assert_eq!(last.stamp, at(7900));
+}
+
+/// What RViz's "2D Pose Estimate" sends for a pose: no variance for z, roll and pitch.
+fn clicked(stamp: Stamp, frame_id: &str, map_from_base: Se3) -> Incoming {
+    let mut covariance = [0.0; 36];
+    (covariance[0], covariance[7], covariance[35]) = (0.25, 0.25, 0.068_53);
+    messages::initial_pose(&geometry_msgs::PoseWithCovarianceStamped {
+        header: std_msgs::Header::new(stamp, frame_id),
+        pose: geometry_msgs::PoseWithCovariance { pose: map_from_base.into(), covariance },
+    })
+}
+
+#[test]
+fn a_given_pose_starts_the_estimate_and_fixes_that_contradict_it_replace_it() {
+    let there = |brightness: u8| map_from_camera(brightness) * base_from_camera().inverse();
+    let first_pose = |bench: &mut Bench| {
+        let outgoing = tenth(bench, 100, picture(at(100), 100));
+        poses(&outgoing).first().map(|pose| pose.map_from_base)
+    };
+    assert_eq!(first_pose(&mut standing(estimating())), None, "one fix proves nothing");
+
+    let mut bench = standing(estimating());
+    bench.give(clicked(at(50), "map", there(101)), at(60));
+    let first = first_pose(&mut bench).expect("the given pose and a fix that agrees");
+    assert!((first.translation - there(100).translation).norm() < 0.2, "{first:?}");
+
+    let mut configured = estimating();
+    let (position, yaw) = (there(100).translation, there(100).rotation);
+    (configured.set_initial_pose, configured.initial_pose) =
+        (true, InitialPose { x: position.x, y: position.y, z: position.z, yaw: yaw.log().z });
+    assert!(first_pose(&mut standing(configured)).is_some(), "the parameters give a pose as well");
+
+    // Given 10 m beside the truth: five fixes that agree with each other are believed more.
+    let mut bench = standing(estimating());
+    bench.give(clicked(Stamp::default(), "map", there(200)), at(60));
+    let outgoing: Vec<_> = (1..12).flat_map(|i| tenth(&mut bench, 100 * i, picture(at(100 * i), 100))).collect();
+    let poses = poses(&outgoing);
+    assert!((poses[0].map_from_base.translation - there(200).translation).norm() < 0.1);
+    let last = poses[poses.len() - 1];
+    assert!((last.map_from_base.translation - there(100).translation).norm() < 0.1, "{last:?}");
+}
+
+#[test]
+fn given_poses_that_are_none_are_refused() {
+    let somewhere = Se3::identity();
+    let broken = Se3::new(somewhere.rotation, [f64::NAN, 0.0, 0.0].into());
+    let cases = [
+        (estimating(), clicked(at(0), "odom", somewhere), "expected a pose in map, found one in \"odom\""),
+        (estimating(), clicked(at(0), "map", broken), "finite"),
+        (alone(), clicked(at(0), "map", somewhere), "expected an estimator to start"),
+    ];
+    for (config, given, text) in cases {
+        let mut bench = standing(config);
+        bench.give(given, at(10));
+        let (count, last) = &bench.refused()["initial_pose_refused"];
+        assert!(*count == 1 && last.contains(text), "{text}: {last}");
+    }
 }
 
 #[tokio::test]

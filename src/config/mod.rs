@@ -4,7 +4,7 @@ mod estimator;
 mod node;
 
 pub use estimator::EstimatorConfig;
-pub use node::{Config, ImageTransport, OdometrySource, Reliability, seconds};
+pub use node::{Config, ImageTransport, InitialPose, OdometrySource, Reliability, seconds};
 
 use std::path::Path;
 

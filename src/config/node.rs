@@ -49,6 +49,10 @@ pub struct Config {
     pub imu_frame_id: String,
     /// Mounting of the IMU, `[x, y, z, qx, qy, qz, qw]` of its frame in the base frame; unset: from TF.
     pub base_from_imu: Option<[f64; 7]>,
+    /// Whether the estimate starts at `initial_pose`; else it looks for the robot.
+    pub set_initial_pose: bool,
+    /// Where the robot is at the start.
+    pub initial_pose: InitialPose,
     /// Whether to publish on `/tf` at all.
     pub tf_broadcast: bool,
     /// How far published transforms are dated ahead, seconds.
@@ -79,6 +83,20 @@ pub enum ImageTransport {
     Raw,
     /// `sensor_msgs/CompressedImage` (jpeg or png) on `image/compressed`.
     Compressed,
+}
+
+/// A pose of the robot on the floor of the map, metres and radians.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct InitialPose {
+    /// Position.
+    pub x: f64,
+    /// Position.
+    pub y: f64,
+    /// Position.
+    pub z: f64,
+    /// Heading about z.
+    pub yaw: f64,
 }
 
 /// Where the robot's odometry comes from.
@@ -120,6 +138,8 @@ impl Default for Config {
             use_imu: true,
             imu_frame_id: String::new(),
             base_from_imu: None,
+            set_initial_pose: false,
+            initial_pose: InitialPose::default(),
             tf_broadcast: true,
             transform_tolerance: 0.2,
             tf_publish_rate: 20.0,
@@ -189,6 +209,10 @@ impl Config {
                 return Err(Error::config(key, "a number of seconds from 0 to 1e6", value.to_string()));
             }
         }
+        let InitialPose { x, y, z, yaw } = self.initial_pose;
+        if ![x, y, z, yaw].iter().all(|number| number.is_finite()) {
+            return Err(Error::config("initial_pose", "finite numbers", format!("{:?}", self.initial_pose)));
+        }
         let frames = [
             ("global_frame_id", &self.global_frame_id),
             ("odom_frame_id", &self.odom_frame_id),
@@ -235,6 +259,7 @@ mod tests {
             ("tf_publish_rate: 0", "tf_publish_rate"),
             ("transform_timeout: .nan", "transform_timeout"),
             ("min_image_contrast: 300", "min_image_contrast"),
+            ("initial_pose: {x: .nan}", "initial_pose"),
             ("odom_frame_id: ''", "odom_frame_id"),
             ("global_frame_id: /map", "global_frame_id"),
         ] {

@@ -123,7 +123,7 @@ impl Estimator {
     }
 
     /// A new window where fixes agree.
-    fn start(&mut self, agreement: &Agreement, stamp: Stamp, cause: Cause) -> Result<()> {
+    pub(super) fn start(&mut self, agreement: &Agreement, stamp: Stamp, cause: Cause) -> Result<()> {
         let imu = self.imu_model(agreement);
         let window = Window::start(agreement, imu, &self.config, self.history.is_some())?;
         self.end_run(&cause);

@@ -42,7 +42,7 @@ pub use smoothing::{SmoothedPose, SmoothedRun};
 pub use sources::Mounting;
 pub use state::{Cause, State, Transition};
 
-use consensus::Consensus;
+use consensus::{Agreement, Consensus};
 use smoothing::History;
 use sources::{Relative, Sources};
 use window::{Head, Window};
@@ -267,6 +267,16 @@ impl Estimator {
     /// Forgets the estimate and looks for the robot anew, with all that was measured so far.
     pub fn relocalize(&mut self) {
         self.restart(self.newest(), State::Uninitialized, Cause::Asked);
+    }
+
+    /// Starts anew at a pose of the base that somebody gave, true at `stamp`. It is worth no fix: those that come gate
+    /// against it, correct it, and replace it where they contradict it and agree.
+    ///
+    /// # Errors
+    /// [`crate::Error::Compute`] when the covariance is numerically singular.
+    pub fn start_at(&mut self, stamp: Stamp, map_from_base: Se3, covariance: &PoseCovariance) -> Result<()> {
+        let given = Agreement { stamp, map_from_base, covariance: *covariance, fixes: 0, evidence: 0.0 };
+        self.start(&given, stamp, Cause::Given)
     }
 
     /// The clock jumped back: forgets everything but the mounting.

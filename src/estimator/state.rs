@@ -68,6 +68,8 @@ pub enum Cause {
     },
     /// Somebody asked for it.
     Asked,
+    /// Somebody said where the robot is.
+    Given,
     /// The clock jumped back: what came before belongs to another run.
     ClockJumped,
 }
@@ -90,6 +92,7 @@ impl fmt::Display for Cause {
             }
             Cause::Contradicted { fixes } => write!(formatter, "{fixes} fixes contradict the estimate and agree"),
             Cause::Solver(reason) => write!(formatter, "the solver failed: {reason}"),
+            Cause::Given => write!(formatter, "a pose was given"),
             Cause::Asked => write!(formatter, "a restart was asked for"),
             Cause::ClockJumped => write!(formatter, "the clock jumped back"),
         }

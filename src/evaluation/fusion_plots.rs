@@ -265,7 +265,7 @@ mod tests {
 
     fn result(index: i64, error: Option<f64>) -> FrameResult {
         let stamp = Stamp::from_nanos(index * 100_000_000);
-        let truth = Se3::new(So3::identity(), Vector3::new(0.1 * index as f64, 0.0, 0.0));
+        let truth = Se3::new(So3::identity(), Vector3::new(0.1 * index as f64, 0.05 * index as f64, 0.0));
         let estimate = error.map(|error| {
             let map_from_camera = Se3::new(So3::identity(), truth.translation + Vector3::new(0.0, error, 0.0));
             AbsolutePose { stamp, map_from_camera, covariance: 0.01 * Matrix6::identity() }

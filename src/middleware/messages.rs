@@ -1,7 +1,7 @@
 //! Between ROS messages and the port's types: the one place where every adapter meets the node's meaning of a message.
 
 use super::{Diagnostics, Incoming, Input, Level, Picture, StampedOdometry, StampedPose, StampedTransform};
-use crate::geometry::Se3;
+use crate::geometry::{PoseCovariance, Se3};
 use crate::msg::diagnostic_msgs::DiagnosticStatus;
 use crate::msg::{convert, diagnostic_msgs, geometry_msgs, nav_msgs, sensor_msgs, std_msgs, tf2_msgs};
 use crate::sensor::{CameraModel, Distortion, ImuSample};
@@ -86,6 +86,32 @@ pub fn odometry(message: &nav_msgs::Odometry) -> Incoming {
     match transform() {
         Ok(transform) => Incoming::Odometry(transform),
         Err(error) => Incoming::Refused { input: Input::Odometry, error },
+    }
+}
+
+/// Standard deviation of an axis whose variance in `initialpose` is zero: RViz fills x, y and yaw only. Metres, radians.
+const UNKNOWN_SIGMAS: (f64, f64) = (1.0, 0.5);
+
+/// Where somebody says that the robot is. An axis with a variance of zero counts as hardly known.
+pub fn initial_pose(message: &geometry_msgs::PoseWithCovarianceStamped) -> Incoming {
+    let pose = || -> Result<StampedPose> {
+        let map_from_base = Se3::try_from(&message.pose.pose)?;
+        let mut covariance = message.pose.covariance;
+        for axis in 0..6 {
+            let sigma = if axis < 3 { UNKNOWN_SIGMAS.0 } else { UNKNOWN_SIGMAS.1 };
+            let variance = &mut covariance[7 * axis];
+            *variance = if *variance == 0.0 { sigma * sigma } else { *variance };
+        }
+        Ok(StampedPose {
+            stamp: convert::stamp_of(&message.header)?,
+            frame_id: message.header.frame_id.clone(),
+            map_from_base,
+            covariance: PoseCovariance::from_fixed_axes(&covariance, map_from_base)?,
+        })
+    };
+    match pose() {
+        Ok(pose) => Incoming::InitialPose(pose),
+        Err(error) => Incoming::Refused { input: Input::InitialPose, error },
     }
 }
 

@@ -35,11 +35,14 @@ pub enum Input {
     Imu,
     /// `odom`.
     Odometry,
+    /// `initialpose`.
+    InitialPose,
 }
 
 impl Input {
     /// Every input.
-    pub const ALL: [Input; 5] = [Input::Image, Input::CameraInfo, Input::Transforms, Input::Imu, Input::Odometry];
+    pub const ALL: [Input; 6] =
+        [Input::Image, Input::CameraInfo, Input::Transforms, Input::Imu, Input::Odometry, Input::InitialPose];
 
     /// The name in diagnostics.
     pub fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Input {
             Input::Transforms => "tf",
             Input::Imu => "imu",
             Input::Odometry => "odom",
+            Input::InitialPose => "initialpose",
         }
     }
 }
@@ -116,6 +120,8 @@ pub enum Incoming {
     },
     /// Where the robot's odometry says that it is: the transform from its child frame to its parent frame.
     Odometry(StampedTransform),
+    /// Where somebody says that the robot is; a zero stamp means now.
+    InitialPose(StampedPose),
     /// A message that cannot be used, and why.
     Refused {
         /// Where it came.
@@ -140,10 +146,10 @@ pub enum Outgoing {
     Diagnostics(Diagnostics),
 }
 
-/// Where the robot was when an image was exposed.
+/// Where the robot was, mostly when an image was exposed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StampedPose {
-    /// The stamp of the image.
+    /// When: mostly the stamp of an image.
     pub stamp: Stamp,
     /// The map's frame.
     pub frame_id: String,

@@ -36,6 +36,8 @@ impl Qos {
     pub const IMU: Qos = Qos::new(Reliability::BestEffort, Durability::Volatile, 2000);
     /// `odom` in, as `nav2` has it.
     pub const ODOM: Qos = Qos::new(Reliability::BestEffort, Durability::Volatile, 100);
+    /// `initialpose` in, as `nav2_amcl` has it.
+    pub const INITIAL_POSE: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 5);
     /// `odometry` and `absolute_pose` out.
     pub const ODOMETRY: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 10);
     /// `pose` out, as `nav2_amcl` has it.

@@ -39,6 +39,7 @@ enum Decoder {
     Transforms { is_static: bool },
     Imu,
     Odometry,
+    InitialPose,
 }
 
 struct Outputs {
@@ -103,6 +104,7 @@ impl Replay {
             (names.resolve("/tf")?, Decoder::Transforms { is_static: false }),
             (names.resolve("/tf_static")?, Decoder::Transforms { is_static: true }),
         ]);
+        inputs.insert(names.resolve("initialpose")?, Decoder::InitialPose);
         if config.use_imu {
             inputs.insert(names.resolve("imu")?, Decoder::Imu);
         }
@@ -164,6 +166,11 @@ impl Replay {
             Decoder::Imu => parsed(message, Input::Imu, |imu: sensor_msgs::Imu| messages::imu(&imu)),
             Decoder::Odometry => {
                 parsed(message, Input::Odometry, |odometry: nav_msgs::Odometry| messages::odometry(&odometry))
+            }
+            Decoder::InitialPose => {
+                parsed(message, Input::InitialPose, |pose: geometry_msgs::PoseWithCovarianceStamped| {
+                    messages::initial_pose(&pose)
+                })
             }
             Decoder::Transforms { is_static } => {
                 parsed(message, Input::Transforms, |transforms: tf2_msgs::TFMessage| {

@@ -14,9 +14,9 @@ use super::health::{Health, Reason};
 use super::intake::Intake;
 use super::localizer::{Answer, Job, Localization};
 use super::mounting::Mountings;
-use crate::config::{Config, seconds};
+use crate::config::{Config, InitialPose, seconds};
 use crate::estimator::{Estimator, Mounting, PoseEstimate, State};
-use crate::geometry::{Insertion, PoseCovariance, Se3, TransformError, TransformTree};
+use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
 use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform};
 use crate::sensor::{CameraModel, ImuSample};
 use crate::{Error, Result, Stamp};
@@ -30,6 +30,8 @@ pub struct Core {
     estimator: Estimator,
     broadcast: Broadcast,
     waiting: Vec<Fix>,
+    /// Where somebody said that the robot is; the next image starts the estimate there.
+    initial_pose: Option<StampedPose>,
     /// Which start of the estimate the last published pose belongs to, and its stamp.
     published: Option<(u64, Stamp)>,
     published_odometry: Option<Stamp>,
@@ -71,6 +73,7 @@ impl Core {
             transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
             estimator: Estimator::new(config.estimator.clone())?,
             broadcast: Broadcast::new(&config),
+            initial_pose: config.set_initial_pose.then(|| configured_pose(&config)).transpose()?,
             config,
             waiting: Vec::new(),
             published: None,
@@ -128,6 +131,13 @@ impl Core {
                 self.insert(&transform, false);
                 self.settle(now);
             }
+            Incoming::InitialPose(pose) => {
+                self.health.arrived(Input::InitialPose, now);
+                match self.startable(&pose) {
+                    Ok(()) => self.initial_pose = Some(pose),
+                    Err(error) => self.health.refused(Reason::InitialPoseRefused, &error),
+                }
+            }
             Incoming::Refused { input, error } => {
                 self.health.arrived(input, now);
                 let reason = match input {
@@ -136,6 +146,7 @@ impl Core {
                     Input::Transforms => Reason::TransformRefused,
                     Input::Imu => Reason::ImuRefused,
                     Input::Odometry => Reason::OdometryRefused,
+                    Input::InitialPose => Reason::InitialPoseRefused,
                 };
                 self.health.refused(reason, &error);
             }
@@ -209,6 +220,19 @@ impl Core {
             self.start_epoch();
         }
         self.intake.admit(picture)
+    }
+
+    /// Whether an estimate can start at a given pose.
+    fn startable(&self, pose: &StampedPose) -> Result<()> {
+        if pose.frame_id.trim_start_matches('/') != self.config.global_frame_id {
+            let expected = format!("a pose in {}", self.config.global_frame_id);
+            return Err(Error::message("initial pose", expected, format!("one in {:?}", pose.frame_id)));
+        }
+        if !self.config.use_estimator {
+            let found = "use_estimator: false, which makes each pose from its image alone";
+            return Err(Error::message("initial pose", "an estimator to start", found));
+        }
+        Ok(())
     }
 
     fn insert(&mut self, transform: &StampedTransform, is_static: bool) {
@@ -331,6 +355,11 @@ impl Core {
     /// Gives the network's answer to the estimator and publishes what that makes of it.
     fn estimate(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Option<PoseEstimate>> {
         self.estimator.set_mounting(Mounting { base_from_camera, base_from_imu: self.mountings.imu() });
+        let stamp = fix.localization.absolute.stamp;
+        if let Some(given) = self.initial_pose.take_if(|given| given.stamp <= stamp) {
+            let since = if given.stamp == Stamp::default() { stamp } else { given.stamp };
+            self.estimator.start_at(since, given.map_from_base, &given.covariance)?;
+        }
         if let Some(relative) = &fix.localization.relative {
             self.estimator.add_relative(relative)?;
         }
@@ -418,4 +447,15 @@ impl Core {
         self.published_odometry = None;
         self.health.clock_jumped();
     }
+}
+
+/// The parameters' pose, as unsure as `nav2_amcl`'s.
+fn configured_pose(config: &Config) -> Result<StampedPose> {
+    let InitialPose { x, y, z, yaw } = config.initial_pose;
+    Ok(StampedPose {
+        stamp: Stamp::default(),
+        frame_id: config.global_frame_id.clone(),
+        map_from_base: Se3::new(So3::exp(&[0.0, 0.0, yaw].into()), [x, y, z].into()),
+        covariance: PoseCovariance::from_sigmas(0.5, 0.26)?,
+    })
 }

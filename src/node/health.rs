@@ -29,6 +29,8 @@ pub enum Reason {
     ImuRefused,
     /// An odometry message that is no pose.
     OdometryRefused,
+    /// An initial pose that is none, of another frame, or without an estimator to start.
+    InitialPoseRefused,
     /// The IMU's mounting is not known: no path from base to IMU in TF.
     NoImuExtrinsics,
     /// The estimator failed; it looks for the robot anew.
@@ -59,6 +61,7 @@ impl Reason {
             Reason::TransformRefused => "transform_refused",
             Reason::ImuRefused => "imu_refused",
             Reason::OdometryRefused => "odometry_refused",
+            Reason::InitialPoseRefused => "initial_pose_refused",
             Reason::NoImuExtrinsics => "no_imu_extrinsics",
             Reason::EstimatorFailed => "estimator_failed",
             Reason::NetworkFailed => "network_failed",

@@ -82,6 +82,8 @@ impl Rtps {
             let odometry = |message: nav_msgs::Odometry| messages::odometry(&message);
             endpoints.listen("odom", Qos::ODOM, Input::Odometry, odometry)?;
         }
+        let initial_pose = |message: geometry_msgs::PoseWithCovarianceStamped| messages::initial_pose(&message);
+        endpoints.listen("initialpose", Qos::INITIAL_POSE, Input::InitialPose, initial_pose)?;
         let sim_time = if config.use_sim_time { Some(endpoints.listen_to_clock()?) } else { None };
         Ok(Self {
             pose: endpoints.publisher("pose", Qos::POSE)?,
