@@ -226,8 +226,11 @@ mod tests {
             };
             for axis in 0..6 {
                 let step = Vector6::ith(axis, 1e-4);
-                let slope = (cost(found.retract(&step)) - cost(found.retract(&-step))) / 2e-4;
-                prop_assert!(slope.abs() < 1e-3, "slope {slope} along axis {axis}, cost {}", cost(found));
+                let (ahead, here, behind) = (cost(found.retract(&step)), cost(found), cost(found.retract(&-step)));
+                // Newton's step to the lowest point along the axis, metres or radians.
+                let (slope, curvature) = ((ahead - behind) / 2e-4, (ahead - 2.0 * here + behind) / 1e-8);
+                let off = slope / curvature;
+                prop_assert!(curvature > 0.0 && off.abs() < 5e-6, "{off} off along axis {axis}, cost {here}");
             }
         }
 
