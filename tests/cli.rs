@@ -142,7 +142,7 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
         let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
         let answered = |of: &serde_json::Value| of["errors"]["answered"].as_u64().unwrap();
         assert_eq!((answered(&metrics["method"]), answered(&metrics["baselines"][0])), (5, 6), "{metrics:#}");
-        assert_eq!(metrics["baselines"][1]["name"], "smoothed (not causal)");
+        assert_eq!(metrics["hindsight"]["name"], "smoothed (not causal)");
         files
     };
     assert!(replay("first") == replay("second"), "two replays of one bag differ");

@@ -58,6 +58,7 @@ fn evaluation(results: &[FrameResult]) -> Evaluation {
             Baseline { name: "retrieval".into(), poses: shifted(0.4) },
             Baseline { name: "oracle".into(), poses: shifted(0.01) },
         ],
+        hindsight: None,
         training_path: (0..125).map(|index| moved(walk(1)[0].truth, -0.04 * f64::from(index))).collect(),
         latencies: vec![Latency::new("forward pass", "cpu", 2, 1, &[Duration::from_millis(7)]).unwrap()],
     }
@@ -116,6 +117,20 @@ fn the_table_is_honest_about_lost_comparisons() {
     assert!(text.contains("NEES of the position: mean "), "{text}");
     assert!(text.contains("forward pass: median 7.00 ms, p99 7.00 ms (1 times, cpu, 2 threads, batch 1)"), "{text}");
     assert!(text.contains("regressor does not beat oracle in both medians"), "{text}");
+}
+
+#[test]
+fn hindsight_is_a_row_and_no_rival() {
+    let results = walk(125);
+    let smoothed = results.iter().map(|result| Some(moved(result.truth, 0.001))).collect();
+    let hindsight = Some(Baseline { name: "smoothed".into(), poses: smoothed });
+    let metrics = Evaluation { hindsight, ..evaluation(&results) }.summarize(&results).unwrap();
+    let names: Vec<&str> = metrics.baselines.iter().map(|baseline| baseline.name.as_str()).collect();
+    assert_eq!(names, ["retrieval", "oracle"]);
+    let text = table(&metrics);
+    assert!(text.contains("\nsmoothed    125/125  0.001 m") && !text.contains("does not beat smoothed"), "{text}");
+    let alone = evaluation(&results).summarize(&results).unwrap();
+    assert!(alone.hindsight.is_none() && !serde_json::to_string(&alone).unwrap().contains("hindsight"));
 }
 
 #[test]

@@ -22,6 +22,9 @@ pub struct Metrics {
     pub method: MethodMetrics,
     /// The baselines on the same frames, among them those that a regressor must beat.
     pub baselines: Vec<MethodMetrics>,
+    /// What can be said in hindsight, with what came after each frame: not causal. Absent where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hindsight: Option<MethodMetrics>,
     /// Errors of the answered frames as a trajectory; `null` when fewer than two frames were answered.
     pub trajectory: Option<TrajectoryMetrics>,
     /// Honesty of the method's covariances, over the answered frames; `null` when there are none.
@@ -76,7 +79,7 @@ pub struct TrajectoryMetrics {
 
 impl Metrics {
     pub(super) fn new(evaluation: &Evaluation, results: &[FrameResult]) -> Result<Self> {
-        for baseline in &evaluation.baselines {
+        for baseline in evaluation.baselines.iter().chain(&evaluation.hindsight) {
             if baseline.poses.len() != results.len() {
                 let (what, expected) = (format!("baseline {}", baseline.name), format!("{} poses", results.len()));
                 return Err(Error::message(what, expected, baseline.poses.len().to_string()));
@@ -88,6 +91,7 @@ impl Metrics {
             .map(|(name, errors)| Ok(MethodMetrics { name: name.to_owned(), errors: PoseErrorSummary::new(&errors)? }));
         let mut methods: Vec<MethodMetrics> = summarized.collect::<Result<_>>()?;
         let method = methods.remove(0);
+        let hindsight = evaluation.hindsight.as_ref().and_then(|_| methods.pop());
         let answered = || results.iter().filter_map(|result| Some((result.truth, result.estimate.as_ref()?)));
         let (truth, estimate): (Vec<Se3>, Vec<Se3>) =
             answered().map(|(truth, estimate)| (truth, estimate.map_from_camera)).unzip();
@@ -96,6 +100,7 @@ impl Metrics {
             provenance: evaluation.provenance.clone(),
             method,
             baselines: methods,
+            hindsight,
             trajectory: if truth.len() < 2 { None } else { Some(TrajectoryMetrics::new(&truth, &estimate)?) },
             consistency: Consistency::new(answered())?,
             latency: evaluation.latencies.clone(),

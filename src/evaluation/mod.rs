@@ -68,6 +68,8 @@ pub struct Evaluation {
     pub provenance: Provenance,
     /// The baselines, in the order of the table's rows.
     pub baselines: Vec<Baseline>,
+    /// What can be said in hindsight, with what came after each frame: not causal, and no rival.
+    pub hindsight: Option<Baseline>,
     /// Poses of the training set, for the picture of the paths.
     pub training_path: Vec<Se3>,
     /// Timings that were taken in the same run.
@@ -104,11 +106,12 @@ impl Evaluation {
         Ok(metrics)
     }
 
-    /// The error of every frame, for the method and then for each baseline.
+    /// The error of every frame, for the method, then for each baseline, then in hindsight.
     fn errors_by_method(&self, results: &[FrameResult]) -> Vec<(&str, Vec<PoseError>)> {
         let own = results.iter().map(FrameResult::error).collect();
-        let baselines = self.baselines.iter().map(|baseline| (baseline.name.as_str(), baseline.errors(results)));
-        std::iter::once((self.name.as_str(), own)).chain(baselines).collect()
+        let others = self.baselines.iter().chain(&self.hindsight);
+        let others = others.map(|other| (other.name.as_str(), other.errors(results)));
+        std::iter::once((self.name.as_str(), own)).chain(others).collect()
     }
 }
 

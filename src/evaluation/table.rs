@@ -10,7 +10,7 @@ const HEADER: [&str; 10] =
 
 /// The table of `metrics`; `-` stands for an infinite median and for what does not exist.
 pub fn table(metrics: &Metrics) -> String {
-    let methods = std::iter::once(&metrics.method).chain(&metrics.baselines);
+    let methods = std::iter::once(&metrics.method).chain(&metrics.baselines).chain(&metrics.hindsight);
     let rows: Vec<[String; 10]> = std::iter::once(HEADER.map(String::from)).chain(methods.map(row)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 10] = std::array::from_fn(width);

@@ -110,7 +110,7 @@ pub fn initial_pose(message: &geometry_msgs::PoseWithCovarianceStamped) -> Incom
         })
     };
     match pose() {
-        Ok(pose) => Incoming::InitialPose(pose),
+        Ok(pose) => Incoming::InitialPose(Box::new(pose)),
         Err(error) => Incoming::Refused { input: Input::InitialPose, error },
     }
 }

@@ -121,7 +121,7 @@ pub enum Incoming {
     /// Where the robot's odometry says that it is: the transform from its child frame to its parent frame.
     Odometry(StampedTransform),
     /// Where somebody says that the robot is; a zero stamp means now.
-    InitialPose(StampedPose),
+    InitialPose(Box<StampedPose>),
     /// A message that cannot be used, and why.
     Refused {
         /// Where it came.

@@ -68,11 +68,8 @@ pub(super) fn measure(
     };
     let (fused, alone) = (results(&said.pose), results(&said.absolute_pose));
     let network = alone.iter().map(|frame| frame.estimate.as_ref().map(|estimate| estimate.map_from_camera));
-    let mut baselines = vec![Baseline { name: "absolute_pose (network alone)".to_owned(), poses: network.collect() }];
-    if !said.smoothed.is_empty() {
-        let poses = known.frames().iter().map(|frame| said.smoothed.get(&frame.stamp).copied()).collect();
-        baselines.push(Baseline { name: "smoothed (not causal)".to_owned(), poses });
-    }
+    let baseline = |name: &str, poses: Vec<Option<Se3>>| Baseline { name: name.to_owned(), poses };
+    let smoothed = known.frames().iter().map(|frame| said.smoothed.get(&frame.stamp).copied());
     let evaluation = Evaluation {
         name: "pose".to_owned(),
         provenance: Provenance {
@@ -83,7 +80,8 @@ pub(super) fn measure(
             command: std::env::args().collect::<Vec<_>>().join(" "),
             ..Provenance::default()
         },
-        baselines,
+        baselines: vec![baseline("absolute_pose (network alone)", network.collect())],
+        hindsight: (!said.smoothed.is_empty()).then(|| baseline("smoothed (not causal)", smoothed.collect())),
         ..Evaluation::default()
     };
     let metrics = evaluation.write_all(folder, &fused)?;

@@ -134,7 +134,7 @@ impl Core {
             Incoming::InitialPose(pose) => {
                 self.health.arrived(Input::InitialPose, now);
                 match self.startable(&pose) {
-                    Ok(()) => self.initial_pose = Some(pose),
+                    Ok(()) => self.initial_pose = Some(*pose),
                     Err(error) => self.health.refused(Reason::InitialPoseRefused, &error),
                 }
             }
