@@ -88,6 +88,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
             model_sha256: Some(regressor.card().weights.sha256.clone()),
         },
         baselines: baselines(dataset.as_ref(), &split)?,
+        hindsight: None,
         training_path: poses(&split.train),
         latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
     };
