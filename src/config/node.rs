@@ -25,6 +25,8 @@ pub struct Config {
     pub image_transport: ImageTransport,
     /// Reliability asked of the image and `camera_info` publishers.
     pub image_reliability: Reliability,
+    /// Calibration file (ROS's YAML) for a camera whose `camera_info` is not published; empty: none.
+    pub camera_info_file: PathBuf,
     /// Whether images are rectified already (`image_rect`): lens distortion in `camera_info` is then ignored.
     pub rectified_images: bool,
     /// An image whose brightness varies less than this shows nothing and is refused: standard deviation, levels of 256.
@@ -126,6 +128,7 @@ impl Default for Config {
             device: "auto".into(),
             image_transport: ImageTransport::Raw,
             image_reliability: Reliability::BestEffort,
+            camera_info_file: PathBuf::new(),
             rectified_images: false,
             min_image_contrast: 3.0,
             global_frame_id: "map".into(),

@@ -25,11 +25,18 @@ pub fn compressed_image(message: sensor_msgs::CompressedImage) -> Incoming {
 
 /// A calibration, refused when it is none: of the raw image, or of the rectified one (`p`).
 pub fn camera_info(message: &sensor_msgs::CameraInfo, rectified: bool) -> Incoming {
-    let camera = if rectified { rectified_camera(message) } else { CameraModel::try_from(message) };
-    match camera {
+    match camera(message, rectified) {
         Ok(camera) => Incoming::CameraInfo(camera),
         Err(error) => Incoming::Refused { input: Input::CameraInfo, error },
     }
+}
+
+/// The camera of the raw image, or of the rectified one (`p`).
+///
+/// # Errors
+/// When it is not calibrated, or of an unknown distortion model.
+pub fn camera(message: &sensor_msgs::CameraInfo, rectified: bool) -> Result<CameraModel> {
+    if rectified { rectified_camera(message) } else { CameraModel::try_from(message) }
 }
 
 fn rectified_camera(message: &sensor_msgs::CameraInfo) -> Result<CameraModel> {

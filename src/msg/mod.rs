@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 mod definition;
 
 pub mod builtin_interfaces;
+mod calibration_file;
 pub mod cdr;
 pub mod convert;
 pub mod diagnostic_msgs;
@@ -25,6 +26,8 @@ pub mod rosgraph_msgs;
 pub mod sensor_msgs;
 pub mod std_msgs;
 pub mod tf2_msgs;
+
+pub use calibration_file::read_calibration;
 
 /// A ROS 2 message type.
 pub trait RosMessage: Serialize + DeserializeOwned {

@@ -17,7 +17,8 @@ use super::mounting::Mountings;
 use crate::config::{Config, InitialPose, seconds};
 use crate::estimator::{Estimator, Mounting, PoseEstimate, State};
 use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
-use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform};
+use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform, messages};
+use crate::msg::read_calibration;
 use crate::sensor::{CameraModel, ImuSample};
 use crate::{Error, Result, Stamp};
 
@@ -65,10 +66,16 @@ impl Core {
     /// A core for a network that sees through `network_camera`.
     ///
     /// # Errors
-    /// [`Error::Config`] when a mounting is no rigid transform or a parameter of the estimator is out of its range.
+    /// [`Error::Config`] when a mounting is no rigid transform or a parameter of the estimator is out of its range; what is
+    /// wrong with the calibration file.
     pub fn new(config: Config, network_camera: CameraModel) -> Result<Self> {
+        let mut intake = Intake::new(network_camera, config.min_image_contrast);
+        if !config.camera_info_file.as_os_str().is_empty() {
+            let calibration = read_calibration(&config.camera_info_file)?;
+            intake.calibrate(messages::camera(&calibration, config.rectified_images)?)?;
+        }
         Ok(Self {
-            intake: Intake::new(network_camera, config.min_image_contrast),
+            intake,
             mountings: Mountings::new(&config)?,
             transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
             estimator: Estimator::new(config.estimator.clone())?,
