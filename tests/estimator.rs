@@ -10,12 +10,10 @@ use std::time::Duration;
 use nalgebra::{Matrix6, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use robot::{Measurement, Setup, Walk, at};
+use robot::{Measurement, Setup, Walk, assert_positive, at, config, mounting};
 use vloc::Stamp;
 use vloc::config::EstimatorConfig;
-use vloc::estimator::{
-    Cause, Estimator, Mounting, OdometryNoise as WhiteNoise, PoseEstimate, Rejection, State, Verdict,
-};
+use vloc::estimator::{Cause, Estimator, OdometryNoise as WhiteNoise, PoseEstimate, Rejection, State, Verdict};
 use vloc::geometry::{Se3, So3};
 use vloc::synth::{ImuErrors, OdometryNoise};
 
@@ -56,39 +54,6 @@ impl Run {
     fn rejected(&self, reason: Rejection) -> u64 {
         self.estimator.rejections().of(reason)
     }
-}
-
-fn config(setup: &Setup) -> EstimatorConfig {
-    let errors = setup.imu.unwrap_or(ImuErrors::EUROC);
-    let usual = EstimatorConfig::default();
-    let odometry = setup.white_odometry.unwrap_or(WhiteNoise {
-        translation_per_metre: usual.odometry_translation,
-        rotation_per_radian: usual.odometry_rotation,
-        rotation_per_metre: usual.odometry_drift,
-    });
-    EstimatorConfig {
-        odometry_translation: odometry.translation_per_metre,
-        odometry_rotation: odometry.rotation_per_radian,
-        odometry_drift: odometry.rotation_per_metre,
-        correlation_time: setup.correlation_time,
-        memory: f64::INFINITY,
-        gyroscope_noise_density: errors.noise.gyroscope_noise_density,
-        gyroscope_random_walk: errors.noise.gyroscope_random_walk,
-        accelerometer_noise_density: errors.noise.accelerometer_noise_density,
-        accelerometer_random_walk: errors.noise.accelerometer_random_walk,
-        ..usual
-    }
-}
-
-fn mounting(walk: &Walk, setup: &Setup) -> Mounting {
-    let rig = &walk.pass.rig;
-    Mounting { base_from_camera: rig.base_from_camera, base_from_imu: setup.imu.map(|_| rig.base_from_imu) }
-}
-
-/// What is published as a covariance is one: finite and positive definite.
-fn assert_positive(covariance: &Matrix6<f64>) {
-    let is_finite = covariance.iter().all(|value| value.is_finite());
-    assert!(is_finite && covariance.cholesky().is_some(), "no covariance: {covariance}");
 }
 
 /// Gives the events in their order and asks for an answer after each fix, and for a prediction after some IMU samples.

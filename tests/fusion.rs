@@ -200,6 +200,18 @@ fn a_given_pose_starts_the_estimate_and_fixes_that_contradict_it_replace_it() {
 }
 
 #[test]
+fn a_pose_given_before_the_clock_jumped_back_is_forgotten() {
+    let there = map_from_camera(100) * base_from_camera().inverse();
+    let mut bench = standing(estimating());
+    bench.give(clicked(at(50_000), "map", there), at(50_010));
+    bench.tick(at(0));
+    let outgoing: Vec<_> = (500..503).flat_map(|i| tenth(&mut bench, 100 * i, picture(at(100 * i), 200))).collect();
+    let elsewhere = map_from_camera(200) * base_from_camera().inverse();
+    let far = |pose: &&StampedPose| (pose.map_from_base.translation - elsewhere.translation).norm() > 1.0;
+    assert!(!poses(&outgoing).is_empty() && !poses(&outgoing).iter().any(far));
+}
+
+#[test]
 fn given_poses_that_are_none_are_refused() {
     let somewhere = Se3::identity();
     let broken = Se3::new(somewhere.rotation, [f64::NAN, 0.0, 0.0].into());

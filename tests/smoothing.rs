@@ -2,55 +2,16 @@
 //! per start, equal to the window where that held everything, the same on every run.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-#[allow(dead_code, reason = "each test binary uses its part")]
 #[path = "common/robot.rs"]
 mod robot;
 
 use nalgebra::Vector3;
-use robot::{Measurement, Setup, Walk, at};
+use robot::{Measurement, Setup, Walk, at, config, drive, estimator};
 use vloc::Stamp;
 use vloc::config::EstimatorConfig;
-use vloc::estimator::{Estimator, Mounting, PoseEstimate, SmoothedPose, SmoothedRun};
+use vloc::estimator::{PoseEstimate, SmoothedPose, SmoothedRun};
 use vloc::geometry::{PoseCovariance, Se3, So3};
 use vloc::synth::{ImuErrors, OdometryNoise};
-
-fn config(setup: &Setup) -> EstimatorConfig {
-    let errors = setup.imu.unwrap_or(ImuErrors::EUROC);
-    EstimatorConfig {
-        correlation_time: setup.correlation_time,
-        memory: f64::INFINITY,
-        gyroscope_noise_density: errors.noise.gyroscope_noise_density,
-        gyroscope_random_walk: errors.noise.gyroscope_random_walk,
-        accelerometer_noise_density: errors.noise.accelerometer_noise_density,
-        accelerometer_random_walk: errors.noise.accelerometer_random_walk,
-        ..EstimatorConfig::default()
-    }
-}
-
-fn estimator(walk: &Walk, setup: &Setup, config: EstimatorConfig) -> Estimator {
-    let rig = &walk.pass.rig;
-    let base_from_imu = setup.imu.map(|_| rig.base_from_imu);
-    let mut estimator = Estimator::new(config).unwrap();
-    estimator.set_mounting(Mounting { base_from_camera: rig.base_from_camera, base_from_imu });
-    estimator
-}
-
-/// Gives the events in the order of arrival; the answers after each fix.
-fn drive(walk: &Walk, estimator: &mut Estimator) -> Vec<PoseEstimate> {
-    let mut estimates = Vec::new();
-    for (_, measurement) in &walk.events {
-        match measurement {
-            Measurement::Imu(sample) => drop(estimator.add_imu(*sample)),
-            Measurement::Odometry(stamp, odom_from_base) => drop(estimator.add_odometry(*stamp, *odom_from_base)),
-            Measurement::Relative(relative) => drop(estimator.add_relative(relative).unwrap()),
-            Measurement::Absolute(absolute) => {
-                estimator.add_absolute(absolute).unwrap();
-                estimates.extend(estimator.step().unwrap());
-            }
-        }
-    }
-    estimates
-}
 
 /// A walk, the causal answers and the smoothed runs.
 fn smooth(setup: &Setup) -> (Walk, Vec<PoseEstimate>, Vec<SmoothedRun>) {

@@ -91,13 +91,13 @@ pub enum ImageTransport {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InitialPose {
-    /// Position.
+    /// Of the base in the map, metres.
     pub x: f64,
-    /// Position.
+    /// Of the base in the map, metres.
     pub y: f64,
-    /// Position.
+    /// Of the base in the map, metres.
     pub z: f64,
-    /// Heading about z.
+    /// Heading about the map's z, radians.
     pub yaw: f64,
 }
 

@@ -269,7 +269,8 @@ impl Estimator {
         self.restart(self.newest(), State::Uninitialized, Cause::Asked);
     }
 
-    /// Starts anew at a pose of the base that somebody gave, true at `stamp`. It is worth no fix: those that come gate
+    /// Starts anew at a pose of the base in the map that somebody gave, true at `stamp`, with the covariance of its right
+    /// perturbation (translation in metres, then rotation in radians). It is worth no fix: those that come gate
     /// against it, correct it, and replace it where they contradict it and agree.
     ///
     /// # Errors

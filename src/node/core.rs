@@ -447,6 +447,8 @@ impl Core {
     fn start_epoch(&mut self) {
         self.intake.start_epoch();
         self.waiting.clear();
+        // A given pose of the run before is true no more; that of the parameters has no time.
+        self.initial_pose = self.initial_pose.take().filter(|given| given.stamp == Stamp::default());
         self.broadcast.clear();
         self.next_report = None;
         self.estimator.clock_jumped(self.newest_time.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-/// Standard deviation of the brightness over the image, in levels of 256: 40 to 70 for a room, below 3 for a covered
+/// Standard deviation of the brightness over the image, in levels of 256: 25 to 70 for a room, below 3 for a covered
 /// lens, a wall of one colour, or an exposure that went black or white. Zero for an image without pixels.
 ///
 /// Brightness is the mean of red, green and blue: what counts is whether something differs, not how bright it looks.

@@ -13,7 +13,6 @@ mod common;
 #[path = "../common/localizer.rs"]
 mod localizer;
 #[path = "../common/robot.rs"]
-#[allow(dead_code, reason = "each user takes its part")]
 mod robot;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +20,9 @@ use std::path::{Path, PathBuf};
 use localizer::{Fused, Localizer, frame_results};
 use nalgebra::{Matrix3, Vector6};
 use rayon::prelude::*;
-use robot::{Measurement, Setup, Walk, at};
+use robot::{Measurement, Setup, Walk, at, drive, estimator};
 use vloc::config::EstimatorConfig;
-use vloc::estimator::{Estimator, Mounting, OdometryNoise, PoseEstimate, Rejection};
+use vloc::estimator::{OdometryNoise, PoseEstimate, Rejection};
 use vloc::evaluation::consistency::chi_square_quantile;
 use vloc::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
 use vloc::evaluation::{FrameResult, NeesSummary};
@@ -125,22 +124,8 @@ struct Run {
 }
 
 fn run(walk: &Walk, setup: &Setup, config: &EstimatorConfig) -> Run {
-    let rig = &walk.pass.rig;
-    let mut estimator = Estimator::new(config.clone()).unwrap();
-    let base_from_imu = setup.imu.map(|_| rig.base_from_imu);
-    estimator.set_mounting(Mounting { base_from_camera: rig.base_from_camera, base_from_imu });
-    let mut estimates = Vec::new();
-    for (_, measurement) in &walk.events {
-        match measurement {
-            Measurement::Imu(sample) => drop(estimator.add_imu(*sample)),
-            Measurement::Odometry(stamp, odom_from_base) => drop(estimator.add_odometry(*stamp, *odom_from_base)),
-            Measurement::Relative(relative) => drop(estimator.add_relative(relative).unwrap()),
-            Measurement::Absolute(absolute) => {
-                estimator.add_absolute(absolute).unwrap();
-                estimates.extend(estimator.step().unwrap());
-            }
-        }
-    }
+    let mut estimator = estimator(walk, setup, config.clone());
+    let estimates = drive(walk, &mut estimator);
     Run { estimates, gated: estimator.rejections().of(Rejection::Gated) }
 }
 

@@ -1,5 +1,6 @@
 //! A simulated robot: a walk through the synthetic room with everything that it would measure, errors included, and
 //! the truth beside it.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use vloc::Stamp;
-use vloc::estimator::OdometryNoise as WhiteNoise;
+use vloc::config::EstimatorConfig;
+use vloc::estimator::{Estimator, Mounting, OdometryNoise as WhiteNoise, PoseEstimate};
 use vloc::geometry::{Matrix6 as Covariance, Se3};
 use vloc::sensor::{AbsolutePose, ImuSample, RelativePose};
 use vloc::synth::{ImuErrors, OdometryNoise, Pass, PassKind, PathKind, World, simulate_imu, simulate_odometry};
@@ -185,4 +187,62 @@ impl Walk {
             _ => true,
         });
     }
+}
+
+/// The estimator's parameters for what the robot carries, with a memory that does not fade.
+pub fn config(setup: &Setup) -> EstimatorConfig {
+    let errors = setup.imu.unwrap_or(ImuErrors::EUROC);
+    let usual = EstimatorConfig::default();
+    let odometry = setup.white_odometry.unwrap_or(WhiteNoise {
+        translation_per_metre: usual.odometry_translation,
+        rotation_per_radian: usual.odometry_rotation,
+        rotation_per_metre: usual.odometry_drift,
+    });
+    EstimatorConfig {
+        odometry_translation: odometry.translation_per_metre,
+        odometry_rotation: odometry.rotation_per_radian,
+        odometry_drift: odometry.rotation_per_metre,
+        correlation_time: setup.correlation_time,
+        memory: f64::INFINITY,
+        gyroscope_noise_density: errors.noise.gyroscope_noise_density,
+        gyroscope_random_walk: errors.noise.gyroscope_random_walk,
+        accelerometer_noise_density: errors.noise.accelerometer_noise_density,
+        accelerometer_random_walk: errors.noise.accelerometer_random_walk,
+        ..usual
+    }
+}
+
+pub fn mounting(walk: &Walk, setup: &Setup) -> Mounting {
+    let rig = &walk.pass.rig;
+    Mounting { base_from_camera: rig.base_from_camera, base_from_imu: setup.imu.map(|_| rig.base_from_imu) }
+}
+
+/// What is published as a covariance is one: finite and positive definite.
+pub fn assert_positive(covariance: &Matrix6<f64>) {
+    let is_finite = covariance.iter().all(|value| value.is_finite());
+    assert!(is_finite && covariance.cholesky().is_some(), "no covariance: {covariance}");
+}
+
+/// An estimator that knows where the robot's sensors sit.
+pub fn estimator(walk: &Walk, setup: &Setup, config: EstimatorConfig) -> Estimator {
+    let mut estimator = Estimator::new(config).unwrap();
+    estimator.set_mounting(mounting(walk, setup));
+    estimator
+}
+
+/// Gives the events in the order of arrival; the answers after each fix.
+pub fn drive(walk: &Walk, estimator: &mut Estimator) -> Vec<PoseEstimate> {
+    let mut estimates = Vec::new();
+    for (_, measurement) in &walk.events {
+        match measurement {
+            Measurement::Imu(sample) => drop(estimator.add_imu(*sample)),
+            Measurement::Odometry(stamp, odom_from_base) => drop(estimator.add_odometry(*stamp, *odom_from_base)),
+            Measurement::Relative(relative) => drop(estimator.add_relative(relative).unwrap()),
+            Measurement::Absolute(absolute) => {
+                estimator.add_absolute(absolute).unwrap();
+                estimates.extend(estimator.step().unwrap());
+            }
+        }
+    }
+    estimates
 }
