@@ -68,8 +68,10 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
         poses.into_iter().map(move |position| Circle::new(place(position), radius, color.filled()))
     };
     let legend = |color: RGBColor| move |(x, y): (i32, i32)| Circle::new((x + 8, y), 4, color.filled());
-    let seen = training.iter().map(|pose| pose.translation).collect();
-    chart.draw_series(dots(seen, 2, TRAINING)).map_err(failed)?.label("training").legend(legend(TRAINING));
+    if !training.is_empty() {
+        let seen = training.iter().map(|pose| pose.translation).collect();
+        chart.draw_series(dots(seen, 2, TRAINING)).map_err(failed)?.label("training").legend(legend(TRAINING));
+    }
     let answers =
         || results.iter().filter_map(|result| Some((result.truth, result.estimate.as_ref()?.map_from_camera)));
     let lines = answers().map(|(truth, estimate)| {
@@ -161,7 +163,7 @@ fn draw_curves(
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.85))
         .border_style(BLACK.mix(0.2))
         .label_font((FONT, 14))
