@@ -16,7 +16,7 @@ use vloc::config::{Config, ImageTransport};
 use vloc::geometry::{Se3, Trajectory};
 use vloc::middleware::{Incoming, Middleware, Names, Outgoing, Picture, messages};
 use vloc::msg::{geometry_msgs, sensor_msgs, std_msgs, tf2_msgs};
-use vloc::node::{Core, Localizer, ReplayRequest, Summary, replay, run};
+use vloc::node::{ManagedNode, ReplayRequest, Summary, replay, run};
 use vloc::sensor::Image;
 use vloc::{Result, Stamp};
 
@@ -213,7 +213,7 @@ fn an_answer_of_the_run_before_a_jump_is_thrown_away() {
     let mut bench = Bench::ready(alone());
     let job = bench.core.receive(Incoming::Image(Picture::Raw(picture(at(950), 100))), at(960)).unwrap();
     let answer = bench.worker.work(job);
-    bench.core.tick(at(-50_000));
+    bench.core.tick(at(-50_000), Vec::new());
     bench.core.finish(answer, at(-50_000));
     assert!(!bench.core.take_outgoing().iter().any(|out| matches!(out, Outgoing::Pose(_))));
     assert_eq!(bench.refused()["clock_jumped"].0, 1);
@@ -229,6 +229,11 @@ struct Channel {
 
 impl Middleware for Channel {
     async fn next(&mut self) -> Option<Incoming> {
+        let is_active =
+            |out: &Outgoing| matches!(out, Outgoing::Transition(event) if event.goal_state.label == "active");
+        if !self.sent.iter().any(is_active) {
+            std::future::pending::<()>().await;
+        }
         match self.incoming.recv().await {
             Some(incoming) => Some(incoming),
             None => {
@@ -261,27 +266,27 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
     let mut port =
         Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
     let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
-    let mut core = Core::new(alone(), localizer.camera()).unwrap();
-    run(&mut port, &mut core, localizer, std::future::pending()).await.unwrap();
+    let mut node = ManagedNode::new(alone(), "/vloc").unwrap();
+    run(&mut port, &mut node, move |_| Ok(localizer.clone()), std::future::pending()).await.unwrap();
     let poses: Vec<Stamp> = port
         .sent
         .iter()
         .filter_map(|out| if let Outgoing::Pose(pose) = out { Some(pose.stamp) } else { None })
         .collect();
     assert_eq!(poses.last(), Some(&at(500)), "the newest image is answered");
-    let replaced = core.health().refusals()[&vloc::node::Reason::Replaced].count;
+    let replaced = node.health().refusals()[&vloc::node::Reason::Replaced].count;
     assert_eq!(poses.len() as u64 + replaced, 10);
     assert!(replaced >= 7, "{replaced}");
-    assert!(core.health().percentile(0.5).unwrap() >= 0.2);
+    assert!(node.health().percentile(0.5).unwrap() >= 0.2);
 }
 
 #[tokio::test]
 async fn the_node_stops_when_told_to() {
     let (sender, incoming) = tokio::sync::mpsc::unbounded_channel();
     let mut port = Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() };
-    let mut core = Core::new(Config::default(), Brightness::default().camera()).unwrap();
+    let mut node = ManagedNode::new(Config::default(), "/vloc").unwrap();
     let stop = tokio::time::sleep(Duration::from_millis(50));
-    run(&mut port, &mut core, Brightness::default(), stop).await.unwrap();
+    run(&mut port, &mut node, |_| Ok(Brightness::default()), stop).await.unwrap();
     drop(sender);
 }
 

@@ -1,18 +1,22 @@
 //! `vloc node`: the localization node over native RTPS, until SIGINT or SIGTERM.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use serde_yaml::{Mapping, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, insert_parameter, merge_parameters, read_parameters};
 use crate::middleware::Names;
 use crate::middleware::rtps::Rtps;
 use crate::network::PoseRegressor;
 use crate::network::device::{Device, sleep_while_waiting};
-use crate::node::{self, Core, Localizer};
+use crate::node::{self, ManagedNode};
 use crate::{Error, Result};
+
+/// How long the end of the program waits for a model that is being loaded.
+const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
 /// Parameters and names, as ROS nodes take them.
 #[derive(Clone, Debug, Default, Args)]
@@ -83,11 +87,12 @@ impl RosArgs {
     /// The configuration: defaults, then files, then single parameters, then `extra`.
     ///
     /// # Errors
-    /// Those of [`Config::read_parameters`] and [`Config::from_parameters`].
+    /// Those of [`read_parameters`] and [`Config::from_parameters`].
     pub fn configuration(&self, extra: &[(&str, Option<String>)]) -> Result<Config> {
         let mut parameters = Mapping::new();
+        let node = self.names()?.absolute_node_name();
         for file in &self.config {
-            parameters.extend(Config::read_parameters(file)?);
+            merge_parameters(&mut parameters, &read_parameters(file, &node)?)?;
         }
         for parameter in &self.parameters {
             let (name, value) = parameter
@@ -95,7 +100,7 @@ impl RosArgs {
                 .ok_or_else(|| Error::config("-p", "name:=value", format!("{parameter:?}")))?;
             let value: Value = serde_yaml::from_str(value)
                 .map_err(|error| Error::config(name, "a YAML value", format!("{value:?} ({error})")))?;
-            insert_dotted(&mut parameters, name, value);
+            insert_parameter(&mut parameters, name, value);
         }
         for (name, value) in extra {
             if let Some(value) = value {
@@ -103,20 +108,6 @@ impl RosArgs {
             }
         }
         Config::from_parameters(parameters)
-    }
-}
-
-/// Puts `section.name` into the mapping `section`, as ROS does.
-fn insert_dotted(parameters: &mut Mapping, name: &str, value: Value) {
-    match name.split_once('.') {
-        None => drop(parameters.insert(name.into(), value)),
-        Some((section, rest)) => {
-            let inner = parameters.entry(section.into()).or_insert_with(|| Value::Mapping(Mapping::new()));
-            match inner {
-                Value::Mapping(inner) => insert_dotted(inner, rest, value),
-                other => *other = value,
-            }
-        }
     }
 }
 
@@ -128,10 +119,12 @@ pub fn run(args: &NodeArgs) -> Result<()> {
     let model = args.model.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     let config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
     let names = args.ros.names()?;
-    let localizer = load_model(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
-    runtime.block_on(localize(config, names, localizer))
+    let ran = runtime.block_on(localize(&config, &names));
+    // A model that is still being loaded is of no use any more.
+    runtime.shutdown_timeout(PATIENCE_AT_END);
+    ran
 }
 
 /// The model that the configuration names.
@@ -149,11 +142,11 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
     PoseRegressor::load(&config.model, device)
 }
 
-async fn localize<L: Localizer + 'static>(config: Config, names: Names, localizer: L) -> Result<()> {
+async fn localize(config: &Config, names: &Names) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|error| Error::compute("watching for signals", error));
     let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
-    let mut core = Core::new(config.clone(), localizer.camera())?;
-    let mut port = Rtps::open(&config, &names)?;
+    let mut node = ManagedNode::new(config.clone(), names.absolute_node_name())?;
+    let mut port = Rtps::open(config, names)?;
     tracing::info!("listening for images on {}", names.resolve("image")?);
     let stop = async {
         tokio::select! {
@@ -161,9 +154,9 @@ async fn localize<L: Localizer + 'static>(config: Config, names: Names, localize
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         }
     };
-    let ran = node::run(&mut port, &mut core, localizer, stop).await;
+    let ran = node::run(&mut port, &mut node, load_model, stop).await;
     port.close().await;
-    let health = core.health();
+    let health = node.health();
     tracing::info!(poses = health.poses(), p50_s = health.percentile(0.5), p99_s = health.percentile(0.99), "stopped");
     ran
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ranges;
 use crate::{Error, Result};
 
 /// The parameters of the estimator, each with its default in [`EstimatorConfig::default`]; `config/vloc.yaml` explains
@@ -120,65 +121,15 @@ impl EstimatorConfig {
     /// # Errors
     /// [`Error::Config`] that names the first one that is not.
     pub fn check(&self) -> Result<()> {
-        let positive = [
-            ("lag", self.lag),
-            ("memory", self.memory),
-            ("robust_scale", self.robust_scale),
-            ("gate", self.gate),
-            ("kidnap_evidence", self.kidnap_evidence),
-            ("kidnap_distance", self.kidnap_distance),
-            ("tracking_evidence", self.tracking_evidence),
-            ("position_limit", self.position_limit),
-            ("rotation_limit", self.rotation_limit),
-            ("speed", self.speed),
-            ("rate_of_turn", self.rate_of_turn),
-            ("odometry_translation", self.odometry_translation),
-            ("odometry_rotation", self.odometry_rotation),
-            ("odometry_drift", self.odometry_drift),
-            ("relative_robust_scale", self.relative_robust_scale),
-            ("gyroscope_noise_density", self.gyroscope_noise_density),
-            ("gyroscope_random_walk", self.gyroscope_random_walk),
-            ("accelerometer_noise_density", self.accelerometer_noise_density),
-            ("accelerometer_random_walk", self.accelerometer_random_walk),
-            ("gyroscope_bias", self.gyroscope_bias),
-            ("accelerometer_bias", self.accelerometer_bias),
-            ("correction_speed", self.correction_speed),
-            ("correction_rate", self.correction_rate),
-        ];
-        for (key, value) in positive {
-            if value.is_nan() || value <= 0.0 {
-                return Err(refused(key, "a number above 0", value));
-            }
-        }
-        let not_negative = [
-            ("correlation_time", self.correlation_time),
-            ("map_position_sigma", self.map_position_sigma),
-            ("map_rotation_sigma", self.map_rotation_sigma),
-        ];
-        for (key, value) in not_negative {
-            if !(value >= 0.0 && value.is_finite()) {
-                return Err(refused(key, "a number from 0", value));
-            }
-        }
-        let counts = [
-            ("keyframes", self.keyframes, 2),
-            ("iterations", self.iterations, 1),
-            ("consensus_fixes", self.consensus_fixes, 1),
-            ("consensus_window", self.consensus_window, self.consensus_fixes),
-            ("kidnap_fixes", self.kidnap_fixes, 2),
-        ];
-        for (key, count, least) in counts {
-            if count < least {
-                return Err(refused(key, format!("a count from {least}"), count));
-            }
+        ranges::check("estimator", self)?;
+        if self.consensus_window < self.consensus_fixes {
+            let least = format!("a count from {} (consensus_fixes)", self.consensus_fixes);
+            return Err(Error::config("estimator.consensus_window", least, self.consensus_window.to_string()));
         }
         if !self.gravity_in_map.iter().all(|value| value.is_finite()) {
-            return Err(refused("gravity_in_map", "three finite numbers", format!("{:?}", self.gravity_in_map)));
+            let found = format!("{:?}", self.gravity_in_map);
+            return Err(Error::config("estimator.gravity_in_map", "three finite numbers", found));
         }
         Ok(())
     }
-}
-
-fn refused(key: &str, expected: impl Into<String>, found: impl ToString) -> Error {
-    Error::config(format!("estimator.{key}"), expected, found.to_string())
 }

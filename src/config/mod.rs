@@ -1,10 +1,17 @@
 //! Configuration: plain structs with their defaults inside, read from YAML; an unknown key is an error.
 
+mod description;
 mod estimator;
+mod mounting;
 mod node;
+mod parameter_file;
+mod ranges;
 
+pub use description::{descriptions, is_read_only};
 pub use estimator::EstimatorConfig;
 pub use node::{Config, ImageTransport, InitialPose, OdometrySource, Reliability, seconds};
+pub use parameter_file::{insert_parameter, merge_parameters, read_parameters};
+pub use ranges::{Range, leaves, range_of};
 
 use std::path::Path;
 

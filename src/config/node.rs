@@ -4,13 +4,13 @@
 //! (`config/vloc.yaml`, in the form that `ros2 launch` writes) and from `-p name:=value`; an unknown name is an error
 //! that lists the known ones.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
-use super::EstimatorConfig;
+use super::{EstimatorConfig, mounting, ranges};
 use crate::{Error, Result};
 
 /// The parameters of the node, each with its default in [`Config::default`]; `config/vloc.yaml` explains them.
@@ -21,6 +21,8 @@ pub struct Config {
     pub model: PathBuf,
     /// Where the network runs: `auto`, `cpu`, `cuda:0`.
     pub device: String,
+    /// Whether the node configures and activates itself; else a lifecycle manager does.
+    pub autostart: bool,
     /// How images come: `raw` on `image`, or `compressed` on `image/compressed`.
     pub image_transport: ImageTransport,
     /// Reliability asked of the image and `camera_info` publishers.
@@ -39,7 +41,8 @@ pub struct Config {
     pub base_frame_id: String,
     /// The camera's optical frame; empty: the `frame_id` of each image.
     pub camera_frame_id: String,
-    /// Mounting of the camera, `[x, y, z, qx, qy, qz, qw]` of the optical frame in the base frame; unset: from TF.
+    /// Mounting of the camera, `[x, y, z, qx, qy, qz, qw]` of the optical frame in the base frame; empty: from TF.
+    #[serde(with = "mounting")]
     pub base_from_camera: Option<[f64; 7]>,
     /// Whether something publishes `odom -> base_link`: then `map -> odom` is published, else `map -> base_link`.
     pub use_odometry: bool,
@@ -49,12 +52,19 @@ pub struct Config {
     pub use_imu: bool,
     /// The IMU's frame; empty: the `frame_id` of each sample.
     pub imu_frame_id: String,
-    /// Mounting of the IMU, `[x, y, z, qx, qy, qz, qw]` of its frame in the base frame; unset: from TF.
+    /// Mounting of the IMU, `[x, y, z, qx, qy, qz, qw]` of its frame in the base frame; empty: from TF.
+    #[serde(with = "mounting")]
     pub base_from_imu: Option<[f64; 7]>,
     /// Whether the estimate starts at `initial_pose`; else it looks for the robot.
     pub set_initial_pose: bool,
     /// Where the robot is at the start.
     pub initial_pose: InitialPose,
+    /// Where the last pose is kept over a restart; empty: nowhere.
+    pub saved_pose_filepath: PathBuf,
+    /// How often it is written while the node localizes, Hz; 0: never.
+    pub save_pose_rate: f64,
+    /// Whether the estimate starts at the saved pose, where there is one. Wins over `set_initial_pose`.
+    pub initialize_at_saved_pose: bool,
     /// Whether to publish on `/tf` at all.
     pub tf_broadcast: bool,
     /// How far published transforms are dated ahead, seconds.
@@ -71,6 +81,8 @@ pub struct Config {
     pub use_estimator: bool,
     /// How fixes become one pose.
     pub estimator: EstimatorConfig,
+    /// Most poses of `path`; 0: it is not published.
+    pub path_length: usize,
     /// Time between two diagnostics messages, seconds.
     pub diagnostics_period: f64,
     /// Whether time comes from `/clock`.
@@ -126,6 +138,7 @@ impl Default for Config {
         Self {
             model: PathBuf::new(),
             device: "auto".into(),
+            autostart: true,
             image_transport: ImageTransport::Raw,
             image_reliability: Reliability::BestEffort,
             camera_info_file: PathBuf::new(),
@@ -143,6 +156,9 @@ impl Default for Config {
             base_from_imu: None,
             set_initial_pose: false,
             initial_pose: InitialPose::default(),
+            saved_pose_filepath: PathBuf::new(),
+            save_pose_rate: 0.5,
+            initialize_at_saved_pose: false,
             tf_broadcast: true,
             transform_tolerance: 0.2,
             tf_publish_rate: 20.0,
@@ -151,6 +167,7 @@ impl Default for Config {
             clock_jump_threshold: 1.0,
             use_estimator: true,
             estimator: EstimatorConfig::default(),
+            path_length: 1000,
             diagnostics_period: 1.0,
             use_sim_time: false,
         }
@@ -158,25 +175,6 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads a parameter file: a plain mapping, or ROS's form (`node name or /**` over `ros__parameters`).
-    ///
-    /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] when it is no YAML mapping.
-    pub fn read_parameters(path: &Path) -> Result<Mapping> {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-        let expected = "a YAML mapping of parameters, plain or below <node name>/ros__parameters";
-        let value: Value = serde_yaml::from_str(&text).map_err(|e| Error::format(path, expected, e.to_string()))?;
-        let Value::Mapping(mapping) = value else {
-            return Err(Error::format(path, expected, format!("{value:?}")));
-        };
-        let nested = mapping.values().find_map(|node| node.get("ros__parameters"));
-        match nested {
-            None => Ok(mapping),
-            Some(Value::Mapping(parameters)) => Ok(parameters.clone()),
-            Some(other) => Err(Error::format(path, expected, format!("ros__parameters: {other:?}"))),
-        }
-    }
-
     /// The configuration that a mapping of parameters describes; what it leaves out keeps its default.
     ///
     /// # Errors
@@ -190,28 +188,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<()> {
-        let positive = [
-            ("tf_publish_rate", self.tf_publish_rate),
-            ("tf_buffer_duration", self.tf_buffer_duration),
-            ("clock_jump_threshold", self.clock_jump_threshold),
-            ("diagnostics_period", self.diagnostics_period),
-        ];
-        let not_negative =
-            [("transform_tolerance", self.transform_tolerance), ("transform_timeout", self.transform_timeout)];
-        if !(0.0..=255.0).contains(&self.min_image_contrast) {
-            let found = self.min_image_contrast.to_string();
-            return Err(Error::config("min_image_contrast", "a number of levels from 0 to 255", found));
-        }
-        for (key, value) in positive {
-            if !(value > 0.0 && value < 1e6) {
-                return Err(Error::config(key, "a number above 0 and below 1e6", value.to_string()));
-            }
-        }
-        for (key, value) in not_negative {
-            if !(0.0..1e6).contains(&value) {
-                return Err(Error::config(key, "a number of seconds from 0 to 1e6", value.to_string()));
-            }
-        }
+        ranges::check("", self)?;
         let InitialPose { x, y, z, yaw } = self.initial_pose;
         if ![x, y, z, yaw].iter().all(|number| number.is_finite()) {
             return Err(Error::config("initial_pose", "finite numbers", format!("{:?}", self.initial_pose)));
@@ -238,11 +215,12 @@ pub fn seconds(value: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn the_shipped_file_names_every_parameter_with_its_default() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/vloc.yaml");
-        let shipped = Config::read_parameters(&path).unwrap();
+        let shipped = crate::config::read_parameters(&path, "/vloc").unwrap();
         let Value::Mapping(all) = serde_yaml::to_value(Config::default()).unwrap() else { panic!("a mapping") };
         let names = |mapping: &Mapping| mapping.keys().map(|key| key.as_str().unwrap().to_owned()).collect::<Vec<_>>();
         assert_eq!(names(&shipped), names(&all), "same parameters in the same order");

@@ -60,6 +60,13 @@ impl PoseCovariance {
         Self::new(&Matrix6::from_diagonal(&Vector6::new(t, t, t, r, r, r)))
     }
 
+    /// Standard deviations of the position (m) and of the rotation (rad), each over all directions: the square root of
+    /// the trace of its block.
+    pub fn sigmas(&self) -> (f64, f64) {
+        let block = |first: usize| (first..first + 3).map(|axis| self.matrix()[(axis, axis)]).sum::<f64>().sqrt();
+        (block(0), block(3))
+    }
+
     /// The matrix, `[translation (m), rotation (rad)]` in the axes of `b`.
     pub fn matrix(&self) -> Matrix6<f64> {
         self.0

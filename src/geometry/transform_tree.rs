@@ -55,6 +55,11 @@ impl TransformTree {
         Self { history, edges: HashMap::new() }
     }
 
+    /// Keeps this much of each moving edge from now on.
+    pub fn set_history(&mut self, history: Duration) {
+        self.history = history;
+    }
+
     /// Adds `parent_from_child`, true at `stamp`, or always when `is_static`.
     ///
     /// A late transform is sorted in; one with a known stamp replaces it; a new parent replaces the old one.

@@ -1,11 +1,13 @@
 //! Between ROS messages and the port's types: the one place where every adapter meets the node's meaning of a message.
 
-use super::{Diagnostics, Incoming, Input, Level, Picture, StampedOdometry, StampedPose, StampedTransform};
+use super::{
+    Diagnostics, Incoming, Input, Level, Picture, StampedOdometry, StampedPath, StampedPose, StampedTransform,
+};
 use crate::geometry::{PoseCovariance, Se3};
 use crate::msg::diagnostic_msgs::DiagnosticStatus;
 use crate::msg::{convert, diagnostic_msgs, geometry_msgs, nav_msgs, sensor_msgs, std_msgs, tf2_msgs};
 use crate::sensor::{CameraModel, Distortion, ImuSample};
-use crate::{Error, Result};
+use crate::{Error, Result, Stamp};
 
 /// An image as it came; its content is checked when it is decoded.
 pub fn image(message: sensor_msgs::Image) -> Incoming {
@@ -149,6 +151,18 @@ pub fn pose_message(pose: &StampedPose) -> geometry_msgs::PoseWithCovarianceStam
             pose: pose.map_from_base.into(),
             covariance: pose.covariance.to_fixed_axes(pose.map_from_base),
         },
+    }
+}
+
+/// The message of `path`.
+pub fn path_message(path: &StampedPath) -> nav_msgs::Path {
+    let pose = |(stamp, map_from_base): &(Stamp, Se3)| geometry_msgs::PoseStamped {
+        header: std_msgs::Header::new(*stamp, &path.frame_id),
+        pose: (*map_from_base).into(),
+    };
+    nav_msgs::Path {
+        header: std_msgs::Header::new(path.stamp, &path.frame_id),
+        poses: path.poses.iter().map(pose).collect(),
     }
 }
 

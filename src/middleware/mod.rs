@@ -8,6 +8,8 @@
 use std::future::Future;
 
 use crate::geometry::{Matrix6, PoseCovariance, Se3, Vector6};
+use crate::msg::lifecycle_msgs::TransitionEvent;
+use crate::msg::rcl_interfaces::ParameterEvent;
 use crate::sensor::{CameraModel, CompressedImage, Image, ImuSample};
 use crate::{Error, Result, Stamp};
 
@@ -18,9 +20,11 @@ mod qos;
 pub mod replay;
 #[cfg(feature = "rtps")]
 pub mod rtps;
+pub mod services;
 
 pub use names::Names;
 pub use qos::{Durability, Qos};
+pub use services::{Call, Responder};
 
 /// A topic that the node listens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -122,6 +126,8 @@ pub enum Incoming {
     Odometry(StampedTransform),
     /// Where somebody says that the robot is; a zero stamp means now.
     InitialPose(Box<StampedPose>),
+    /// Somebody asks the node for something.
+    Call(Call),
     /// A message that cannot be used, and why.
     Refused {
         /// Where it came.
@@ -142,6 +148,12 @@ pub enum Outgoing {
     Odometry(Box<StampedOdometry>),
     /// `/tf`.
     Transform(StampedTransform),
+    /// `path` (`nav_msgs/Path`).
+    Path(StampedPath),
+    /// `/parameter_events`; stamp and node are filled in by the adapter.
+    Parameters(Box<ParameterEvent>),
+    /// `~/transition_event`.
+    Transition(Box<TransitionEvent>),
     /// `/diagnostics` (`diagnostic_msgs/DiagnosticArray` of one status).
     Diagnostics(Diagnostics),
 }
@@ -157,6 +169,17 @@ pub struct StampedPose {
     pub map_from_base: Se3,
     /// Covariance of its right perturbation, in the axes of the base.
     pub covariance: PoseCovariance,
+}
+
+/// Where the robot was over the last while.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StampedPath {
+    /// The stamp of the newest pose.
+    pub stamp: Stamp,
+    /// The map's frame.
+    pub frame_id: String,
+    /// Poses of the robot's base in the map, in order of time.
+    pub poses: Vec<(Stamp, Se3)>,
 }
 
 /// Where the robot is and how it moves, ahead of the camera.
@@ -204,6 +227,21 @@ pub struct Diagnostics {
     pub values: Vec<(String, String)>,
 }
 
+/// How an input is connected to those who publish it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The input.
+    pub input: Input,
+    /// The absolute name of its topic.
+    pub topic: String,
+    /// What the node asks for.
+    pub requested: Qos,
+    /// How many publishers the node hears.
+    pub publishers: usize,
+    /// What publishers offer whose QoS does not fit, in words: the node does not hear them.
+    pub incompatible: Vec<String>,
+}
+
 /// The port. Adapters: native RTPS, bag replay.
 pub trait Middleware: Send {
     /// The next message; `None` when nothing will come any more. Cancel-safe.
@@ -215,4 +253,8 @@ pub trait Middleware: Send {
     fn send(&mut self, outgoing: Outgoing) -> impl Future<Output = Result<()>> + Send;
     /// The time, in the clock of the messages' stamps.
     fn now(&self) -> Stamp;
+    /// How the inputs are connected now; nothing where that cannot be known.
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
 }

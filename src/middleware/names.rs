@@ -68,6 +68,11 @@ impl Names {
         Ok(absolute)
     }
 
+    /// The node's own absolute name: `/robot1/vloc`.
+    pub fn absolute_node_name(&self) -> String {
+        format!("{}/{}", self.namespace.trim_end_matches('/'), self.node)
+    }
+
     fn absolute(&self, topic: &str) -> Result<String> {
         let namespace = self.namespace.trim_end_matches('/');
         let absolute = match topic.strip_prefix("~/") {

@@ -48,6 +48,28 @@ impl Qos {
     pub const TF_STATIC: Qos = Qos::new(Reliability::Reliable, Durability::TransientLocal, 100);
     /// `/diagnostics` out.
     pub const DIAGNOSTICS: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 10);
+    /// `path` out: of use to those who look only.
+    pub const PATH: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 1);
+    /// `/parameter_events` out, as `rclcpp` has it.
+    pub const PARAMETER_EVENTS: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 1000);
+    /// `~/transition_event` out, as `rcl_lifecycle` has it.
+    pub const TRANSITION_EVENT: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 10);
+    /// Requests and responses of services, as `rmw` has them.
+    pub const SERVICES: Qos = Qos::new(Reliability::Reliable, Durability::Volatile, 10);
     /// `/clock` in.
     pub const CLOCK: Qos = Qos::new(Reliability::BestEffort, Durability::Volatile, 1);
+}
+
+impl std::fmt::Display for Qos {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let reliability = match self.reliability {
+            Reliability::BestEffort => "best effort",
+            Reliability::Reliable => "reliable",
+        };
+        let durability = match self.durability {
+            Durability::Volatile => "volatile",
+            Durability::TransientLocal => "transient local",
+        };
+        write!(formatter, "{reliability}, {durability}, depth {}", self.depth)
+    }
 }

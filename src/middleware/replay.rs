@@ -46,6 +46,7 @@ struct Outputs {
     pose: String,
     absolute_pose: String,
     odometry: String,
+    path: String,
     transforms: String,
     diagnostics: String,
 }
@@ -56,6 +57,7 @@ impl Outputs {
             pose: names.resolve("pose")?,
             absolute_pose: names.resolve("absolute_pose")?,
             odometry: names.resolve("odometry")?,
+            path: names.resolve("path")?,
             transforms: names.resolve("/tf")?,
             diagnostics: names.resolve("/diagnostics")?,
         })
@@ -63,8 +65,13 @@ impl Outputs {
 
     /// Two nodes' answers must not mix on one topic.
     fn check_free(&self, reader: &BagReader, use_estimator: bool) -> Result<()> {
-        let ours = [("pose", &self.pose), ("absolute_pose", &self.absolute_pose), ("odometry", &self.odometry)];
-        let written = if use_estimator { ours.as_slice() } else { &ours[..2] };
+        let ours = [
+            ("pose", &self.pose),
+            ("absolute_pose", &self.absolute_pose),
+            ("path", &self.path),
+            ("odometry", &self.odometry),
+        ];
+        let written = if use_estimator { ours.as_slice() } else { &ours[..3] };
         match written.iter().find(|(_, name)| reader.topic(name).is_some()) {
             None => Ok(()),
             Some((topic, name)) => {
@@ -124,7 +131,7 @@ impl Replay {
             inputs,
             rectified_images: config.rectified_images,
             outputs,
-            node_name: format!("{}/{}", names.namespace.trim_end_matches('/'), names.node),
+            node_name: names.absolute_node_name(),
             writer,
             now: reader.start().unwrap_or_default(),
             pace: rate.map(|rate| Pace { rate, start: None }),
@@ -216,6 +223,9 @@ impl Middleware for Replay {
             Outgoing::Transform(transform) => {
                 self.writer.write(&self.outputs.transforms, self.now, &messages::transform_message(&transform))
             }
+            Outgoing::Path(path) => self.writer.write(&self.outputs.path, self.now, &messages::path_message(&path)),
+            // A replay has neither a lifecycle nor anybody who changes parameters.
+            Outgoing::Parameters(_) | Outgoing::Transition(_) => Ok(()),
             Outgoing::Diagnostics(report) => {
                 let message: diagnostic_msgs::DiagnosticArray = messages::diagnostics_message(&report, &self.node_name);
                 self.writer.write(&self.outputs.diagnostics, self.now, &message)

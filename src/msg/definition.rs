@@ -71,4 +71,44 @@ fields! {
         "byte OK=0" "byte WARN=1" "byte ERROR=2" "byte STALE=3" "byte level" "string name" "string message"
         "string hardware_id" "KeyValue[] values";
     diagnostic_array_fields = "diagnostic_msgs/DiagnosticArray": "std_msgs/Header header" "DiagnosticStatus[] status";
+    empty_fields = "std_srvs/Empty": "uint8 structure_needs_at_least_one_member";
+    trigger_response_fields = "std_srvs/Trigger_Response": "bool success" "string message";
+    lifecycle_state_fields = "lifecycle_msgs/State": "uint8 id" "string label";
+    transition_fields = "lifecycle_msgs/Transition": "uint8 id" "string label";
+    transition_description_fields = "lifecycle_msgs/TransitionDescription":
+        "Transition transition" "State start_state" "State goal_state";
+    transition_event_fields = "lifecycle_msgs/TransitionEvent":
+        "uint64 timestamp" "Transition transition" "State start_state" "State goal_state";
+    change_state_fields = "lifecycle_msgs/ChangeState_Request": "Transition transition";
+    success_fields = "lifecycle_msgs/ChangeState_Response": "bool success";
+    get_state_fields = "lifecycle_msgs/GetState_Response": "State current_state";
+    get_available_states_fields = "lifecycle_msgs/GetAvailableStates_Response": "State[] available_states";
+    get_available_transitions_fields = "lifecycle_msgs/GetAvailableTransitions_Response":
+        "TransitionDescription[] available_transitions";
+    parameter_value_fields = "rcl_interfaces/ParameterValue":
+        "uint8 type" "bool bool_value" "int64 integer_value" "float64 double_value" "string string_value"
+        "byte[] byte_array_value" "bool[] bool_array_value" "int64[] integer_array_value"
+        "float64[] double_array_value" "string[] string_array_value";
+    parameter_fields = "rcl_interfaces/Parameter": "string name" "ParameterValue value";
+    parameter_event_fields = "rcl_interfaces/ParameterEvent":
+        "builtin_interfaces/Time stamp" "string node" "Parameter[] new_parameters" "Parameter[] changed_parameters"
+        "Parameter[] deleted_parameters";
+    floating_point_range_fields = "rcl_interfaces/FloatingPointRange":
+        "float64 from_value" "float64 to_value" "float64 step";
+    integer_range_fields = "rcl_interfaces/IntegerRange": "int64 from_value" "int64 to_value" "uint64 step";
+    parameter_descriptor_fields = "rcl_interfaces/ParameterDescriptor":
+        "string name" "uint8 type" "string description" "string additional_constraints" "bool read_only"
+        "bool dynamic_typing" "FloatingPointRange[<=1] floating_point_range" "IntegerRange[<=1] integer_range";
+    set_parameters_result_fields = "rcl_interfaces/SetParametersResult": "bool successful" "string reason";
+    list_parameters_result_fields = "rcl_interfaces/ListParametersResult": "string[] names" "string[] prefixes";
+    names_fields = "rcl_interfaces/GetParameters_Request": "string[] names";
+    get_parameters_fields = "rcl_interfaces/GetParameters_Response": "ParameterValue[] values";
+    get_parameter_types_fields = "rcl_interfaces/GetParameterTypes_Response": "uint8[] types";
+    describe_parameters_fields = "rcl_interfaces/DescribeParameters_Response": "ParameterDescriptor[] descriptors";
+    list_parameters_request_fields = "rcl_interfaces/ListParameters_Request": "string[] prefixes" "uint64 depth";
+    list_parameters_response_fields = "rcl_interfaces/ListParameters_Response": "ListParametersResult result";
+    set_parameters_fields = "rcl_interfaces/SetParameters_Request": "Parameter[] parameters";
+    set_parameters_response_fields = "rcl_interfaces/SetParameters_Response": "SetParametersResult[] results";
+    set_parameters_atomically_response_fields = "rcl_interfaces/SetParametersAtomically_Response":
+        "SetParametersResult result";
 }

@@ -45,6 +45,12 @@ impl Broadcast {
         }
     }
 
+    /// Goes by other parameters; what was published stays published.
+    pub fn reconfigure(&mut self, config: &Config) {
+        let Self { correction, last, .. } = std::mem::replace(self, Self::new(config));
+        (self.correction, self.last) = (correction, last);
+    }
+
     /// Our own transform comes back on `/tf`; it is not a measurement.
     pub fn is_own(&self, child: &str) -> bool {
         self.last.as_ref().is_some_and(|last| last.transform.child == child)

@@ -14,10 +14,13 @@ use super::health::{Health, Reason};
 use super::intake::Intake;
 use super::localizer::{Answer, Job, Localization};
 use super::mounting::Mountings;
+use super::path::PathHistory;
 use crate::config::{Config, InitialPose, seconds};
 use crate::estimator::{Estimator, Mounting, PoseEstimate, State};
 use crate::geometry::{Insertion, PoseCovariance, Se3, So3, TransformError, TransformTree};
-use crate::middleware::{Incoming, Input, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform, messages};
+use crate::middleware::{
+    Incoming, Input, Link, Outgoing, Picture, StampedOdometry, StampedPose, StampedTransform, messages,
+};
 use crate::msg::read_calibration;
 use crate::sensor::{CameraModel, ImuSample};
 use crate::{Error, Result, Stamp};
@@ -25,6 +28,8 @@ use crate::{Error, Result, Stamp};
 /// The node's state and rules. See the module's text.
 pub struct Core {
     config: Config,
+    /// Why nothing is localized or published, if so: the phase of the lifecycle.
+    silent: Option<&'static str>,
     intake: Intake,
     mountings: Mountings,
     transforms: TransformTree,
@@ -38,6 +43,8 @@ pub struct Core {
     published_odometry: Option<Stamp>,
     newest_time: Option<Stamp>,
     next_report: Option<Stamp>,
+    path: PathHistory,
+    last_pose: Option<StampedPose>,
     health: Health,
     outgoing: Vec<Outgoing>,
 }
@@ -63,33 +70,108 @@ enum Progress {
 }
 
 impl Core {
-    /// A core for a network that sees through `network_camera`.
+    /// A core that waits for a network.
     ///
     /// # Errors
     /// [`Error::Config`] when a mounting is no rigid transform or a parameter of the estimator is out of its range; what is
     /// wrong with the calibration file.
-    pub fn new(config: Config, network_camera: CameraModel) -> Result<Self> {
-        let mut intake = Intake::new(network_camera, config.min_image_contrast);
+    pub fn new(config: Config) -> Result<Self> {
+        let mut intake = Intake::new(config.min_image_contrast);
         if !config.camera_info_file.as_os_str().is_empty() {
             let calibration = read_calibration(&config.camera_info_file)?;
             intake.calibrate(messages::camera(&calibration, config.rectified_images)?)?;
         }
         Ok(Self {
+            silent: None,
             intake,
             mountings: Mountings::new(&config)?,
             transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
             estimator: Estimator::new(config.estimator.clone())?,
             broadcast: Broadcast::new(&config),
             initial_pose: config.set_initial_pose.then(|| configured_pose(&config)).transpose()?,
+            path: PathHistory::new(config.path_length),
             config,
             waiting: Vec::new(),
             published: None,
             published_odometry: None,
             newest_time: None,
             next_report: None,
+            last_pose: None,
             health: Health::default(),
             outgoing: Vec::new(),
         })
+    }
+
+    /// Takes another network, that sees through `camera`: its map may be another, so everything starts anew.
+    ///
+    /// # Errors
+    /// When its camera cannot be had from that of the images.
+    pub fn set_network_camera(&mut self, camera: CameraModel) -> Result<()> {
+        self.intake.set_network_camera(camera)?;
+        self.start_anew();
+        self.health.network_changed();
+        Ok(())
+    }
+
+    /// Falls silent, for a reason that diagnostics tell, or (`None`) localizes. Transforms and calibrations are taken in
+    /// either case; nothing else is.
+    pub fn set_silent(&mut self, reason: Option<&'static str>) {
+        if self.silent.is_none() && reason.is_some() {
+            self.start_anew();
+        }
+        self.silent = reason;
+    }
+
+    /// Lives by other parameters from now on. Where they are the estimator's, the estimate starts anew.
+    ///
+    /// # Errors
+    /// As [`Core::new`]; then the old ones stay.
+    pub fn reconfigure(&mut self, config: Config) -> Result<()> {
+        let mountings = Mountings::new(&config)?;
+        if config.estimator != self.config.estimator || config.use_estimator != self.config.use_estimator {
+            self.estimator = Estimator::new(config.estimator.clone())?;
+            self.start_anew();
+        }
+        let given = (config.set_initial_pose, config.initial_pose);
+        if config.set_initial_pose && given != (self.config.set_initial_pose, self.config.initial_pose) {
+            self.initial_pose = Some(configured_pose(&config)?);
+        }
+        self.mountings = mountings;
+        self.broadcast.reconfigure(&config);
+        self.transforms.set_history(seconds(config.tf_buffer_duration));
+        self.intake.set_min_contrast(config.min_image_contrast);
+        self.path.set_length(config.path_length);
+        self.config = config;
+        Ok(())
+    }
+
+    /// The robot may be anywhere: it is looked for as at the start.
+    pub fn relocalize(&mut self) {
+        self.initial_pose = None;
+        self.estimator.relocalize();
+        self.note_transitions();
+    }
+
+    /// Everything measured so far is forgotten; only transforms and calibrations stay.
+    pub fn start_anew(&mut self) {
+        self.intake.start_epoch();
+        self.waiting.clear();
+        self.broadcast.clear();
+        self.path.clear();
+        self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
+        self.published = None;
+        self.published_odometry = None;
+        self.last_pose = None;
+    }
+
+    /// The estimate starts here with the next image.
+    pub fn start_at(&mut self, pose: StampedPose) {
+        self.initial_pose = Some(pose);
+    }
+
+    /// The pose that was published last.
+    pub fn last_pose(&self) -> Option<&StampedPose> {
+        self.last_pose.as_ref()
     }
 
     /// The counters.
@@ -113,6 +195,9 @@ impl Core {
         match incoming {
             Incoming::Image(picture) => {
                 self.health.arrived(Input::Image, now);
+                if self.silent.is_some() {
+                    return None;
+                }
                 return self.admit(picture).map_err(|(reason, error)| self.health.refused(reason, &error)).ok();
             }
             Incoming::CameraInfo(camera) => {
@@ -130,7 +215,9 @@ impl Core {
             }
             Incoming::Imu { sample, frame_id } => {
                 self.health.arrived(Input::Imu, now);
-                self.sense(sample, &frame_id);
+                if self.silent.is_none() {
+                    self.sense(sample, &frame_id);
+                }
                 self.settle(now);
             }
             Incoming::Odometry(transform) => {
@@ -156,6 +243,10 @@ impl Core {
                     Input::InitialPose => Reason::InitialPoseRefused,
                 };
                 self.health.refused(reason, &error);
+            }
+            Incoming::Call(_) => {
+                let error = Error::middleware("a service call", "nothing here answers it");
+                self.health.refused(Reason::CallRefused, &error);
             }
         }
         None
@@ -183,13 +274,20 @@ impl Core {
         self.health.replaced();
     }
 
+    /// Something went wrong around the core.
+    pub fn refused(&mut self, reason: Reason, error: &Error) {
+        self.health.refused(reason, error);
+    }
+
     /// A message could not be sent.
     pub fn not_sent(&mut self, error: &Error) {
         self.health.refused(Reason::SendFailed, error);
     }
 
     /// Time passes: overdue fixes are given up, the last transform is repeated, diagnostics go out.
-    pub fn tick(&mut self, now: Stamp) {
+    ///
+    /// `links` tells how the inputs are connected, where that is known.
+    pub fn tick(&mut self, now: Stamp, links: Vec<Link>) {
         self.watch_clock(now);
         self.settle(now);
         if let Err(error) = self.estimator.pass_time(now) {
@@ -203,7 +301,7 @@ impl Core {
             self.next_report = Some(now + seconds(self.config.diagnostics_period));
             self.note_transitions();
             let estimator = self.config.use_estimator.then_some(&self.estimator);
-            let report = self.health.report(now, estimator);
+            let report = self.health.report(now, estimator, self.silent, &links);
             self.outgoing.push(Outgoing::Diagnostics(report));
         }
     }
@@ -253,7 +351,8 @@ impl Core {
             Err(error) => return self.health.refused(Reason::TransformRefused, &error.into()),
         }
         let bare = |name: &str| name.trim_start_matches('/').to_owned();
-        if self.config.use_estimator
+        if self.silent.is_none()
+            && self.config.use_estimator
             && self.config.use_odometry
             && bare(parent) == self.config.odom_frame_id
             && bare(child) == self.config.base_frame_id
@@ -377,13 +476,12 @@ impl Core {
         if self.published.is_some_and(|(_, stamp)| estimate.stamp <= stamp) {
             return Ok(None);
         }
-        self.outgoing.push(Outgoing::Pose(Box::new(StampedPose {
+        self.publish_pose(StampedPose {
             stamp: estimate.stamp,
             frame_id: self.config.global_frame_id.clone(),
             map_from_base: estimate.map_from_base,
             covariance: estimate.covariance,
-        })));
-        self.health.published();
+        });
         let start = self.published.map_or(0, |(start, _)| start);
         self.published = Some((start, estimate.stamp));
         Ok(Some(estimate))
@@ -422,9 +520,15 @@ impl Core {
     fn pass_through(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<PoseEstimate, (Reason, Error)> {
         let pose = self.robot_pose(fix, base_from_camera)?;
         let StampedPose { stamp, map_from_base, covariance, .. } = pose;
-        self.outgoing.push(Outgoing::Pose(Box::new(pose)));
-        self.health.published();
+        self.publish_pose(pose);
         Ok(PoseEstimate { stamp, map_from_base, covariance, state: State::Tracking, start: 0 })
+    }
+
+    fn publish_pose(&mut self, pose: StampedPose) {
+        self.health.published(&pose);
+        self.outgoing.push(Outgoing::Pose(Box::new(pose.clone())));
+        self.outgoing.extend(self.path.add(&pose).map(Outgoing::Path));
+        self.last_pose = Some(pose);
     }
 
     fn send_transform(&mut self, transform: StampedTransform) {
@@ -445,15 +549,10 @@ impl Core {
 
     /// Another run of the clock: nothing of the one before may meet what comes now.
     fn start_epoch(&mut self) {
-        self.intake.start_epoch();
-        self.waiting.clear();
+        self.start_anew();
         // A given pose of the run before is true no more; that of the parameters has no time.
         self.initial_pose = self.initial_pose.take().filter(|given| given.stamp == Stamp::default());
-        self.broadcast.clear();
         self.next_report = None;
-        self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
-        self.published = None;
-        self.published_odometry = None;
         self.health.clock_jumped();
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::estimator::Estimator;
-use crate::middleware::{Diagnostics, Input, Level};
+use crate::middleware::{Diagnostics, Input, Level, Link, StampedPose};
 use crate::{Error, Stamp};
 
 /// Why an image got no pose, or another message was not used. The name is the key in diagnostics and summaries.
@@ -43,6 +43,10 @@ pub enum Reason {
     NoOdometry,
     /// The clock jumped back while the image was worked on.
     ClockJumped,
+    /// A service was called where none is offered.
+    CallRefused,
+    /// The last pose could not be written to its file.
+    PoseNotSaved,
     /// The middleware did not take a message of the node.
     SendFailed,
 }
@@ -68,6 +72,8 @@ impl Reason {
             Reason::NoExtrinsics => "no_extrinsics",
             Reason::NoOdometry => "no_odometry",
             Reason::ClockJumped => "clock_jumped",
+            Reason::CallRefused => "call_refused",
+            Reason::PoseNotSaved => "pose_not_saved",
             Reason::SendFailed => "send_failed",
         }
     }
@@ -115,6 +121,8 @@ pub struct Health {
     worst_since_report: Option<(Level, String)>,
     poses_since_report: u64,
     last_report: Option<Stamp>,
+    /// Stamp, and standard deviations of position (m) and rotation (rad).
+    last_pose: Option<(Stamp, (f64, f64))>,
 }
 
 impl Health {
@@ -145,8 +153,14 @@ impl Health {
         self.refusals.entry(Reason::Replaced).or_default().count += 1;
     }
 
+    /// Another network is at work: the times of the one before say nothing of it.
+    pub fn network_changed(&mut self) {
+        self.seconds.clear();
+    }
+
     /// A pose went out.
-    pub fn published(&mut self) {
+    pub fn published(&mut self, pose: &StampedPose) {
+        self.last_pose = Some((pose.stamp, pose.covariance.sigmas()));
         self.poses += 1;
         self.poses_since_report += 1;
     }
@@ -169,6 +183,7 @@ impl Health {
     pub fn clock_jumped(&mut self) {
         self.clock_jumps += 1;
         self.last_report = None;
+        self.last_pose = None;
         for arrivals in self.inputs.values_mut() {
             arrivals.last = None;
         }
@@ -200,12 +215,26 @@ impl Health {
     }
 
     /// The state now; starts a new interval for rates and for the worst event.
-    pub fn report(&mut self, now: Stamp, estimator: Option<&Estimator>) -> Diagnostics {
+    pub fn report(
+        &mut self,
+        now: Stamp,
+        estimator: Option<&Estimator>,
+        silent: Option<&str>,
+        links: &[Link],
+    ) -> Diagnostics {
         let interval = self.last_report.map(|last| now.seconds_since(last)).filter(|seconds| *seconds > 0.0);
-        let (level, message) = self.state(estimator);
+        let (level, message) = match silent {
+            Some(phase) => (Level::Warn, format!("{phase}: nothing is localized until the node is active")),
+            None => self.state(estimator),
+        };
         let mut values = vec![("poses".to_owned(), self.poses.to_string())];
         if let Some(estimator) = estimator {
             values.push(("state".to_owned(), estimator.state().name().to_owned()));
+        }
+        if let Some((stamp, (position, rotation))) = self.last_pose {
+            values.push(("pose/age_s".to_owned(), format!("{:.3}", now.seconds_since(stamp))));
+            values.push(("pose/position_sigma_m".to_owned(), format!("{position:.3}")));
+            values.push(("pose/rotation_sigma_deg".to_owned(), format!("{:.2}", rotation.to_degrees())));
         }
         values.push(("network_answers".to_owned(), self.answers.to_string()));
         values.push(("transforms".to_owned(), self.transforms.to_string()));
@@ -218,6 +247,11 @@ impl Health {
             let age = arrivals.last.map_or("none came".into(), |last| format!("{:.3}", now.seconds_since(last)));
             values.push((format!("{}/age_s", input.name()), age));
             arrivals.since_report = 0;
+            if let Some(link) = links.iter().find(|link| link.input == input) {
+                values.push((format!("{}/topic", input.name()), link.topic.clone()));
+                values.push((format!("{}/qos", input.name()), link.requested.to_string()));
+                values.push((format!("{}/publishers", input.name()), link.publishers.to_string()));
+            }
         }
         for (reason, refusals) in &self.refusals {
             values.push((format!("refused/{}", reason.name()), refusals.count.to_string()));

@@ -11,7 +11,7 @@ use crate::{Error, Result, Stamp};
 
 /// What is known of the camera and of the images so far.
 pub(super) struct Intake {
-    network_camera: CameraModel,
+    network_camera: Option<CameraModel>,
     min_contrast: f64,
     calibration: Option<Calibration>,
     newest: Option<Stamp>,
@@ -21,13 +21,28 @@ pub(super) struct Intake {
 
 struct Calibration {
     announced: CameraModel,
-    preprocessor: Arc<Preprocessor>,
+    /// Known once the network's camera is.
+    preprocessor: Option<Arc<Preprocessor>>,
 }
 
 impl Intake {
-    /// For a network that sees through `network_camera`.
-    pub fn new(network_camera: CameraModel, min_contrast: f64) -> Self {
-        Self { network_camera, min_contrast, calibration: None, newest: None, epoch: 0 }
+    /// Knows neither the network's camera nor that of the images.
+    pub fn new(min_contrast: f64) -> Self {
+        Self { network_camera: None, min_contrast, calibration: None, newest: None, epoch: 0 }
+    }
+
+    /// Images below this contrast show nothing.
+    pub fn set_min_contrast(&mut self, levels: f64) {
+        self.min_contrast = levels;
+    }
+
+    /// The network sees through this camera.
+    pub fn set_network_camera(&mut self, camera: CameraModel) -> Result<()> {
+        if let Some(calibration) = &mut self.calibration {
+            calibration.preprocessor = Some(Arc::new(Preprocessor::new(&calibration.announced, &camera)?));
+        }
+        self.network_camera = Some(camera);
+        Ok(())
     }
 
     /// Which run of the clock this is.
@@ -51,8 +66,8 @@ impl Intake {
         if self.calibration.as_ref().is_some_and(|known| known.announced == announced) {
             return Ok(());
         }
-        let preprocessor = Arc::new(Preprocessor::new(&announced, &self.network_camera)?);
-        self.calibration = Some(Calibration { announced, preprocessor });
+        let preprocessor = self.network_camera.map(|camera| Preprocessor::new(&announced, &camera)).transpose()?;
+        self.calibration = Some(Calibration { announced, preprocessor: preprocessor.map(Arc::new) });
         Ok(())
     }
 
@@ -68,9 +83,13 @@ impl Intake {
             let found = "none yet; is camera_info published, with the same QoS as image, and remapped with it?";
             (Reason::NoCameraInfo, Error::message("image", "a usable camera_info before it", found))
         })?;
+        let no_network = || {
+            let error = Error::compute("network", "an image came before a model was loaded");
+            (Reason::NetworkFailed, error)
+        };
         Ok(Job {
             picture,
-            preprocessor: calibration.preprocessor.clone(),
+            preprocessor: calibration.preprocessor.clone().ok_or_else(no_network)?,
             announced_size: (calibration.announced.width, calibration.announced.height),
             min_contrast: self.min_contrast,
             epoch: self.epoch,

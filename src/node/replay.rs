@@ -93,7 +93,8 @@ pub async fn replay<L: Localizer>(
     localizer: L,
     stop: impl FnMut() -> bool,
 ) -> Result<Summary> {
-    let mut core = Core::new(config.clone(), localizer.camera())?;
+    let mut core = Core::new(config.clone())?;
+    core.set_network_camera(localizer.camera())?;
     if request.smooth {
         smoothed::check(&config)?;
         core.estimator().keep_history();
