@@ -40,7 +40,6 @@ ARGUMENTS = [
      "Parameter file; the shipped one explains every parameter. Copy it and keep what you change; arguments that you give "
      "here win over it. Substitutions such as $(find-pkg-share my_robot) are filled in."),
     ("namespace", "", "Namespace of the node and of its relative topics and services, such as robot1."),
-    ("node_name", "vloc", "Name of the node."),
     ("image", "image", "Topic of the camera: sensor_msgs/Image, or <topic>/compressed with image_transport:=compressed."),
     ("camera_info", "camera_info",
      "Topic of the calibration (sensor_msgs/CameraInfo) of the same camera and image size. Without one, set camera_info_file "
@@ -124,7 +123,7 @@ def start(context):
     node = Node(
         package="vloc",
         executable="vloc_node",
-        name=given["node_name"],
+        name="vloc",
         namespace=given["namespace"],
         parameters=[ParameterFile(params_file, allow_substs=True)] + [parameters] * bool(parameters),
         remappings=[(topic, given[topic]) for topic in TOPICS if given[topic] != topic]
