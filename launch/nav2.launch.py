@@ -4,7 +4,7 @@ Starts map_server, vloc_node and the lifecycle manager of both, then nav2_bringu
 of your robot. The map must be drawn in the frame that the model was trained in.
 """
 
-import os
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
@@ -15,9 +15,14 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node, SetRemap
 from launch_ros.parameter_descriptions import ParameterValue
 
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-LOCALIZATION = os.path.join(FOLDER, "localization.launch.py")
-SHIPPED_PARAMETERS = os.path.join(os.path.dirname(FOLDER), "config", "nav2.yaml")
+try:
+    from launch_ros.actions import PushROSNamespace
+except ImportError:  # Humble
+    from launch_ros.actions import PushRosNamespace as PushROSNamespace
+
+FOLDER = Path(__file__).absolute().parent
+LOCALIZATION = str(FOLDER / "localization.launch.py")
+SHIPPED_PARAMETERS = str(FOLDER.parent / "config" / "nav2.yaml")
 
 # Those of localization.launch.py that have another default or more to say here; all others follow unchanged.
 ARGUMENTS = [
@@ -77,9 +82,12 @@ def navigation(context):
     bringup = share_of("nav2_bringup")
     parameters = LaunchConfiguration("nav2_params_file").perform(context)
     passed = {name: LaunchConfiguration(name) for name in (*PASSED, "autostart")}
-    passed["params_file"] = parameters or os.path.join(bringup, "params", "nav2_params.yaml")
-    source = PythonLaunchDescriptionSource(os.path.join(bringup, "launch", "navigation_launch.py"))
-    return [IncludeLaunchDescription(source, launch_arguments=passed.items())]
+    passed["params_file"] = parameters or str(Path(bringup, "params", "nav2_params.yaml"))
+    file = Path(bringup, "launch", "navigation_launch.py")
+    include = IncludeLaunchDescription(PythonLaunchDescriptionSource(str(file)), launch_arguments=passed.items())
+    # Until Kilted, nav2_bringup leaves entering the namespace to whom includes this file.
+    enters_namespace = "PushROSNamespace(" in file.read_text()
+    return [include] if enters_namespace else [PushROSNamespace(LaunchConfiguration("namespace")), include]
 
 
 def generate_launch_description():
@@ -90,7 +98,7 @@ def generate_launch_description():
         launch_arguments=[*((name, LaunchConfiguration(name)) for name in PASSED), ("autostart", "false")])
     return LaunchDescription([
         *declared,
-        GroupAction([SetRemap("/tf", "tf"), SetRemap("/tf_static", "tf_static"), vloc]),
         GroupAction([OpaqueFunction(function=localization_nodes)]),
+        GroupAction([SetRemap("/tf", "tf"), SetRemap("/tf_static", "tf_static"), vloc]),
         GroupAction([OpaqueFunction(function=navigation)], condition=IfCondition(LaunchConfiguration("navigation"))),
     ])

@@ -4,8 +4,8 @@ For numbers use `vloc replay`, which is faster than real time and gives the same
 for trying the robot's own graph. The topics default to those of the bags that `vloc synth` writes.
 """
 
-import os
 import shlex
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription
@@ -16,7 +16,7 @@ from launch.event_handlers import OnProcessExit
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
-LOCALIZATION = os.path.join(os.path.dirname(os.path.abspath(__file__)), "localization.launch.py")
+LOCALIZATION = str(Path(__file__).absolute().with_name("localization.launch.py"))
 
 # Those of localization.launch.py that have another default here, and what only a replay has; all others follow unchanged.
 ARGUMENTS = [
