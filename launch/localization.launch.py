@@ -67,7 +67,7 @@ ARGUMENTS = [
     ("use_respawn", "false", "true: a node that ended is started again after 2 s."),
     ("log_level", "info", "Log level of the node: debug, info, warn, error."),
     ("rviz", "false", "true: RViz with camera, path, pose and covariance, odometry, TF and map."),
-    ("rviz_config", str(SHARE / "config" / "vloc.rviz"), "RViz configuration."),
+    ("rviz_config", str(SHARE / "config" / "vloc.rviz"), "RViz configuration (rviz:=true); the shipped one shows the topics of the node."),
 ]
 
 

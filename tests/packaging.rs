@@ -39,7 +39,8 @@ fn cmake_commands(name: &str) -> Vec<Vec<String>> {
     let text = read("CMakeLists.txt");
     let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
     let code = code.join("\n");
-    let calls = code.split(&format!("{name}(")).skip(1);
+    let opening = format!("{name}(");
+    let calls = code.split(opening.as_str()).skip(1);
     let words =
         |call: &str| call.split(')').next().unwrap().split_whitespace().map(|word| word.replace('"', "")).collect();
     calls.map(words).collect()
@@ -68,12 +69,12 @@ fn package_xml_is_format_3_and_agrees_with_the_crate() {
 #[test]
 fn cmake_asks_for_the_message_packages_of_package_xml() {
     let depends = strings(&package()["package"]["depends"]);
-    let in_cmake: BTreeSet<String> = [cmake_commands("set"), cmake_commands("list")]
-        .concat()
-        .iter()
-        .filter(|words| words.iter().take(2).any(|word| word == "message_packages"))
-        .flat_map(|words| words.iter().filter(|word| !["message_packages", "APPEND"].contains(&word.as_str())).cloned())
-        .collect();
+    let set = cmake_commands("set")
+        .into_iter()
+        .filter(|words| words[0] == "message_packages")
+        .map(|words| words[1..].to_vec());
+    let appended = cmake_commands("list").into_iter().filter(|words| words[..2] == ["APPEND", "message_packages"]);
+    let in_cmake: BTreeSet<String> = set.chain(appended.map(|words| words[2..].to_vec())).flatten().collect();
     let is_interface =
         |name: &&String| name.ends_with("_msgs") || name.ends_with("_interfaces") || name.ends_with("_srvs");
     let in_xml: BTreeSet<String> = depends.iter().filter(is_interface).cloned().collect();

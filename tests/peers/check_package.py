@@ -32,7 +32,8 @@ def read_launch_file(path: pathlib.Path) -> dict:
     tree = ast.parse(path.read_text(), filename=str(path))
     compile(tree, str(path), "exec")
     tables = {target.id: node.value for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DeclareLaunchArgument"]
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    calls = [call for call in calls if getattr(call.func, "id", "") == "DeclareLaunchArgument"]
     arguments = []
     for row in tables["ARGUMENTS"].elts:
         name, default, description = row.elts
