@@ -89,11 +89,9 @@ fn everything_that_cmake_installs_exists() {
         let named: Vec<&String> = words[1..].iter().take_while(|word| *word != "DESTINATION").collect();
         match words[0].as_str() {
             "DIRECTORY" => {
-                installed.extend(named.iter().map(|name| (name.to_string(), Path::is_dir as fn(&Path) -> bool)))
+                installed.extend(named.iter().map(|name| ((*name).clone(), Path::is_dir as fn(&Path) -> bool)))
             }
-            "FILES" => {
-                installed.extend(named.iter().map(|name| (name.to_string(), Path::is_file as fn(&Path) -> bool)))
-            }
+            "FILES" => installed.extend(named.iter().map(|name| ((*name).clone(), Path::is_file as fn(&Path) -> bool))),
             "PROGRAMS" => assert_eq!(named, ["${built_programs}"]),
             other => panic!("install({other} ...) is not looked at by this test"),
         }
@@ -221,7 +219,7 @@ fn rviz_shows_camera_path_pose_odometry_frames_and_map() {
             assert!(TOPICS.contains(&topic), "{topic}");
         }
     }
-    let pose = displays.iter().find(|display| display["Topic"]["Value"] == Yaml::from("/pose")).unwrap();
+    let pose = displays.iter().find(|display| display["Topic"]["Value"] == "/pose").unwrap();
     assert_eq!(pose["Topic"]["Durability Policy"], Yaml::from("Transient Local"), "a late RViz gets the last pose");
 }
 
