@@ -116,15 +116,16 @@ impl Health {
             let level = self.search_level(situation);
             return (!goes_out).then(|| (level, "images came, no pose yet".into()));
         };
-        if let Some(text) = self.estimate.never_sure_enough(&situation.config.estimator) {
+        if let Some(text) = self.estimate.never_sure_enough(situation.now, &situation.config.estimator) {
             return Some((Level::Error, text));
         }
         match (estimator.state(), &self.last_pose) {
             (State::Tracking, _) if goes_out => None,
             (State::Converging, Some(pose)) if goes_out => {
                 let reason = not_sure_yet(&pose.covariance, &situation.config.estimator);
-                let reason = reason.unwrap_or_else(|| self.reason().to_owned());
-                Some((Level::Warn, format!("converging: {reason}")))
+                // The poses that go out are sure enough; what comes between them is not their fault.
+                let between = || (!self.estimate.is_between_images).then(|| self.reason().to_owned());
+                reason.or_else(between).map(|reason| (Level::Warn, format!("converging: {reason}")))
             }
             _ => Some((self.search_level(situation), self.search(estimator))),
         }

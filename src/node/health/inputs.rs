@@ -103,6 +103,17 @@ impl Health {
         ))
     }
 
+    /// `name: text` of a reason that occurred recently.
+    pub(super) fn recent(&self, reason: Reason) -> Option<String> {
+        let refusals = self.refusals.get(&reason).filter(|refusals| refusals.recent > 0)?;
+        Some(format!("{}: {}", reason.name(), refusals.last))
+    }
+
+    /// The first of some reasons that occurred recently.
+    fn first_recent(&self, reasons: &[Reason]) -> Option<String> {
+        reasons.iter().find_map(|reason| self.recent(*reason))
+    }
+
     fn silence(&self, input: Input, situation: &Situation) -> Option<String> {
         let (came, seconds) =
             self.inputs.get(&input).map_or(Some((false, 0.0)), |arrivals| silent_for(arrivals, situation))?;

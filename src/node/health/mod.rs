@@ -7,10 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::lifecycle::Phase;
-use crate::config::Config;
-use crate::estimator::{Estimator, Transition};
-use crate::middleware::{Durability, Input, Link, StampedPose};
+use crate::estimator::Transition;
+use crate::middleware::{Input, StampedPose};
 use crate::{Error, Stamp};
 
 mod arrivals;
@@ -20,47 +18,17 @@ mod inputs;
 mod reason;
 mod report;
 mod silence;
+mod situation;
 mod verdict;
 
 pub use reason::{Reason, Refusals};
+pub(super) use situation::Situation;
 
 use arrivals::Arrivals;
 use verdict::Estimate;
 
 /// Durations that are kept for the percentiles.
 const KEPT_DURATIONS: usize = 512;
-
-/// What a report is about, beside what was counted.
-#[derive(Clone, Copy)]
-pub(super) struct Situation<'a> {
-    pub now: Stamp,
-    pub config: &'a Config,
-    pub phase: Phase,
-    /// Whether the camera of the images is known.
-    pub is_calibrated: bool,
-    /// Whether transforms lead from the base to the odometry's frame.
-    pub has_odometry: bool,
-    /// `None` where poses are the network's.
-    pub estimator: Option<&'a Estimator>,
-    /// Time stands still while the node runs.
-    pub time_stands: bool,
-    /// How the inputs are connected, where that is known.
-    pub links: &'a [Link],
-}
-
-impl<'a> Situation<'a> {
-    /// How an input is connected; for transforms, `/tf`.
-    fn link(&self, input: Input) -> Option<&'a Link> {
-        let is_static = |link: &Link| link.requested.durability == Durability::TransientLocal;
-        self.links.iter().find(|link| link.input == input && !is_static(link))
-    }
-
-    /// How `/tf_static` is connected.
-    fn static_link(&self) -> Option<&'a Link> {
-        let transforms = |link: &&Link| link.input == Input::Transforms;
-        self.links.iter().filter(transforms).find(|link| link.requested.durability == Durability::TransientLocal)
-    }
-}
 
 /// The node's counters.
 #[derive(Debug, Default)]
@@ -178,7 +146,7 @@ impl Health {
 
     /// The state of the estimator changed.
     pub fn changed_state(&mut self, transition: &Transition) {
-        self.estimate.note(transition);
+        self.estimate.note(transition, self.last_fix);
     }
 
     /// A transform went out.
@@ -227,16 +195,5 @@ impl Health {
         sorted.sort_by(f64::total_cmp);
         let index = (share * sorted.len() as f64).ceil() as usize;
         sorted.get(index.saturating_sub(1)).copied()
-    }
-
-    /// `name: text` of a reason that occurred recently.
-    fn recent(&self, reason: Reason) -> Option<String> {
-        let refusals = self.refusals.get(&reason).filter(|refusals| refusals.recent > 0)?;
-        Some(format!("{}: {}", reason.name(), refusals.last))
-    }
-
-    /// The first of some reasons that occurred recently.
-    fn first_recent(&self, reasons: &[Reason]) -> Option<String> {
-        reasons.iter().find_map(|reason| self.recent(*reason))
     }
 }

@@ -5,8 +5,10 @@ use crate::config::EstimatorConfig;
 use crate::estimator::{Cause, State, Transition};
 use crate::geometry::PoseCovariance;
 
-/// Lost so often for its own uncertainty without having tracked in between, it is the rule and no event.
+/// Lost so often for its own uncertainty, it is the rule and no event.
 const TIMES_THAT_ARE_A_RULE: u64 = 2;
+/// Tracking for longer than this in between makes it an event again, seconds.
+const TRACKED: f64 = 5.0;
 /// Tracking needs this share of the limits.
 const TRACKING_SHARE: f64 = 1.0 / 3.0;
 
@@ -17,7 +19,11 @@ pub(super) struct Estimate {
     pub reason: Option<(Stamp, String)>,
     /// Changes of state since the start.
     pub changes: u64,
+    /// Tracking ended only because time passed after the last image.
+    pub is_between_images: bool,
     lost: Option<TooUnsure>,
+    /// Since when it tracks, since it was lost.
+    tracking_since: Option<Stamp>,
 }
 
 /// The estimate was lost because it became less sure than the limits, again and again.
@@ -26,30 +32,52 @@ struct TooUnsure {
     times: u64,
     position: f64,
     rotation: f64,
+    /// How long after an image, seconds; 0 with one.
+    after_image: f64,
 }
 
 impl Estimate {
-    pub fn note(&mut self, transition: &Transition) {
+    /// A change of state; the last image that was answered is of `last_fix`.
+    pub fn note(&mut self, transition: &Transition, last_fix: Option<Stamp>) {
+        let after_image = last_fix.map_or(0.0, |fix| transition.stamp.seconds_since(fix)).max(0.0);
+        let is_growth = matches!(transition.cause, Cause::Uncertain { .. });
+        self.is_between_images = is_growth && transition.to == State::Converging && after_image > 0.0;
         self.changes += 1;
         self.reason = Some((transition.stamp, transition.cause.to_string()));
         match (&transition.cause, transition.to) {
             (Cause::Uncertain { position, rotation }, State::Lost) => {
-                let times = self.lost.map_or(1, |lost| lost.times + 1);
-                self.lost = Some(TooUnsure { times, position: *position, rotation: *rotation });
+                let again = !self.has_tracked(transition.stamp);
+                let times = 1 + self.lost.filter(|_| again).map_or(0, |lost| lost.times);
+                self.lost = Some(TooUnsure { times, position: *position, rotation: *rotation, after_image });
+                self.tracking_since = None;
             }
-            (_, State::Tracking) | (Cause::Asked | Cause::Given | Cause::ClockJumped, _) => self.lost = None,
+            (Cause::Asked | Cause::Given | Cause::ClockJumped, _) => (self.lost, self.tracking_since) = (None, None),
+            (_, State::Tracking) => {
+                self.tracking_since.get_or_insert(transition.stamp);
+            }
             _ => {}
         }
     }
 
     /// Converging and lost in turn: the limits ask for more than the model and the motion give.
-    pub fn never_sure_enough(&self, config: &EstimatorConfig) -> Option<String> {
-        let TooUnsure { times, position, rotation } = self.lost.filter(|lost| lost.times >= TIMES_THAT_ARE_A_RULE)?;
+    pub fn never_sure_enough(&self, now: Stamp, config: &EstimatorConfig) -> Option<String> {
+        if self.has_tracked(now) {
+            return None;
+        }
+        let lost = self.lost.filter(|lost| lost.times >= TIMES_THAT_ARE_A_RULE)?;
+        let TooUnsure { times, position, rotation, after_image } = lost;
         let excess = excess(position, rotation, config, 1.0)?;
-        Some(format!(
-            "the pose is less sure than {excess}, {times} times lost for it without tracking: raise the limit if the \
-             model is no better, or train it further"
-        ))
+        let (when, advice) = if after_image > 0.0 {
+            let when = format!(" {after_image:.1} s after an image");
+            (when, "send images faster, add odometry or an IMU, or lower estimator.speed and estimator.rate_of_turn")
+        } else {
+            (String::new(), "raise the limit if the model is no better, or train it further")
+        };
+        Some(format!("the pose is less sure{when} than {excess}, {times} times lost for it: {advice}"))
+    }
+
+    fn has_tracked(&self, now: Stamp) -> bool {
+        self.tracking_since.is_some_and(|since| now.seconds_since(since) > TRACKED)
     }
 }
 
