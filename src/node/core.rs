@@ -501,8 +501,9 @@ impl Core {
             })?,
         };
         fix.base_from_camera = Some(base_from_camera);
-        self.health.answered(stamp, fix.seconds);
+        self.health.answered(fix.seconds);
         let alone = self.robot_pose(fix, base_from_camera)?;
+        self.health.fixed(&alone);
         self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
         Ok(fix.base_from_camera)
     }

@@ -25,7 +25,7 @@ pub use reason::{Reason, Refusals};
 pub(super) use situation::Situation;
 
 use arrivals::Arrivals;
-use verdict::Estimate;
+use verdict::{Estimate, Fix};
 
 /// Durations that are kept for the percentiles.
 const KEPT_DURATIONS: usize = 512;
@@ -49,8 +49,7 @@ pub struct Health {
     working_since: Option<Stamp>,
     /// Since when images come and no pose goes out.
     looking_since: Option<Stamp>,
-    /// The stamp of the last image that got an answer.
-    last_fix: Option<Stamp>,
+    last_fix: Option<Fix>,
     last_pose: Option<StampedPose>,
     estimate: Estimate,
     /// Where the network computes.
@@ -134,10 +133,14 @@ impl Health {
         self.recent_poses += 1;
     }
 
-    /// The network answered to the image of a stamp; the work on it took so many seconds.
-    pub fn answered(&mut self, stamp: Stamp, seconds: Option<f64>) {
+    /// What the network alone says went out.
+    pub fn fixed(&mut self, alone: &StampedPose) {
+        self.last_fix = Some(Fix { stamp: alone.stamp, sigmas: alone.covariance.worst_sigmas() });
+    }
+
+    /// The network answered; the work on its image took so many seconds.
+    pub fn answered(&mut self, seconds: Option<f64>) {
         self.answers += 1;
-        self.last_fix = Some(stamp);
         if let Some(seconds) = seconds {
             self.seconds.truncate(KEPT_DURATIONS - 1);
             self.seconds.push_front(seconds);
@@ -146,7 +149,7 @@ impl Health {
 
     /// The state of the estimator changed.
     pub fn changed_state(&mut self, transition: &Transition) {
-        self.estimate.note(transition, self.last_fix);
+        self.estimate.note(transition, self.last_fix.as_ref());
     }
 
     /// A transform went out.

@@ -40,7 +40,7 @@ impl Health {
             add("state/age_s", seconds(since));
             add("state/changes", self.estimate.changes.to_string());
         }
-        add("fix/age_s", seconds(self.last_fix.map(|stamp| now.seconds_since(stamp))));
+        add("fix/age_s", seconds(self.last_fix.map(|fix| now.seconds_since(fix.stamp))));
         add("pose/age_s", seconds(self.last_pose.as_ref().map(|pose| now.seconds_since(pose.stamp))));
         let sigmas = self.last_pose.as_ref().map(|pose| pose.covariance.worst_sigmas());
         add("pose/position_sigma_m", seconds(sigmas.map(|(position, _)| position)));

@@ -12,6 +12,13 @@ const TRACKED: f64 = 5.0;
 /// Tracking needs this share of the limits.
 const TRACKING_SHARE: f64 = 1.0 / 3.0;
 
+/// What the network alone said of an image: its stamp, and standard deviations (m, rad) along and about the worst axis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fix {
+    pub stamp: Stamp,
+    pub sigmas: (f64, f64),
+}
+
 /// The estimator's last words.
 #[derive(Debug, Default)]
 pub(super) struct Estimate {
@@ -32,23 +39,24 @@ struct TooUnsure {
     times: u64,
     position: f64,
     rotation: f64,
-    /// How long after an image, seconds; 0 with one.
-    after_image: f64,
+    /// Those of the network's last answer by itself.
+    fix: Option<(f64, f64)>,
 }
 
 impl Estimate {
-    /// A change of state; the last image that was answered is of `last_fix`.
-    pub fn note(&mut self, transition: &Transition, last_fix: Option<Stamp>) {
-        let after_image = last_fix.map_or(0.0, |fix| transition.stamp.seconds_since(fix)).max(0.0);
+    /// A change of state; `fix` is what the network alone last said.
+    pub fn note(&mut self, transition: &Transition, fix: Option<&Fix>) {
+        let is_after_image = fix.is_some_and(|fix| transition.stamp > fix.stamp);
         let is_growth = matches!(transition.cause, Cause::Uncertain { .. });
-        self.is_between_images = is_growth && transition.to == State::Converging && after_image > 0.0;
+        self.is_between_images = is_growth && transition.to == State::Converging && is_after_image;
         self.changes += 1;
         self.reason = Some((transition.stamp, transition.cause.to_string()));
         match (&transition.cause, transition.to) {
             (Cause::Uncertain { position, rotation }, State::Lost) => {
                 let again = !self.has_tracked(transition.stamp);
                 let times = 1 + self.lost.filter(|_| again).map_or(0, |lost| lost.times);
-                self.lost = Some(TooUnsure { times, position: *position, rotation: *rotation, after_image });
+                self.lost =
+                    Some(TooUnsure { times, position: *position, rotation: *rotation, fix: fix.map(|fix| fix.sigmas) });
                 self.tracking_since = None;
             }
             (Cause::Asked | Cause::Given | Cause::ClockJumped, _) => (self.lost, self.tracking_since) = (None, None),
@@ -65,15 +73,18 @@ impl Estimate {
             return None;
         }
         let lost = self.lost.filter(|lost| lost.times >= TIMES_THAT_ARE_A_RULE)?;
-        let TooUnsure { times, position, rotation, after_image } = lost;
+        let TooUnsure { times, position, rotation, fix } = lost;
         let excess = excess(position, rotation, config, 1.0)?;
-        let (when, advice) = if after_image > 0.0 {
-            let when = format!(" {after_image:.1} s after an image");
-            (when, "send images faster, add odometry or an IMU, or lower estimator.speed and estimator.rate_of_turn")
-        } else {
-            (String::new(), "raise the limit if the model is no better, or train it further")
+        let is_surer = |(position, rotation): &(f64, f64)| self::excess(*position, *rotation, config, 1.0).is_none();
+        let advice = match fix.filter(is_surer) {
+            Some((position, rotation)) => format!(
+                "the network's answers are surer ({position:.2} m, {:.1} degrees), images are too rare for the motion \
+                 between them: send them faster, add odometry or an IMU, or lower estimator.speed and estimator.rate_of_turn",
+                rotation.to_degrees()
+            ),
+            None => "raise the limit if the model is no better, or train it further".into(),
         };
-        Some(format!("the pose is less sure{when} than {excess}, {times} times lost for it: {advice}"))
+        Some(format!("the pose is less sure than {excess}, {times} times lost for it: {advice}"))
     }
 
     fn has_tracked(&self, now: Stamp) -> bool {
