@@ -67,6 +67,16 @@ impl PoseCovariance {
         (block(0), block(3))
     }
 
+    /// Standard deviations of the position (m) along its worst axis and of the rotation (rad) about its worst axis: the
+    /// square root of the greatest eigenvalue of its block.
+    pub fn worst_sigmas(&self) -> (f64, f64) {
+        let worst = |first: usize| {
+            let block: nalgebra::Matrix3<f64> = self.matrix().fixed_view::<3, 3>(first, first).into();
+            block.symmetric_eigenvalues().max().max(0.0).sqrt()
+        };
+        (worst(0), worst(3))
+    }
+
     /// The matrix, `[translation (m), rotation (rad)]` in the axes of `b`.
     pub fn matrix(&self) -> Matrix6<f64> {
         self.0
