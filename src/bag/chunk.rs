@@ -5,8 +5,7 @@ use std::io::Read;
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
-/// No chunk may unpack to more: recorders write chunks of a few MB.
-const LARGEST_CHUNK: u64 = 1 << 30;
+use super::LARGEST_UNPACKED;
 
 /// Opcode and length stand before every record.
 pub(super) const RECORD_HEADER: u64 = 9;
@@ -79,8 +78,8 @@ fn messages_of_chunk(header: &ChunkHeader, data: &[u8], visit: Visit<'_>) -> Res
 
 /// The records of a chunk, uncompressed and checked against its checksum (0 means none).
 pub(super) fn unpack(header: &ChunkHeader, data: &[u8]) -> Result<Vec<u8>, String> {
-    if header.uncompressed_size > LARGEST_CHUNK {
-        return Err(format!("a chunk of {} bytes, more than {LARGEST_CHUNK}", header.uncompressed_size));
+    if header.uncompressed_size > LARGEST_UNPACKED {
+        return Err(format!("a chunk of {} bytes, more than {LARGEST_UNPACKED}", header.uncompressed_size));
     }
     let mut records = Vec::new();
     let unpacked = match header.compression.as_str() {
