@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 use vloc::bag::{BagReader, BagWriter, Storage};
+use vloc::config::EstimatorConfig;
+use vloc::estimator::Estimator;
 use vloc::geometry::{Se3, So3, TransformTree};
 use vloc::middleware::{Incoming, messages};
 use vloc::msg::sensor_msgs::Imu;
@@ -160,6 +162,24 @@ fn message_of(length: u64) -> Vec<u8> {
     record.extend([1, 0]);
     record.resize(9 + 22 + length as usize, 0);
     record
+}
+
+/// Found by the target `mcap`: the mcap crate allocated 1.1 GB for the name of a compression.
+#[test]
+fn a_text_that_claims_gigabytes_is_refused_before_it_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bag.mcap");
+    let channel = [&[1, 0, 0, 0][..], &[0xff; 4], b"/topic"].concat();
+    let header = [&[4][..], &(channel.len() as u64).to_le_bytes()].concat();
+    std::fs::write(&path, [mcap::MAGIC, &header, &channel].concat()).unwrap();
+    let text = BagReader::open(&path).err().unwrap().to_string();
+    assert!(text.contains("4294967295 bytes in a record with 6 left"), "{text}");
+}
+
+#[test]
+fn a_window_without_end_is_no_panic() {
+    let config = EstimatorConfig { lag: f64::INFINITY, ..EstimatorConfig::default() };
+    drop(Estimator::new(config));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
-use super::LARGEST_UNPACKED;
+use super::{LARGEST_UNPACKED, layout};
 
 /// Opcode and length stand before every record.
 pub(super) const RECORD_HEADER: u64 = 9;
@@ -38,12 +38,9 @@ pub(super) fn for_each_record(
     Ok(())
 }
 
-/// Parses one record.
+/// Parses one record of the kinds that are read: schemas, channels, messages, chunks, statistics, footers.
 pub(super) fn parse(opcode: u8, body: &[u8]) -> Result<Record<'_>, String> {
-    let attachment_too_short = opcode == op::ATTACHMENT && body.len() < 4;
-    if attachment_too_short {
-        return Err("an attachment of less than 4 bytes".into());
-    }
+    layout::check(opcode, body)?;
     mcap::parse_record(opcode, body).map_err(|error| match error {
         mcap::McapError::Parse(_) => format!("a record (opcode {opcode:#04x}) that does not parse"),
         other => other.to_string(),

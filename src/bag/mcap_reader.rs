@@ -14,6 +14,7 @@ use std::sync::Arc;
 use mcap::records::{Record, op};
 
 use super::chunk::{self, RECORD_HEADER};
+use super::summary::Summary;
 use super::{BagMessage, TopicInfo};
 use crate::{Error, Result, Stamp};
 
@@ -64,15 +65,15 @@ impl McapFile {
             let found = if size < 8 { format!("{size} bytes") } else { format!("the first bytes {magic:02x?}") };
             return Err(Error::format(path, "an mcap file (it starts with 89 4d 43 41 50 30 0d 0a)", found));
         }
-        match summary(source.get_mut(), size).and_then(|summary| Self::from_summary(path, size, &summary)) {
+        match Summary::read(source.get_mut(), size).and_then(|summary| Self::from_summary(path, size, &summary)) {
             Some(opened) => Ok(opened),
             None => Self::scan(path, source, size),
         }
     }
 
     /// The units of a summary that lists every chunk and channel; `None` where it does not.
-    fn from_summary(path: &Path, size: u64, summary: &mcap::Summary) -> Option<Self> {
-        let statistics = summary.stats.as_ref()?;
+    fn from_summary(path: &Path, size: u64, summary: &Summary) -> Option<Self> {
+        let statistics = summary.statistics.as_ref()?;
         let is_complete = statistics.chunk_count as usize == summary.chunk_indexes.len()
             && (statistics.chunk_count > 0 || statistics.message_count == 0)
             && statistics.channel_message_counts.keys().all(|id| summary.channels.contains_key(id))
@@ -208,24 +209,6 @@ impl Channel {
     }
 }
 
-/// The summary at the end of the file, where there is one that can be read.
-fn summary(file: &mut File, size: u64) -> Option<mcap::Summary> {
-    use mcap::sans_io::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
-    let limit = usize::try_from(size).ok()?;
-    let options = SummaryReaderOptions::default().with_file_size(size).with_record_length_limit(limit);
-    let mut reader = SummaryReader::new_with_options(options);
-    while let Some(event) = reader.next_event() {
-        match event.ok()? {
-            SummaryReadEvent::ReadRequest(wanted) => {
-                let read = file.read(reader.insert(wanted)).ok()?;
-                reader.notify_read(read);
-            }
-            SummaryReadEvent::SeekRequest(to) => reader.notify_seeked(file.seek(to).ok()?),
-        }
-    }
-    reader.finish()
-}
-
 /// What a pass over the whole file finds.
 #[derive(Default)]
 struct Scan {
@@ -277,6 +260,9 @@ impl Scan {
                 let records = chunk::unpack(&header, &data)?;
                 let mut times: Option<(Stamp, Stamp)> = None;
                 chunk::for_each_record(&records, |opcode, body| {
+                    if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
+                        return Ok(());
+                    }
                     if let Some(at) = self.channel_or_message(chunk::parse(opcode, body)?)? {
                         times = Some(times.map_or((at, at), |(start, end)| (start.min(at), end.max(at))));
                     }

@@ -10,10 +10,12 @@
 
 mod chunk;
 mod inspect;
+mod layout;
 mod mcap_reader;
 mod metadata;
 mod reader;
 mod sqlite3_reader;
+mod summary;
 mod writer;
 
 use std::sync::Arc;

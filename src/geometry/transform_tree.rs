@@ -154,7 +154,7 @@ impl TransformTree {
             return refuse("finite numbers and at most 1e9 m", format!("{transform:?}"));
         }
         if self.edges.len() >= Self::MAX_FRAMES && !self.edges.contains_key(child) {
-            return refuse("at most 1024 frames", format!("one more; known are: {}", self.known()));
+            return refuse("at most 1024 frames", "one more".into());
         }
         let ancestors = self.ancestors(parent);
         if ancestors.contains(&child) {

@@ -47,7 +47,7 @@ pub fn run(data: &[u8]) {
     let mut pixels = bytes.rest().to_vec();
     if is_honest {
         let rows = if encoding.starts_with("nv") { u64::from(height) / 2 * 3 } else { u64::from(height) };
-        let total = (u64::from(step) * rows).min(LARGEST as u64) as usize;
+        let total = u64::from(step).saturating_mul(rows).min(LARGEST as u64) as usize;
         pixels = pixels.iter().copied().cycle().take(total).collect();
     }
     let image = Image {

@@ -43,7 +43,7 @@ fn look_up(tree: &TransformTree, bytes: &mut Bytes<'_>, stamp: Stamp) {
 
 /// A peer that sends one new frame after the other, or one stamp after the other.
 fn flood(tree: &mut TransformTree, bytes: &mut Bytes<'_>, stamp: Stamp) {
-    let (count, many_frames) = (u64::from(bytes.byte()) * 16, bytes.flag());
+    let (count, many_frames) = (u64::from(bytes.byte()) * 5, bytes.flag());
     for index in 0..count {
         let (child, at) = if many_frames {
             (format!("frame {index}"), stamp)
