@@ -12,8 +12,11 @@ pub mod sqlite3;
 pub mod transforms;
 pub mod yaml;
 
-/// A target by its name, which is that of its folder in `corpus/`.
-pub const TARGETS: [(&str, fn(&[u8])); 9] = [
+/// A target and its name, which is that of its folder in `corpus/`.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const TARGETS: [Target; 9] = [
     ("cdr", cdr::run),
     ("compressed", compressed::run),
     ("image", image::run),
