@@ -11,6 +11,7 @@ use vloc::config::EstimatorConfig;
 use vloc::estimator::Estimator;
 use vloc::geometry::{Se3, So3, TransformTree};
 use vloc::middleware::{Incoming, messages};
+use vloc::msg::geometry_msgs::PoseWithCovarianceStamped;
 use vloc::msg::sensor_msgs::Imu;
 use vloc::msg::tf2_msgs::TFMessage;
 use vloc::sensor::{CameraModel, CompressedImage, Image};
@@ -124,6 +125,14 @@ fn transforms_beyond_the_planet_do_not_become_infinite() {
     message.transforms[0].transform = far.into();
     let Incoming::Refused { error, .. } = messages::transforms(&message, true) else { panic!("it was taken") };
     assert!(error.to_string().contains("at most 1e9 m"), "{error}");
+}
+
+#[test]
+fn an_initial_pose_that_knows_nothing_does_not_become_infinite() {
+    let mut message = PoseWithCovarianceStamped::default();
+    (0..6).for_each(|axis| message.pose.covariance[7 * axis] = f64::MAX);
+    let Incoming::Refused { error, .. } = messages::initial_pose(&message) else { panic!("it was taken") };
+    assert!(error.to_string().contains("variances of at most 1e18, found 1.79"), "{error}");
 }
 
 #[test]
