@@ -185,6 +185,24 @@ fn a_text_that_claims_gigabytes_is_refused_before_it_is_read() {
     assert!(text.contains("4294967295 bytes in a record with 6 left"), "{text}");
 }
 
+/// Found by the target `mcap`: entries of a map were read beyond its end, and what follows it for a length of 3.8 GB.
+#[test]
+fn a_map_that_ends_within_an_entry_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bag.mcap");
+    // Start, end, offset and length of a chunk, then offsets by channel: one byte, where an entry has ten.
+    let index = [&[0; 32][..], &[1, 0, 0, 0, 7], &[0xff; 40]].concat();
+    let channel = [&[1, 0, 0, 0][..], &[6, 0, 0, 0], b"/topic", &[0; 4], &[5, 0, 0, 0, 1, 0, 0, 0, b'x']].concat();
+    let record = |opcode: u8, body: &[u8]| [&[opcode][..], &(body.len() as u64).to_le_bytes(), body].concat();
+    let footer = |start: u64| record(2, &[&start.to_le_bytes()[..], &[0; 12]].concat());
+    for (opcode, body) in [(8, index), (4, channel)] {
+        let bytes = [mcap::MAGIC, &record(opcode, &body), &footer(8), mcap::MAGIC].concat();
+        std::fs::write(&path, bytes).unwrap();
+        let topics = BagReader::open(&path).map(|reader| reader.topics().len()).unwrap_or_default();
+        assert_eq!(topics, 0, "record {opcode}");
+    }
+}
+
 #[test]
 fn a_window_without_end_is_no_panic() {
     let config = EstimatorConfig { lag: f64::INFINITY, ..EstimatorConfig::default() };

@@ -1,7 +1,7 @@
 //! How the records of an mcap file are laid out (<https://mcap.dev/spec>), as far as lengths stand in them.
 //!
-//! The mcap crate allocates what a text says it has before it reads it. So a record is parsed only after each length in
-//! it was held against the bytes that are there.
+//! The mcap crate allocates what a text says it has before it reads it, and reads the entries of a map beyond its end. So
+//! a record is parsed only after each length in it was held against the bytes that are there.
 
 use mcap::records::op;
 
@@ -12,21 +12,23 @@ enum Field {
     Fixed(usize),
     /// Four bytes of length, and so many bytes.
     Sized,
-    /// Four bytes of length, and so many bytes of sized fields.
+    /// Four bytes of length, and so many bytes of pairs of sized fields.
     Texts,
+    /// Four bytes of length, and so many bytes of entries of ten: a channel, and a count or an offset.
+    Numbers,
 }
 
 /// The fields of the records that are read; what follows them is of any length.
 fn fields(opcode: u8) -> Option<&'static [Field]> {
-    use Field::{Fixed, Sized, Texts};
+    use Field::{Fixed, Numbers, Sized, Texts};
     Some(match opcode {
         op::FOOTER => &[Fixed(20)],
         op::SCHEMA => &[Fixed(2), Sized, Sized, Sized],
         op::CHANNEL => &[Fixed(4), Sized, Sized, Texts],
         op::MESSAGE => &[Fixed(22)],
         op::CHUNK => &[Fixed(28), Sized, Fixed(8)],
-        op::CHUNK_INDEX => &[Fixed(32), Sized, Fixed(8), Sized, Fixed(16)],
-        op::STATISTICS => &[Fixed(42), Sized],
+        op::CHUNK_INDEX => &[Fixed(32), Numbers, Fixed(8), Sized, Fixed(16)],
+        op::STATISTICS => &[Fixed(42), Numbers],
         _ => return None,
     })
 }
@@ -43,6 +45,13 @@ pub(super) fn check(opcode: u8, body: &[u8]) -> Result<(), String> {
                 let mut texts = sized(&mut rest)?;
                 while !texts.is_empty() {
                     sized(&mut texts)?;
+                    sized(&mut texts)?;
+                }
+            }
+            Field::Numbers => {
+                let length = sized(&mut rest)?.len();
+                if !length.is_multiple_of(10) {
+                    return Err(format!("{length} bytes of entries of 10 bytes"));
                 }
             }
         }
