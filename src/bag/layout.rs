@@ -71,3 +71,24 @@ fn take<'a>(rest: &mut &'a [u8], length: usize) -> Result<&'a [u8], String> {
     *rest = after;
     Ok(taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_of_numbers_end_where_an_entry_ends() {
+        let index = |length: u8| {
+            let map = [&[length, 0, 0, 0][..], &vec![7; length.into()]].concat();
+            [&[0; 32][..], &map, &[0; 8], &[4, 0, 0, 0], b"zstd", &[0; 16]].concat()
+        };
+        assert_eq!(check(op::CHUNK_INDEX, &index(20)), Ok(()));
+        assert_eq!(check(op::CHUNK_INDEX, &index(21)), Err("21 bytes of entries of 10 bytes".into()));
+        assert_eq!(check(op::CHUNK_INDEX, &index(20)[..50]), Err("20 bytes in a record with 14 left".into()));
+    }
+
+    #[test]
+    fn what_is_not_read_is_not_parsed() {
+        assert_eq!(check(op::ATTACHMENT, &[]), Err("a record (opcode 0x09) that is not read".into()));
+    }
+}
