@@ -133,6 +133,7 @@ services! {
 }
 
 /// Package and name of a service's type.
+#[cfg(feature = "rtps")]
 pub(super) fn split_type(service_type: &str) -> Result<(&str, &str)> {
     let split = service_type.split_once("/srv/");
     split.ok_or_else(|| Error::middleware(format!("service type {service_type}"), "is no package/srv/Name"))
