@@ -65,6 +65,20 @@ fn a_jpeg_that_claims_gigapixels_is_refused_by_its_header() {
     assert!(text.ends_with(&format!("{SIZE_LIMIT} 65535x65535")), "{text}");
 }
 
+/// Found by the target `compressed`: 1153 bytes of a progressive jpeg of 8192 x 6144 took more than ten seconds.
+#[test]
+fn a_jpeg_that_claims_more_pixels_than_its_bytes_can_hold_is_refused_by_its_header() {
+    let jpeg =
+        b"\xff\xd8\xff\xc0\x00\x0b\x08\x18\x00\x20\x00\x01\x01\x11\x00\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00\xff\xd9";
+    let text = decode_compressed(&compressed(jpeg.to_vec())).unwrap_err().to_string();
+    assert!(text.ends_with("at most 2000 pixels per byte, found 8192x6144 in 27 bytes"), "{text}");
+    // One colour, as small as an encoder makes it, is one.
+    let mut bytes = Vec::new();
+    let flat = image::RgbImage::from_pixel(2048, 2048, image::Rgb([90, 90, 90]));
+    flat.write_to(&mut std::io::Cursor::new(&mut bytes), image::ImageFormat::Jpeg).unwrap();
+    assert_eq!(decode_compressed(&compressed(bytes)).unwrap().dimensions(), (2048, 2048));
+}
+
 #[test]
 fn a_camera_info_of_gigapixels_is_refused() {
     let source = CameraModel::pinhole(100_000, 100_000, 1e5);

@@ -7,7 +7,7 @@ use image::RgbImage;
 use super::health::Reason;
 use crate::middleware::Picture;
 use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
-use crate::vision::{Preprocessor, contrast, decode, decode_compressed};
+use crate::vision::{Preprocessor, compressed_size, contrast, decode, decode_compressed};
 use crate::{Error, Result, Stamp};
 
 /// Something that tells from pixels where the camera is. It is given no pose of anything.
@@ -93,17 +93,22 @@ impl<L: Localizer> Worker<L> {
 }
 
 fn pixels(job: &Job) -> Result<RgbImage, (Reason, Error)> {
+    let undecodable = |error| (Reason::ImageUndecodable, error);
+    // Before it is decoded: that takes time and memory as the message claims.
+    let claimed = match &job.picture {
+        Picture::Raw(image) => (image.width, image.height),
+        Picture::Compressed(image) => compressed_size(image).map_err(undecodable)?,
+    };
+    if claimed != job.announced_size {
+        let ((width, height), (expected_width, expected_height)) = (claimed, job.announced_size);
+        let expected = format!("{expected_width} x {expected_height} pixels, as camera_info says");
+        return Err((Reason::ImageSize, Error::message("image", expected, format!("{width} x {height}"))));
+    }
     let decoded = match &job.picture {
         Picture::Raw(image) => decode(image),
         Picture::Compressed(image) => decode_compressed(image),
     };
-    let rgb = decoded.map_err(|error| (Reason::ImageUndecodable, error))?;
-    if rgb.dimensions() != job.announced_size {
-        let ((width, height), (expected_width, expected_height)) = (rgb.dimensions(), job.announced_size);
-        let expected = format!("{expected_width} x {expected_height} pixels, as camera_info says");
-        return Err((Reason::ImageSize, Error::message("image", expected, format!("{width} x {height}"))));
-    }
-    let pixels = job.preprocessor.apply(&rgb).map_err(|error| (Reason::ImageUndecodable, error))?;
+    let pixels = decoded.and_then(|rgb| job.preprocessor.apply(&rgb)).map_err(undecodable)?;
     let found = contrast(&pixels);
     if found < job.min_contrast {
         let expected = format!("a contrast of {} levels or more (min_image_contrast)", job.min_contrast);

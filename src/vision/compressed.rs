@@ -29,20 +29,49 @@ pub fn decode_file(path: &Path) -> Result<RgbImage> {
     decode_bytes(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))
 }
 
-/// The pixels of jpeg or png bytes, or (expected, found).
-fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
+/// Columns and rows of a jpeg or png image, as its header says: to know before it is decoded.
+///
+/// # Errors
+/// As [`decode_compressed`], as far as the header tells.
+pub fn compressed_size(image: &CompressedImage) -> Result<(u32, u32)> {
+    header(&image.data).map(|(_, size)| size).map_err(|(expected, found)| {
+        Error::message(format!("compressed image (format {:?})", image.format), expected, found)
+    })
+}
+
+/// More pixels than this are in no byte of a jpeg: one colour in blocks of 16 x 16 takes a byte and a half per block.
+/// A progressive one can claim them in each of a hundred scans, which takes seconds to decode.
+const MOST_PIXELS_PER_BYTE: u64 = 2000;
+
+/// The format and size that jpeg or png bytes claim, or (expected, found).
+fn header(bytes: &[u8]) -> Result<(ImageFormat, (u32, u32)), (String, String)> {
     let format = match image::guess_format(bytes) {
         Ok(format @ (ImageFormat::Jpeg | ImageFormat::Png)) => format,
         _ if bytes.is_empty() => return Err(("jpeg or png data".into(), "no bytes at all".into())),
         _ => return Err(("jpeg or png data".into(), format!("{} bytes of another format", bytes.len()))),
     };
-    let name = if format == ImageFormat::Jpeg { "jpeg" } else { "png" };
-    let broken = |error: ImageError| (format!("a complete {name} image"), error.to_string());
-    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(broken)?;
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let (width, height) = reader.into_dimensions().map_err(|error| broken(format, &error))?;
     check_size(u64::from(width), u64::from(height)).map_err(|error| match error {
         Error::Message { expected, found, .. } => (expected, found),
-        other => (format!("a complete {name} image"), other.to_string()),
+        other => ("a complete image".into(), other.to_string()),
     })?;
+    let most = MOST_PIXELS_PER_BYTE.saturating_mul(bytes.len() as u64);
+    if format == ImageFormat::Jpeg && u64::from(width) * u64::from(height) > most {
+        let found = format!("{width}x{height} in {} bytes", bytes.len());
+        return Err((format!("a jpeg image of at most {MOST_PIXELS_PER_BYTE} pixels per byte"), found));
+    }
+    Ok((format, (width, height)))
+}
+
+fn broken(format: ImageFormat, error: &ImageError) -> (String, String) {
+    let name = if format == ImageFormat::Jpeg { "jpeg" } else { "png" };
+    (format!("a complete {name} image"), error.to_string())
+}
+
+/// The pixels of jpeg or png bytes, or (expected, found).
+fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
+    let (format, _) = header(bytes)?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
         let found = format!("{} bytes without an end-of-image marker: the data are cut", bytes.len());
         return Err(("a complete jpeg image".into(), found));
@@ -51,7 +80,7 @@ fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
-    Ok(reader.decode().map_err(broken)?.into_rgb8())
+    Ok(reader.decode().map_err(|error| broken(format, &error))?.into_rgb8())
 }
 
 /// Whether the end-of-image marker follows the first scan. Decoders fill what is missing with grey and say nothing.
