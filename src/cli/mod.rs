@@ -14,6 +14,7 @@ use std::io::IsTerminal;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Result;
+use crate::middleware::rtps::Rtps;
 use crate::network::device::sleep_while_waiting;
 
 const AFTER_HELP: &str = "\
@@ -94,7 +95,7 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Replay(args) => replay::run(args),
-            Command::Node(args) => node::run(args),
+            Command::Node(args) => node::run::<Rtps>(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Graph(args) => graph::run(args),
             Command::Completions { shell } => {

@@ -1,4 +1,5 @@
-//! `vloc node`: the localization node over native RTPS, until SIGINT or SIGTERM.
+//! The localization node over a port, until SIGINT or SIGTERM. `vloc node` always speaks native RTPS, for machines
+//! without ROS 2; `vloc_node` is an rcl node where the feature `ros` is built.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,7 @@ use serde_yaml::{Mapping, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, insert_parameter, merge_parameters, read_parameters};
-use crate::middleware::Names;
-use crate::middleware::rtps::Rtps;
+use crate::middleware::{Live, Names};
 use crate::network::PoseRegressor;
 use crate::network::device::{Device, sleep_while_waiting};
 use crate::node::{self, ManagedNode};
@@ -17,6 +17,9 @@ use crate::{Error, Result};
 
 /// How long the end of the program waits for a model that is being loaded.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
+/// What ROS's arguments begin with.
+const ROS_ARGS: &str = "--ros-args";
 
 /// Parameters and names, as ROS nodes take them.
 #[derive(Clone, Debug, Default, Args)]
@@ -50,17 +53,22 @@ impl RosArgs {
     /// The arguments of a ROS node: what stands between `--ros-args` and `--` (or the end). Others are refused.
     ///
     /// # Errors
-    /// [`Error::Config`] for an argument that is not known or lacks its value.
+    /// [`Error::Config`] for an argument that is not known, lacks its value or stands outside.
     pub fn from_ros(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut parsed = Self::default();
         let mut arguments = arguments.into_iter();
+        let mut inside = false;
         while let Some(argument) = arguments.next() {
+            if !inside && argument != ROS_ARGS {
+                return Err(Error::config("command line", "ROS's arguments, after --ros-args", argument));
+            }
             let mut value = || {
                 let missing = || Error::config(argument.clone(), "a value after it", "nothing");
                 arguments.next().ok_or_else(missing)
             };
             match argument.as_str() {
-                "--ros-args" | "--" => {}
+                ROS_ARGS => inside = true,
+                "--" => inside = false,
                 "-p" | "--param" => parsed.parameters.push(value()?),
                 "-r" | "--remap" => parsed.remappings.push(value()?),
                 "--params-file" => parsed.config.push(value()?.into()),
@@ -115,13 +123,13 @@ impl RosArgs {
 ///
 /// # Errors
 /// A wrong parameter, a model that does not load, a network that cannot be joined.
-pub fn run(args: &NodeArgs) -> Result<()> {
+pub fn run<P: Live>(args: &NodeArgs) -> Result<()> {
     let model = args.model.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     let config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
     let names = args.ros.names()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
-    let ran = runtime.block_on(localize(&config, &names));
+    let ran = runtime.block_on(localize::<P>(&config, &names));
     // A model that is still being loaded is of no use any more.
     runtime.shutdown_timeout(PATIENCE_AT_END);
     ran
@@ -142,11 +150,11 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
     PoseRegressor::load(&config.model, device)
 }
 
-async fn localize(config: &Config, names: &Names) -> Result<()> {
+async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|error| Error::compute("watching for signals", error));
     let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
     let mut node = ManagedNode::new(config.clone(), names.absolute_node_name())?;
-    let mut port = Rtps::open(config, names)?;
+    let mut port = P::open(config, names)?;
     tracing::info!("listening for images on {}", names.resolve("image")?);
     let stop = async {
         tokio::select! {

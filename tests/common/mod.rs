@@ -35,3 +35,22 @@ pub fn peers_python_for(test: &str) -> Option<PathBuf> {
 pub fn skip(test: &str, needs: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test} needs {needs}");
 }
+
+/// Whether this process is in a network with loopback alone. Else the test of that name is run again in one, and must
+/// pass there; where this machine cannot make it, that is said.
+pub fn is_on_loopback(name: &str) -> bool {
+    if std::env::var_os("VLOC_PEER_NETWORK").is_some() {
+        return true;
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/loopback.sh");
+    let itself = std::env::current_exe().expect("a test knows its program");
+    let output = std::process::Command::new(script).arg(itself).args(["--exact", name, "--nocapture"]).output();
+    let output = output.expect("the script is there");
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) {
+        skip(name, said.trim());
+    } else {
+        assert!(output.status.success(), "{}{said}", String::from_utf8_lossy(&output.stdout));
+    }
+    false
+}
