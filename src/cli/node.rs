@@ -20,6 +20,8 @@ const PATIENCE_AT_END: Duration = Duration::from_secs(1);
 
 /// What ROS's arguments begin with.
 const ROS_ARGS: &str = "--ros-args";
+/// How the switches of rcl's logging begin and end.
+const RCL_FLAGS: [(&str, &str); 2] = [("--enable-", "-logs"), ("--disable-", "-logs")];
 
 /// Parameters and names, as ROS nodes take them.
 #[derive(Clone, Debug, Default, Args)]
@@ -73,6 +75,9 @@ impl RosArgs {
                 "-r" | "--remap" => parsed.remappings.push(value()?),
                 "--params-file" => parsed.config.push(value()?.into()),
                 "--log-level" => drop(value()?),
+                // Of rcl's own logging and security: nothing here depends on them.
+                "-e" | "--enclave" | "--log-config-file" | "--log-file-name" => drop(value()?),
+                flag if RCL_FLAGS.iter().any(|(start, end)| flag.starts_with(start) && flag.ends_with(end)) => {}
                 unknown => {
                     let known = "--ros-args with -p name:=value, -r from:=to, --params-file FILE, --log-level LEVEL";
                     return Err(Error::config("command line", known, unknown));
@@ -167,4 +172,37 @@ async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {
     let health = node.health();
     tracing::info!(poses = health.poses(), p50_s = health.percentile(0.5), p99_s = health.percentile(0.99), "stopped");
     ran
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<RosArgs> {
+        RosArgs::from_ros(line.split_whitespace().map(String::from))
+    }
+
+    #[test]
+    fn arguments_of_launch_are_understood() {
+        let line = "--ros-args --log-level info --disable-rosout-logs --ros-args -r __node:=eyes -r __ns:=/robot1 \
+                    --params-file a.yaml -p tf_broadcast:=false -r image:=/camera/image_raw --";
+        let arguments = parsed(line).unwrap();
+        assert_eq!(arguments.names().unwrap().absolute_node_name(), "/robot1/eyes");
+        assert_eq!(arguments.config, [PathBuf::from("a.yaml")]);
+        assert_eq!(arguments.parameters, ["tf_broadcast:=false"]);
+        assert_eq!(arguments.names().unwrap().resolve("image").unwrap(), "/camera/image_raw");
+    }
+
+    #[test]
+    fn what_rcl_would_not_see_is_refused() {
+        for (line, found) in [
+            ("-p model:=folder", "-p"),
+            ("--ros-args -p model:=folder -- -r image:=/camera", "-r"),
+            ("--ros-args -r", "nothing"),
+            ("--ros-args --parameters file", "--parameters"),
+        ] {
+            let text = parsed(line).unwrap_err().to_string();
+            assert!(text.ends_with(found), "{line}: {text}");
+        }
+    }
 }

@@ -12,7 +12,8 @@ use crate::{Error, Result};
 pub(super) fn node(names: &Names) -> Result<Node> {
     let node = Node::create(context()?, Names::default().node.as_str(), "");
     let node = node.map_err(|error| Error::middleware("creating the node in rcl", error))?;
-    let named = node.fully_qualified_name().map_err(|error| Error::middleware("asking rcl for the node's name", error))?;
+    let named =
+        node.fully_qualified_name().map_err(|error| Error::middleware("asking rcl for the node's name", error))?;
     let expected = names.absolute_node_name();
     if named != expected {
         let found = format!("{named}, which rcl makes of the command line; names are given after --ros-args");

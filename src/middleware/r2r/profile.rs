@@ -48,17 +48,14 @@ mod tests {
     #[test]
     fn an_offer_must_be_at_least_as_good() {
         let offers = [Qos::ODOM, Qos::TF, Qos::TF_STATIC].map(of);
-        for (requested, heard) in [
-            (Qos::ODOM, [true, true, true]),
-            (Qos::TF, [false, true, true]),
-            (Qos::TF_STATIC, [false, false, true]),
-        ] {
+        for (requested, heard) in
+            [(Qos::ODOM, [true, true, true]), (Qos::TF, [false, true, true]), (Qos::TF_STATIC, [false, false, true])]
+        {
             assert_eq!([0, 1, 2].map(|offer| hears(requested, &offers[offer])), heard, "{requested}");
         }
-        assert_eq!(offers.map(|offer| in_words(&offer)), [
-            "best effort, volatile",
-            "reliable, volatile",
-            "reliable, transient local"
-        ]);
+        assert_eq!(
+            offers.map(|offer| in_words(&offer)),
+            ["best effort, volatile", "reliable, volatile", "reliable, transient local"]
+        );
     }
 }

@@ -14,9 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{Incoming, Link, Live, Middleware, Names, Outgoing, Qos, messages, services, topics};
 use crate::config::Config;
-use crate::msg::{
-    RosMessage, diagnostic_msgs, geometry_msgs, lifecycle_msgs, nav_msgs, rcl_interfaces, tf2_msgs,
-};
+use crate::msg::{RosMessage, diagnostic_msgs, geometry_msgs, lifecycle_msgs, nav_msgs, rcl_interfaces, tf2_msgs};
 use crate::{Error, Result, Stamp};
 
 mod endpoints;
