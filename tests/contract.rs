@@ -10,11 +10,12 @@ mod participant;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use nalgebra::Vector3;
 use participant::Participant;
 use tokio::time::{sleep, timeout};
 use vloc::Stamp;
 use vloc::config::{Config, OdometrySource, Reliability};
-use vloc::geometry::{PoseCovariance, Se3, So3, Vector3};
+use vloc::geometry::{PoseCovariance, Se3, So3};
 use vloc::middleware::services::{self, Service, ServiceHost};
 use vloc::middleware::*;
 use vloc::msg::lifecycle_msgs::{ChangeStateRequest, Transition, TransitionEvent};
@@ -31,25 +32,21 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two tries.
 const MOMENT: Duration = Duration::from_millis(50);
 
-macro_rules! contract {
-    ($($adapter:ident: $port:ty;)* runs $tests:tt) => {
-        $(contract!(@adapter $adapter, $port, $tests);)*
-    };
-    (@adapter $adapter:ident, $port:ty, { $($test:ident)* }) => {
-        mod $adapter {
-            $(#[test]
-            fn $test() {
-                super::in_a_network(concat!(stringify!($adapter), "::", stringify!($test)), super::$test::<$port>());
-            })*
-        }
-    };
-}
-
 macro_rules! on_every_adapter {
+    (@run $port:ty, $($test:ident)*) => {
+        $(#[test]
+        fn $test() {
+            super::in_a_network(&super::name_of(module_path!(), stringify!($test)), super::$test::<$port>());
+        })*
+    };
     ($($test:ident)*) => {
-        contract! { rtps: vloc::middleware::rtps::Rtps; runs { $($test)* } }
+        mod rtps {
+            on_every_adapter!(@run vloc::middleware::rtps::Rtps, $($test)*);
+        }
         #[cfg(feature = "ros")]
-        contract! { r2r: vloc::middleware::r2r::Ros; runs { $($test)* } }
+        mod r2r {
+            on_every_adapter!(@run vloc::middleware::r2r::Ros, $($test)*);
+        }
     };
 }
 
@@ -65,6 +62,11 @@ on_every_adapter! {
     a_busy_node_loses_no_reading
     time_comes_from_the_clock_where_it_is_asked_for
     a_node_that_left_can_come_again
+}
+
+/// A test's name for the test harness: its path in this crate.
+fn name_of(module: &str, test: &str) -> String {
+    format!("{}::{test}", module.rsplit("::").next().unwrap())
 }
 
 /// Runs in a network of its own, or not at all.
@@ -228,7 +230,10 @@ async fn every_output_arrives_with_its_content<P: Live>() {
     let mut port = P::open(&Config::default(), &Names::default()).unwrap();
     let mut robot = Participant::join();
     for topic in ["pose", "absolute_pose"] {
-        let reader = robot.subscription(topic, if topic == "pose" { Qos::POSE } else { Qos::ODOMETRY });
+        let reader = robot.subscription::<geometry_msgs::PoseWithCovarianceStamped>(
+            topic,
+            if topic == "pose" { Qos::POSE } else { Qos::ODOMETRY },
+        );
         let outgoing = if topic == "pose" { Outgoing::Pose } else { Outgoing::AbsolutePose };
         let heard = said(&mut port, outgoing(Box::new(pose())), &reader).await;
         assert_eq!(heard, messages::pose_message(&pose()));
@@ -242,7 +247,7 @@ async fn every_output_arrives_with_its_content<P: Live>() {
         twist: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6].into(),
         twist_covariance: pose().covariance.matrix(),
     };
-    let reader = robot.subscription("odometry", Qos::ODOMETRY);
+    let reader = robot.subscription::<nav_msgs::Odometry>("odometry", Qos::ODOMETRY);
     let heard = said(&mut port, Outgoing::Odometry(Box::new(odometry.clone())), &reader).await;
     assert_eq!(heard, messages::odometry_message(&odometry));
 

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use ros2_client::dds::rustdds::dds::statusevents::StatusEvented;
 use ros2_client::dds::rustdds::dds::statusevents::{DomainParticipantStatusEvent as Event, EndpointDescription};
 use ros2_client::dds::rustdds::policy;
-use ros2_client::dds::rustdds::{DomainParticipant, DomainParticipantBuilder, GUID, Topic};
+use ros2_client::dds::rustdds::{DomainParticipant, DomainParticipantBuilder, GUID, RTPSEntity, Topic};
 use ros2_client::*;
 use vloc::config::Reliability;
 use vloc::middleware::services::Service;
@@ -59,7 +59,7 @@ impl Participant {
         let qos = profile(Qos::SERVICES);
         let client = self
             .node
-            .create_client::<S::Request, S::Response>(ServiceMapping::Cyclone, &name, &kind, qos, qos)
+            .create_client::<S::Request, S::Response>(ServiceMapping::Cyclone, &name, &kind, qos.clone(), qos)
             .unwrap();
         loop {
             let asked = client.async_call_service(request.clone());

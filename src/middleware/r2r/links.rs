@@ -19,12 +19,15 @@ impl Watched {
         Self { input, topic, message_type, requested }
     }
 
-    /// How it is connected now.
+    /// How it is connected now; the node does not count as its own publisher of `/tf`.
     pub(super) fn look(&self, node: &Node) -> Link {
         let &Self { input, ref topic, message_type, requested } = self;
         let mut link = Link { input, topic: topic.clone(), requested, publishers: 0, incompatible: Vec::new() };
-        let publishers = node.get_publishers_info_by_topic(topic, false).unwrap_or_default();
-        for publisher in publishers {
+        let own = node.fully_qualified_name().unwrap_or_default();
+        for publisher in node.get_publishers_info_by_topic(topic, false).unwrap_or_default() {
+            if own == format!("{}/{}", publisher.node_namespace.trim_end_matches('/'), publisher.node_name) {
+                continue;
+            }
             let offered = profile::in_words(&publisher.qos_profile);
             if publisher.topic_type != message_type {
                 link.incompatible.push(format!("{offered}, of the type {}", publisher.topic_type));

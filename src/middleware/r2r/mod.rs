@@ -1,10 +1,10 @@
 //! The port over an installed ROS 2: rcl, and whatever rmw the robot uses, by `r2r`.
 //!
-//! One thread waits in rcl ([`spin`](self::spin)). Messages come and go as CDR, the encoding that rcl has them in, and
-//! are read and written by the crate's own [`cdr`](crate::msg::cdr), as over native RTPS and in bags. r2r puts what it takes from rcl into a queue
-//! of ten per topic and drops what does not fit; but it takes one message per topic and turn, and the thread empties
-//! the queues after each turn, so none is ever full. What the node does not take in time waits in rcl, as deep as the
-//! topic's QoS says. rcl reads the command line itself: [`Ros::open`] gives it names that are not resolved yet.
+//! One thread waits in rcl. Messages come and go as CDR, the encoding that rcl has them in, and are read and written by
+//! the crate's own [`cdr`](crate::msg::cdr), as over native RTPS and in bags. r2r puts what it takes from rcl into a
+//! queue of ten per topic and drops what does not fit; but it takes one message per topic and turn, and the thread
+//! empties the queues after each turn, so none is ever full. What the node does not take in time waits in rcl, as deep
+//! as the topic's QoS says. rcl reads the command line itself and resolves names by it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
