@@ -82,7 +82,7 @@ fn at(seconds: i64) -> Stamp {
 }
 
 fn somewhere() -> Se3 {
-    Se3::new(So3::from_xyzw(0.1, -0.2, 0.3, 0.9).unwrap(), [1.5, -2.5, 0.25].into())
+    Se3::new(So3::from_xyzw(0.1, -0.5, 0.5, 0.7).unwrap(), [1.5, -2.5, 0.25].into())
 }
 
 fn pose() -> StampedPose {
