@@ -35,6 +35,10 @@ First steps:
   vloc replay other_bag --model my_model --out out/replay
   vloc node --model my_model                    localize live over ROS 2 (native RTPS, no ROS installation)";
 
+/// What the log's filter says of the libraries. The RTPS client calls it an error that a publisher is dropped after its
+/// network was left, which is how every node ends.
+pub const QUIET_LIBRARIES: &str = "rustdds=error,rustdds::dds::pubsub=off,ros2_client=error";
+
 /// Tells a robot where it is, from one camera, in a place it has seen before.
 #[derive(Debug, Parser)]
 #[command(name = "vloc", version, about, after_help = AFTER_HELP, max_term_width = 110)]
@@ -46,7 +50,7 @@ pub struct Cli {
         long,
         global = true,
         env = "VLOC_LOG",
-        default_value = "info,rustdds=warn,ros2_client=warn",
+        default_value_t = format!("info,{QUIET_LIBRARIES}"),
         value_name = "FILTER"
     )]
     log: String,
@@ -106,8 +110,8 @@ impl Cli {
     }
 }
 
-/// Logs to stderr, so that tables and completions on stdout stay clean.
-fn start_log(filter: &str) {
+/// Logs to stderr what a filter lets through, so that tables and completions on stdout stay clean.
+pub fn start_log(filter: &str) {
     let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|error| {
         eprintln!("vloc: --log {filter:?} is not a filter ({error}); logging at level info");
         tracing_subscriber::EnvFilter::new("info")

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_yaml::{Mapping, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, insert_parameter, merge_parameters, read_parameters};
+use crate::config::{Config, ImageTransport, insert_parameter, merge_parameters, read_parameters};
 use crate::middleware::{Live, Names};
 use crate::network::PoseRegressor;
 use crate::network::device::{Device, sleep_while_waiting};
@@ -35,6 +35,9 @@ pub struct RosArgs {
     /// A topic under another name, such as `image:=/camera/image_raw`; `__ns:=/robot1`, `__node:=eyes`.
     #[arg(short = 'r', long = "remap", value_name = "FROM:=TO")]
     pub remappings: Vec<String>,
+    /// What to log: debug, info, warn, error or fatal.
+    #[arg(skip)]
+    pub log_level: Option<String>,
 }
 
 /// Arguments of `vloc node`.
@@ -74,7 +77,7 @@ impl RosArgs {
                 "-p" | "--param" => parsed.parameters.push(value()?),
                 "-r" | "--remap" => parsed.remappings.push(value()?),
                 "--params-file" => parsed.config.push(value()?.into()),
-                "--log-level" => drop(value()?),
+                "--log-level" => parsed.log_level = Some(log_level(&value()?)?),
                 // Of rcl's own logging and security: nothing here depends on them.
                 "-e" | "--enclave" | "--log-config-file" | "--log-file-name" => drop(value()?),
                 flag if RCL_FLAGS.iter().any(|(start, end)| flag.starts_with(start) && flag.ends_with(end)) => {}
@@ -85,6 +88,11 @@ impl RosArgs {
             }
         }
         Ok(parsed)
+    }
+
+    /// What to log, in words of the log's filter.
+    pub fn log_filter(&self) -> &str {
+        self.log_level.as_deref().unwrap_or("info")
     }
 
     /// The names after remapping.
@@ -124,11 +132,25 @@ impl RosArgs {
     }
 }
 
+/// A level of ROS, or `name:=level`: there is one logger here.
+fn log_level(argument: &str) -> Result<String> {
+    let level = argument.rsplit_once(":=").map_or(argument, |(_, level)| level).to_lowercase();
+    match level.as_str() {
+        "debug" | "info" | "warn" | "error" => Ok(level),
+        "unset" => Ok("info".into()),
+        "fatal" => Ok("error".into()),
+        _ => Err(Error::config("--log-level", "debug, info, warn, error or fatal", format!("{argument:?}"))),
+    }
+}
+
 /// Runs the node until a signal ends it.
 ///
 /// # Errors
 /// A wrong parameter, a model that does not load, a network that cannot be joined.
 pub fn run<P: Live>(args: &NodeArgs) -> Result<()> {
+    if let Err(error) = sleep_while_waiting() {
+        tracing::warn!("{error}");
+    }
     let model = args.model.as_ref().map(|folder| folder.to_string_lossy().into_owned());
     let config = args.ros.configuration(&[("model", model), ("device", args.device.clone())])?;
     let names = args.ros.names()?;
@@ -149,9 +171,6 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
         return Err(Error::config("model", "a model folder, by --model FOLDER or -p model:=FOLDER", "none"));
     }
     let device: Device = config.device.parse()?;
-    if let Err(error) = sleep_while_waiting() {
-        tracing::warn!("{error}");
-    }
     PoseRegressor::load(&config.model, device)
 }
 
@@ -160,7 +179,11 @@ async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {
     let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
     let mut node = ManagedNode::new(config.clone(), names.absolute_node_name())?;
     let mut port = P::open(config, names)?;
-    tracing::info!("listening for images on {}", names.resolve("image")?);
+    let images = match config.image_transport {
+        ImageTransport::Raw => "image",
+        ImageTransport::Compressed => "image/compressed",
+    };
+    tracing::info!("listening for images on {}", names.resolve(images)?);
     let stop = async {
         tokio::select! {
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),

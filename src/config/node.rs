@@ -63,7 +63,7 @@ pub struct Config {
     pub saved_pose_filepath: PathBuf,
     /// How often it is written while the node localizes, Hz; 0: never.
     pub save_pose_rate: f64,
-    /// Whether the estimate starts at the saved pose, where there is one. Wins over `set_initial_pose`.
+    /// Whether the estimate starts at the saved pose, where there is one. `set_initial_pose` wins over it.
     pub initialize_at_saved_pose: bool,
     /// Whether to publish on `/tf` at all.
     pub tf_broadcast: bool,

@@ -8,6 +8,11 @@ use crate::estimator::{Correction, CorrectionLimit, PoseEstimate};
 use crate::geometry::Se3;
 use crate::middleware::StampedTransform;
 
+/// How often to look whether a repetition is due, seconds.
+pub(super) fn tick_period(period: f64) -> f64 {
+    (0.5 * period).clamp(1e-3, 0.1)
+}
+
 /// The published transform.
 #[derive(Debug)]
 pub(super) struct Broadcast {
@@ -79,7 +84,8 @@ impl Broadcast {
     /// `map -> base_link` does not, so it is never repeated. `None` when none is due.
     pub fn repeat(&mut self, now: Stamp) -> Option<StampedTransform> {
         let last = self.last.as_ref()?;
-        let due = now.seconds_since(last.published) >= self.period?;
+        // The node looks twice a period, not exactly: half of that is no delay.
+        let due = now.seconds_since(last.published) >= self.period? - 0.5 * tick_period(self.period?);
         let stamp = now + self.tolerance;
         if !due || stamp <= last.transform.stamp {
             return None;

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::broadcast::Broadcast;
+use super::broadcast::{Broadcast, tick_period};
 use super::health::{Health, Reason};
 use super::intake::Intake;
 use super::localizer::{Answer, Job, Localization};
@@ -308,7 +308,7 @@ impl Core {
 
     /// The time between two calls of [`Core::tick`].
     pub fn tick_period(&self) -> Duration {
-        seconds((0.5 / self.config.tf_publish_rate).clamp(1e-3, 0.1))
+        seconds(tick_period(1.0 / self.config.tf_publish_rate))
     }
 
     /// Nothing will come any more: what still waits is given up.

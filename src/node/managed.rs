@@ -172,17 +172,27 @@ impl ManagedNode {
     /// # Errors
     /// What is wrong with the model of a node that starts itself: it would wait for ever.
     pub fn loaded(&mut self, result: Result<CameraModel>, now: Stamp) -> Result<Loaded> {
-        let taken = result.and_then(|camera| self.core.set_network_camera(camera));
         match self.waiting.take() {
             None => Ok(Loaded::Discard),
-            Some(Waiting::Configure { asked, then_activate }) => self.configured(taken, asked, then_activate, now),
+            Some(Waiting::Configure { asked, then_activate }) => {
+                let taken = result.and_then(|camera| self.core.set_network_camera(camera));
+                self.configured(taken, asked, then_activate, now)
+            }
             Some(Waiting::Switch { changes, finish }) => {
-                let settled = taken.map_err(|error| error.to_string()).and_then(|()| self.set(&changes, now));
-                if let Err(reason) = &settled {
+                let switched = result.map_err(|error| error.to_string()).and_then(|camera| {
+                    let before = self.parameters.config().clone();
+                    self.set(&changes, now)?;
+                    self.core.set_network_camera(camera).map_err(|error| {
+                        // Its camera cannot be had from the robot's: all stays as it was.
+                        let restored = self.adopt(before, now);
+                        restored.err().unwrap_or_else(|| error.to_string())
+                    })
+                });
+                if let Err(reason) = &switched {
                     tracing::error!("the model stays as it is: {reason}");
                 }
-                let loaded = if settled.is_ok() { Loaded::Use } else { Loaded::Discard };
-                finish(result_of(settled));
+                let loaded = if switched.is_ok() { Loaded::Use } else { Loaded::Discard };
+                finish(result_of(switched));
                 Ok(loaded)
             }
         }
@@ -366,6 +376,10 @@ impl ManagedNode {
 
     fn set(&mut self, changes: &[Parameter], now: Stamp) -> Result<(), String> {
         let config = self.parameters.changed(changes)?;
+        self.adopt(config, now)
+    }
+
+    fn adopt(&mut self, config: Config, now: Stamp) -> Result<(), String> {
         self.core.reconfigure(config.clone()).map_err(|error| error.to_string())?;
         let changed = self.parameters.adopt(config).map_err(|error| error.to_string())?;
         if !changed.is_empty() {
@@ -400,7 +414,8 @@ impl ManagedNode {
 
     fn start_at_saved_pose(&mut self) {
         let config = self.parameters.config();
-        if !config.initialize_at_saved_pose {
+        // What somebody says about this start wins over what is known of the last one.
+        if !config.initialize_at_saved_pose || config.set_initial_pose {
             return;
         }
         match SavedPose::read(config) {

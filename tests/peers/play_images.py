@@ -19,197 +19,18 @@ import json
 import math
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from cyclonedds.core import Qos, Policy, ReadCondition, SampleState, InstanceState, ViewState, WaitSet
+from cyclonedds.core import InstanceState, ReadCondition, SampleState, ViewState, WaitSet
 from cyclonedds.domain import DomainParticipant
-from cyclonedds.idl import IdlStruct
-from cyclonedds.idl._machinery import BytesMachine
-from cyclonedds.idl.types import array, float64, int32, sequence, uint8, uint32
 from cyclonedds.pub import DataWriter
 from cyclonedds.sub import DataReader
 from cyclonedds.topic import Topic
 from cyclonedds.util import duration
-from rosbags.highlevel import AnyReader
-from rosbags.typesys import Stores, get_typestore
 
-
-def ros(package, name):
-    return f"{package}::msg::dds_::{name}_"
-
-
-@dataclass
-class Time(IdlStruct, typename=ros("builtin_interfaces", "Time")):
-    sec: int32
-    nanosec: uint32
-
-
-@dataclass
-class Header(IdlStruct, typename=ros("std_msgs", "Header")):
-    stamp: Time
-    frame_id: str
-
-
-@dataclass
-class Image(IdlStruct, typename=ros("sensor_msgs", "Image")):
-    header: Header
-    height: uint32
-    width: uint32
-    encoding: str
-    is_bigendian: uint8
-    step: uint32
-    data: sequence[uint8]
-
-
-def send_bytes_whole(kind, field):
-    """The binding packs sequence[uint8] number by number (tens of milliseconds an image); bytes are the same wire."""
-    kind.__idl__.populate()
-    for machine in (kind.__idl__.v1_machine, kind.__idl__.v2_machine):
-        machine.members_machines[field] = BytesMachine()
-
-
-send_bytes_whole(Image, "data")
-
-
-@dataclass
-class RegionOfInterest(IdlStruct, typename=ros("sensor_msgs", "RegionOfInterest")):
-    x_offset: uint32
-    y_offset: uint32
-    height: uint32
-    width: uint32
-    do_rectify: bool
-
-
-@dataclass
-class CameraInfo(IdlStruct, typename=ros("sensor_msgs", "CameraInfo")):
-    header: Header
-    height: uint32
-    width: uint32
-    distortion_model: str
-    d: sequence[float64]
-    k: array[float64, 9]
-    r: array[float64, 9]
-    p: array[float64, 12]
-    binning_x: uint32
-    binning_y: uint32
-    roi: RegionOfInterest
-
-
-@dataclass
-class Vector3(IdlStruct, typename=ros("geometry_msgs", "Vector3")):
-    x: float64
-    y: float64
-    z: float64
-
-
-@dataclass
-class Point(IdlStruct, typename=ros("geometry_msgs", "Point")):
-    x: float64
-    y: float64
-    z: float64
-
-
-@dataclass
-class Quaternion(IdlStruct, typename=ros("geometry_msgs", "Quaternion")):
-    x: float64
-    y: float64
-    z: float64
-    w: float64
-
-
-@dataclass
-class Pose(IdlStruct, typename=ros("geometry_msgs", "Pose")):
-    position: Point
-    orientation: Quaternion
-
-
-@dataclass
-class PoseWithCovariance(IdlStruct, typename=ros("geometry_msgs", "PoseWithCovariance")):
-    pose: Pose
-    covariance: array[float64, 36]
-
-
-@dataclass
-class PoseWithCovarianceStamped(IdlStruct, typename=ros("geometry_msgs", "PoseWithCovarianceStamped")):
-    header: Header
-    pose: PoseWithCovariance
-
-
-@dataclass
-class Twist(IdlStruct, typename=ros("geometry_msgs", "Twist")):
-    linear: Vector3
-    angular: Vector3
-
-
-@dataclass
-class TwistWithCovariance(IdlStruct, typename=ros("geometry_msgs", "TwistWithCovariance")):
-    twist: Twist
-    covariance: array[float64, 36]
-
-
-@dataclass
-class Odometry(IdlStruct, typename=ros("nav_msgs", "Odometry")):
-    header: Header
-    child_frame_id: str
-    pose: PoseWithCovariance
-    twist: TwistWithCovariance
-
-
-@dataclass
-class Transform(IdlStruct, typename=ros("geometry_msgs", "Transform")):
-    translation: Vector3
-    rotation: Quaternion
-
-
-@dataclass
-class TransformStamped(IdlStruct, typename=ros("geometry_msgs", "TransformStamped")):
-    header: Header
-    child_frame_id: str
-    transform: Transform
-
-
-@dataclass
-class TFMessage(IdlStruct, typename=ros("tf2_msgs", "TFMessage")):
-    transforms: sequence[TransformStamped]
-
-
-def qos(reliable, depth, latched=False):
-    reliability = Policy.Reliability.Reliable(duration(milliseconds=100)) if reliable else Policy.Reliability.BestEffort
-    durability = Policy.Durability.TransientLocal if latched else Policy.Durability.Volatile
-    return Qos(reliability, durability, Policy.History.KeepLast(depth))
-
-
-def nanos(stamp):
-    return stamp.sec * 10**9 + stamp.nanosec
-
-
-def stamp_of(time_ns):
-    return Time(time_ns // 10**9, time_ns % 10**9)
-
-
-class Bag:
-    """The images and the first camera_info of a bag, in memory."""
-
-    def __init__(self, path, image_topic, info_topic):
-        self.stamps, self.images, self.info = [], [], None
-        with AnyReader([Path(path)], default_typestore=get_typestore(Stores.ROS2_JAZZY)) as reader:
-            wanted = [c for c in reader.connections if c.topic in (image_topic, info_topic)]
-            for connection, _, raw in reader.messages(connections=wanted):
-                message = reader.deserialize(raw, connection.msgtype)
-                if connection.topic == info_topic:
-                    self.info = self.info or message
-                    continue
-                self.stamps.append(nanos(message.header.stamp))
-                self.images.append(Image(Header(Time(0, 0), message.header.frame_id), message.height, message.width,
-                                         message.encoding, message.is_bigendian, message.step, message.data.tobytes()))
-        if not self.images or self.info is None:
-            sys.exit(f"{path}: no images on {image_topic} or no camera_info on {info_topic}")
-
-    def camera_info(self):
-        m = self.info
-        return CameraInfo(Header(Time(0, 0), self.images[0].header.frame_id), m.height, m.width, m.distortion_model,
-                          list(m.d), list(m.k), list(m.r), list(m.p), 0, 0, RegionOfInterest(0, 0, 0, 0, False))
+from ros_types import (Bag, CameraInfo, Header, Image, Odometry, PoseWithCovarianceStamped, Quaternion, TFMessage, Time,
+                       Transform, TransformStamped, Vector3, nanos, qos, stamp_of)
+from services import Client
 
 
 class Peer:
@@ -226,6 +47,7 @@ class Peer:
         self.absolute_pose = self.reader("rt/absolute_pose", PoseWithCovarianceStamped, qos(True, 10))
         self.odometry = self.reader("rt/odometry", Odometry, sensor)
         self.transforms = self.reader("rt/tf", TFMessage, tf)
+        self.client = Client(self.participant)
         self.waitset = WaitSet(self.participant)
         for reader in (self.pose, self.absolute_pose, self.odometry, self.transforms):
             self.waitset.attach(ReadCondition(reader, SampleState.Any | ViewState.Any | InstanceState.Any))
@@ -244,8 +66,7 @@ class Peer:
             # our own /tf reader matches our own /tf writer: the node is the second
             heard = [r.get_matched_publications() for r in (self.pose, self.absolute_pose)]
             if all(matched) and all(heard) and len(self.tf.get_matched_subscriptions()) > 1:
-                time.sleep(0.5)
-                return
+                return self.client.wait_until("active")
             time.sleep(0.05)
         sys.exit("the node was not discovered")
 

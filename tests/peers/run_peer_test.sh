@@ -6,23 +6,10 @@
 # $NODE_PARAMETERS goes to the node: more of its arguments, such as "-p use_estimator:=false".
 #
 # Prints the peer's JSON line. Exit status: 0 good, 1 an answer was missing, late or wrong, 2 the node did not stop
-# cleanly, 77 this machine cannot make the network (it takes root or user namespaces, unshare and ip).
+# cleanly, 77 this machine cannot make the network.
 set -eu
-if [ "${VLOC_PEER_NETWORK:-}" != ready ]; then
-    for unshare in "unshare -n" "unshare -rn"; do
-        if command -v ip >/dev/null && $unshare true 2>/dev/null; then
-            VLOC_PEER_NETWORK=ready exec $unshare "$0" "$@"
-        fi
-    done
-    echo "cannot make a network namespace: needs root or user namespaces, unshare and ip (iproute2)" >&2
-    exit 77
-fi
-ip link set lo up
-ip link set lo multicast on
-ip route add 224.0.0.0/4 dev lo
-CYCLONEDDS_URI='<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="true"/></Interfaces></General></Domain></CycloneDDS>'
-export CYCLONEDDS_URI
-unset ROS_DOMAIN_ID
+peers=$(dirname "$0")
+[ "${VLOC_PEER_NETWORK:-}" = ready ] || exec "$peers/loopback.sh" "$0" "$@"
 bag=$1 model=$2 out=$3
 shift 3
 mkdir -p "$out"
@@ -30,7 +17,7 @@ mkdir -p "$out"
 node=$!
 trap 'kill -KILL $node 2>/dev/null || true' EXIT
 status=0
-"$PYTHON" "$(dirname "$0")/play_images.py" "$bag" --out "$out" "$@" || status=1
+"$PYTHON" "$peers/play_images.py" "$bag" --out "$out" "$@" || status=1
 kill -TERM $node
 ( sleep 10; kill -KILL $node 2>/dev/null ) &
 watchdog=$!
