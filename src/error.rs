@@ -92,9 +92,9 @@ impl Error {
         Error::Format { path: path.as_ref().to_owned(), expected: expected.into(), found: found.into() }
     }
 
-    /// An [`Error::Message`].
+    /// An [`Error::Message`]. What a peer wrote is cut after 1000 characters: errors are logged, kept and published.
     pub fn message(what: impl Into<String>, expected: impl Into<String>, found: impl Into<String>) -> Error {
-        Error::Message { what: what.into(), expected: expected.into(), found: found.into() }
+        Error::Message { what: shortened(what.into()), expected: expected.into(), found: shortened(found.into()) }
     }
 
     /// An [`Error::Config`].
@@ -137,4 +137,13 @@ impl Error {
             Error::Interrupted(_) => 130,
         }
     }
+}
+
+/// A text of at most 1000 characters.
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(1000) {
+        text.truncate(end);
+        text.push_str("...");
+    }
+    text
 }

@@ -5,8 +5,7 @@ use std::io::Read;
 
 use mcap::records::{ChunkHeader, MessageHeader, Record, op};
 
-/// No chunk may unpack to more: recorders write chunks of a few MB.
-const LARGEST_CHUNK: u64 = 1 << 30;
+use super::{LARGEST_UNPACKED, layout};
 
 /// Opcode and length stand before every record.
 pub(super) const RECORD_HEADER: u64 = 9;
@@ -39,12 +38,9 @@ pub(super) fn for_each_record(
     Ok(())
 }
 
-/// Parses one record.
+/// Parses one record of the kinds that are read: schemas, channels, messages, chunks, statistics, footers.
 pub(super) fn parse(opcode: u8, body: &[u8]) -> Result<Record<'_>, String> {
-    let attachment_too_short = opcode == op::ATTACHMENT && body.len() < 4;
-    if attachment_too_short {
-        return Err("an attachment of less than 4 bytes".into());
-    }
+    layout::check(opcode, body)?;
     mcap::parse_record(opcode, body).map_err(|error| match error {
         mcap::McapError::Parse(_) => format!("a record (opcode {opcode:#04x}) that does not parse"),
         other => other.to_string(),
@@ -79,8 +75,8 @@ fn messages_of_chunk(header: &ChunkHeader, data: &[u8], visit: Visit<'_>) -> Res
 
 /// The records of a chunk, uncompressed and checked against its checksum (0 means none).
 pub(super) fn unpack(header: &ChunkHeader, data: &[u8]) -> Result<Vec<u8>, String> {
-    if header.uncompressed_size > LARGEST_CHUNK {
-        return Err(format!("a chunk of {} bytes, more than {LARGEST_CHUNK}", header.uncompressed_size));
+    if header.uncompressed_size > LARGEST_UNPACKED {
+        return Err(format!("a chunk of {} bytes, more than {LARGEST_UNPACKED}", header.uncompressed_size));
     }
     let mut records = Vec::new();
     let unpacked = match header.compression.as_str() {

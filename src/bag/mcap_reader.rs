@@ -5,7 +5,7 @@
 //! first message, each before the first message that could follow one of its own.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,16 @@ use std::sync::Arc;
 use mcap::records::{Record, op};
 
 use super::chunk::{self, RECORD_HEADER};
+use super::summary::Summary;
 use super::{BagMessage, TopicInfo};
 use crate::{Error, Result, Stamp};
 
 /// Messages outside of chunks are read together up to this many bytes.
 const RUN_LENGTH: u64 = 1 << 20;
+/// So many bytes of messages wait for their turn at most, where chunks overlap in time: 512 MiB.
+const LARGEST_BACKLOG: usize = 1 << 29;
+/// So many bytes of schemas and channels are taken from one file at most: 64 MiB. Usual are some 100 kB.
+const LARGEST_DESCRIPTIONS: usize = 1 << 26;
 
 /// A stretch of the file that is read at once.
 #[derive(Clone, Copy, Debug)]
@@ -60,19 +65,19 @@ impl McapFile {
             let found = if size < 8 { format!("{size} bytes") } else { format!("the first bytes {magic:02x?}") };
             return Err(Error::format(path, "an mcap file (it starts with 89 4d 43 41 50 30 0d 0a)", found));
         }
-        match summary(source.get_mut(), size).and_then(|summary| Self::from_summary(path, size, &summary)) {
+        match Summary::read(source.get_mut(), size).and_then(|summary| Self::from_summary(path, size, &summary)) {
             Some(opened) => Ok(opened),
             None => Self::scan(path, source, size),
         }
     }
 
     /// The units of a summary that lists every chunk and channel; `None` where it does not.
-    fn from_summary(path: &Path, size: u64, summary: &mcap::Summary) -> Option<Self> {
-        let statistics = summary.stats.as_ref()?;
+    fn from_summary(path: &Path, size: u64, summary: &Summary) -> Option<Self> {
+        let statistics = summary.statistics.as_ref()?;
         let is_complete = statistics.chunk_count as usize == summary.chunk_indexes.len()
             && (statistics.chunk_count > 0 || statistics.message_count == 0)
             && statistics.channel_message_counts.keys().all(|id| summary.channels.contains_key(id))
-            && statistics.channel_message_counts.values().sum::<u64>() == statistics.message_count;
+            && total(&statistics.channel_message_counts) == Some(statistics.message_count);
         let chunk_end = |index: &mcap::records::ChunkIndex| index.chunk_start_offset.checked_add(index.chunk_length);
         let is_inside = summary.chunk_indexes.iter().all(|index| chunk_end(index).is_some_and(|end| end <= size));
         if !is_complete || !is_inside {
@@ -144,6 +149,7 @@ impl McapFile {
             topics,
             next_unit: 0,
             loaded: BinaryHeap::new(),
+            backlog: 0,
             is_done: false,
         })
     }
@@ -178,6 +184,11 @@ impl McapFile {
     }
 }
 
+/// The sum of all counts; `None` for one that no file can hold.
+fn total(counts: &BTreeMap<u16, u64>) -> Option<u64> {
+    counts.values().try_fold(0_u64, |sum, count| sum.checked_add(*count))
+}
+
 fn stamp(log_time: u64) -> Stamp {
     Stamp::from_nanos(i64::try_from(log_time).unwrap_or(i64::MAX))
 }
@@ -198,24 +209,6 @@ impl Channel {
     }
 }
 
-/// The summary at the end of the file, where there is one that can be read.
-fn summary(file: &mut File, size: u64) -> Option<mcap::Summary> {
-    use mcap::sans_io::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
-    let limit = usize::try_from(size).ok()?;
-    let options = SummaryReaderOptions::default().with_file_size(size).with_record_length_limit(limit);
-    let mut reader = SummaryReader::new_with_options(options);
-    while let Some(event) = reader.next_event() {
-        match event.ok()? {
-            SummaryReadEvent::ReadRequest(wanted) => {
-                let read = file.read(reader.insert(wanted)).ok()?;
-                reader.notify_read(read);
-            }
-            SummaryReadEvent::SeekRequest(to) => reader.notify_seeked(file.seek(to).ok()?),
-        }
-    }
-    reader.finish()
-}
-
 /// What a pass over the whole file finds.
 #[derive(Default)]
 struct Scan {
@@ -228,6 +221,9 @@ struct Scan {
     units: Vec<Unit>,
     /// The last unit is a run of messages that may grow.
     is_run_open: bool,
+    schemas: BTreeSet<u16>,
+    /// Bytes of schemas and channels so far.
+    descriptions: usize,
 }
 
 impl Scan {
@@ -264,6 +260,9 @@ impl Scan {
                 let records = chunk::unpack(&header, &data)?;
                 let mut times: Option<(Stamp, Stamp)> = None;
                 chunk::for_each_record(&records, |opcode, body| {
+                    if !matches!(opcode, op::SCHEMA | op::CHANNEL | op::MESSAGE) {
+                        return Ok(());
+                    }
                     if let Some(at) = self.channel_or_message(chunk::parse(opcode, body)?)? {
                         times = Some(times.map_or((at, at), |(start, end)| (start.min(at), end.max(at))));
                     }
@@ -287,11 +286,18 @@ impl Scan {
     fn channel_or_message(&mut self, record: Record<'_>) -> Result<Option<Stamp>, String> {
         match record {
             Record::Schema { header, data } => {
+                if self.schemas.insert(header.id) {
+                    self.describe(header.name.len() + data.len())?;
+                }
                 let data = data.into_owned().into();
                 self.accumulator.add_schema(header, data).map_err(|error| error.to_string())?;
             }
             Record::Channel(channel) => {
                 let id = channel.id;
+                if !self.channels.contains_key(&id) {
+                    let metadata = channel.metadata.iter().map(|(key, value)| key.len() + value.len());
+                    self.describe(channel.topic.len() + metadata.sum::<usize>())?;
+                }
                 self.accumulator.add_channel(channel).map_err(|error| error.to_string())?;
                 if let Some(channel) = self.accumulator.get(id) {
                     self.channels.insert(id, Channel::from_mcap(&channel));
@@ -307,6 +313,15 @@ impl Scan {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Notes the size of a new schema or channel.
+    fn describe(&mut self, bytes: usize) -> Result<(), String> {
+        self.descriptions = self.descriptions.saturating_add(bytes);
+        if self.descriptions > LARGEST_DESCRIPTIONS {
+            return Err(format!("schemas and channels of more than {LARGEST_DESCRIPTIONS} bytes"));
+        }
+        Ok(())
     }
 
     fn extend_run(&mut self, at: Stamp, offset: u64, total: u64) {
@@ -333,6 +348,8 @@ pub(super) struct McapMessages {
     topics: BTreeMap<u16, Arc<str>>,
     next_unit: usize,
     loaded: BinaryHeap<Reverse<(Order, u16, Vec<u8>)>>,
+    /// Bytes of the messages in `loaded`.
+    backlog: usize,
     is_done: bool,
 }
 
@@ -340,10 +357,15 @@ impl McapMessages {
     fn load_next_unit(&mut self) -> Result<()> {
         let unit = self.next_unit;
         self.next_unit += 1;
-        let (topics, loaded) = (&self.topics, &mut self.loaded);
+        let (topics, loaded, backlog) = (&self.topics, &mut self.loaded, &mut self.backlog);
         let mut ordinal = 0;
         self.file.load(&mut self.source, unit, &mut |header, data| {
             if topics.contains_key(&header.channel_id) {
+                // A message without data has a header that counts.
+                *backlog += data.len() + RECORD_HEADER as usize;
+                if *backlog > LARGEST_BACKLOG {
+                    return Err(format!("chunks that overlap in time with more than {LARGEST_BACKLOG} bytes"));
+                }
                 let order = (stamp(header.log_time), unit as u32, ordinal);
                 loaded.push(Reverse((order, header.channel_id, data.to_vec())));
             }
@@ -379,6 +401,7 @@ impl Iterator for McapMessages {
             let damage = self.file.damage.take()?;
             return Some(Err(Error::format(&self.file.path, "a whole mcap file", damage)));
         };
+        self.backlog -= data.len() + RECORD_HEADER as usize;
         let topic = self.topics.get(&channel)?.clone();
         Some(Ok((BagMessage { topic, log_stamp, data }, (unit, ordinal))))
     }

@@ -1,6 +1,6 @@
 //! `metadata.yaml` of a rosbag2 folder, versions 1 to 9.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use serde_yaml::Value;
@@ -140,6 +140,10 @@ impl Metadata {
             .map(|topic| (topic.topic_metadata.name, qos_text(&topic.topic_metadata.offered_qos_profiles)))
             .collect();
         let files = information.relative_file_paths;
+        let inside = |file: &&String| Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        if let Some(outside) = files.iter().find(|file| !inside(file)) {
+            return Err(Error::format(path, "relative_file_paths below the bag's folder", format!("{outside:?}")));
+        }
         Ok(Self { storage, files, message_compression, message_count: information.message_count, qos_profiles })
     }
 }

@@ -10,13 +10,19 @@
 
 mod chunk;
 mod inspect;
+mod layout;
 mod mcap_reader;
 mod metadata;
 mod reader;
 mod sqlite3_reader;
+mod summary;
 mod writer;
 
 use std::sync::Arc;
+
+/// No chunk and no message may be larger when unpacked: 256 MiB. Recorders write chunks of a few MiB, and the largest
+/// image has 192 MB.
+const LARGEST_UNPACKED: u64 = 1 << 28;
 
 pub use inspect::{BagSummary, ImageSummary, StampSummary, TopicSummary, inspect_bag};
 pub use metadata::Storage;

@@ -1,17 +1,15 @@
 //! A bag of one or several files as one sequence of messages.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::mcap_reader::{McapFile, McapMessages};
 use super::metadata::{self, Metadata, Storage};
 use super::sqlite3_reader::{SqliteFile, SqliteMessages};
-use super::{BagMessage, TopicInfo};
+use super::{BagMessage, LARGEST_UNPACKED, TopicInfo};
 use crate::{Error, Result, Stamp};
-
-/// A message that is larger than this when unpacked is refused.
-const LARGEST_MESSAGE: u64 = 1 << 30;
 
 /// An opened bag.
 pub struct BagReader {
@@ -226,16 +224,18 @@ fn only_bag_file(folder: &Path) -> Result<PathBuf> {
 
 /// One entry per topic, by name. A topic with two types is an error.
 fn merge_topics(path: &Path, files: &[BagFile]) -> Result<Vec<TopicInfo>> {
-    let mut topics: Vec<TopicInfo> = Vec::new();
+    let mut topics: BTreeMap<Arc<str>, TopicInfo> = BTreeMap::new();
     for file in files {
         let of_file: Vec<TopicInfo> = match file {
             BagFile::Mcap(file) => file.topics().collect(),
             BagFile::Sqlite3(file) => file.topics().collect(),
         };
         for topic in of_file {
-            match topics.iter_mut().find(|known| known.name == topic.name) {
-                None => topics.push(topic),
-                Some(known) if known.message_type == topic.message_type => known.message_count += topic.message_count,
+            match topics.get_mut(&topic.name) {
+                None => drop(topics.insert(topic.name.clone(), topic)),
+                Some(known) if known.message_type == topic.message_type => {
+                    known.message_count = known.message_count.saturating_add(topic.message_count);
+                }
                 Some(known) => {
                     let found = format!("{} with {} and {}", topic.name, known.message_type, topic.message_type);
                     return Err(Error::format(path, "topics of one type", found));
@@ -243,8 +243,7 @@ fn merge_topics(path: &Path, files: &[BagFile]) -> Result<Vec<TopicInfo>> {
             }
         }
     }
-    topics.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(topics)
+    Ok(topics.into_values().collect())
 }
 
 fn unpacked(data: Vec<u8>, is_compressed: bool) -> Result<Vec<u8>> {
@@ -253,11 +252,11 @@ fn unpacked(data: Vec<u8>, is_compressed: bool) -> Result<Vec<u8>> {
     }
     let mut message = Vec::new();
     let read = zstd::Decoder::new(data.as_slice())
-        .and_then(|decoder| decoder.take(LARGEST_MESSAGE + 1).read_to_end(&mut message));
+        .and_then(|decoder| decoder.take(LARGEST_UNPACKED + 1).read_to_end(&mut message));
     let refused = |found: String| Error::message("compressed message", "a message packed with zstd", found);
     read.map_err(|error| refused(error.to_string()))?;
-    if message.len() as u64 > LARGEST_MESSAGE {
-        return Err(refused(format!("more than {LARGEST_MESSAGE} bytes")));
+    if message.len() as u64 > LARGEST_UNPACKED {
+        return Err(refused(format!("more than {LARGEST_UNPACKED} bytes")));
     }
     Ok(message)
 }

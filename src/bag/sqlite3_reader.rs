@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
-use super::{BagMessage, TopicInfo};
+use super::{BagMessage, LARGEST_UNPACKED, TopicInfo};
 use crate::{Error, Result, Stamp};
 
 /// An opened file: its topics and the times of its messages.
@@ -93,7 +95,20 @@ fn connect(path: &Path) -> Result<Connection> {
         let uri = format!("file:{}?immutable=1", escaped(path));
         Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
     };
-    opened.map_err(|error| not_a_bag(path, &error))
+    opened.and_then(guarded).map_err(|error| not_a_bag(path, &error))
+}
+
+/// A file of unknown origin may hold views, triggers and generated columns that compute for ever or without bound:
+/// what SQLite advises against them (<https://sqlite.org/security.html>).
+fn guarded(database: Connection) -> rusqlite::Result<Connection> {
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    database.set_limit(Limit::SQLITE_LIMIT_LENGTH, LARGEST_UNPACKED as i32)?;
+    database.pragma_update(None, "cell_size_check", true)?;
+    database.pragma_update(None, "mmap_size", 0)?;
+    Ok(database)
 }
 
 /// The path with the characters that mean something in a URI escaped.

@@ -19,11 +19,7 @@ impl Estimator {
 
     /// Follows the uncertainty from state to state.
     pub(super) fn judge(&mut self, stamp: Stamp, covariance: &PoseCovariance) {
-        let worst = |start: usize| {
-            let block: nalgebra::Matrix3<f64> = covariance.matrix().fixed_view::<3, 3>(start, start).into();
-            block.symmetric_eigenvalues().max().max(0.0).sqrt()
-        };
-        let (position, rotation) = (worst(0), worst(3));
+        let (position, rotation) = covariance.worst_sigmas();
         let share = (position / self.config.position_limit).max(rotation / self.config.rotation_limit);
         let evidence = self.window.as_ref().map_or(0.0, Window::evidence);
         match self.state {

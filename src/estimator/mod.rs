@@ -283,6 +283,16 @@ impl Estimator {
     /// The clock jumped back: forgets everything but the mounting.
     pub fn clock_jumped(&mut self, now: Stamp) {
         self.restart(now, State::Uninitialized, Cause::ClockJumped);
+        self.forget();
+    }
+
+    /// Forgets everything but the mounting, because somebody asked.
+    pub fn start_anew(&mut self) {
+        self.relocalize();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.sources.clear();
         self.newest_fix = None;
     }

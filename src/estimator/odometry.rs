@@ -8,6 +8,9 @@ use super::motion::{Motion, OdometryNoise};
 use crate::geometry::Se3;
 use crate::{Result, Stamp};
 
+/// Most poses that are kept, whatever their stamps say: eight seconds at 2 kHz.
+const MOST_POSES: usize = 1 << 14;
+
 /// Poses of the odometry in time order, as far back as the window reaches.
 #[derive(Clone, Debug)]
 pub struct OdometryBuffer {
@@ -36,7 +39,8 @@ impl OdometryBuffer {
             _ => {}
         }
         self.poses.push_back((stamp, odom_from_base));
-        while self.poses.front().is_some_and(|(oldest, _)| *oldest < stamp - self.kept) {
+        let kept = stamp - self.kept;
+        while self.poses.len() > MOST_POSES || self.poses.front().is_some_and(|(oldest, _)| *oldest < kept) {
             self.poses.pop_front();
         }
         Ok(())
@@ -71,5 +75,20 @@ impl OdometryBuffer {
         let gap = later.nanos_since(*earlier);
         let bridged = Duration::from_nanos(gap.unsigned_abs()) <= self.longest_gap;
         bridged.then(|| from.interpolate(*to, stamp.nanos_since(*earlier) as f64 / gap as f64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn poses_of_every_nanosecond_fill_no_memory() {
+        let mut buffer = OdometryBuffer::new(Duration::from_secs(8), Duration::from_millis(500));
+        for nanos in 0..MOST_POSES as i64 + 10 {
+            buffer.add(Stamp::from_nanos(nanos), Se3::identity()).unwrap();
+        }
+        assert_eq!(buffer.poses.len(), MOST_POSES);
+        assert!(buffer.at(Stamp::from_nanos(9)).is_none() && buffer.at(Stamp::from_nanos(10)).is_some());
     }
 }

@@ -15,6 +15,10 @@ use crate::{Result, Stamp};
 const LONGEST_ODOMETRY_GAP: Duration = Duration::from_millis(500);
 /// What is kept beyond the window, for fixes that are late.
 const SPARE: f64 = 5.0;
+/// Nothing is kept longer than a year, whatever the window's lag: seconds.
+const LONGEST: f64 = 3e7;
+/// Most relative poses that are kept, whatever their stamps say.
+const MOST_RELATIVES: usize = 1 << 12;
 
 /// A relative pose of the base, with the stamps at its ends.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,7 @@ pub struct Sources {
 impl Sources {
     /// Nothing measured yet.
     pub fn new(config: &EstimatorConfig) -> Self {
-        let kept = seconds(config.lag + SPARE);
+        let kept = seconds((config.lag + SPARE).min(LONGEST));
         Self {
             odometry: OdometryBuffer::new(kept, LONGEST_ODOMETRY_GAP),
             imu: ImuBuffer::new(kept, ImuLimits::default()),
@@ -76,7 +80,9 @@ impl Sources {
         }
         self.relatives.insert(place, relative);
         let newest = self.relatives.back().map_or(relative.later, |newest| newest.later);
-        while self.relatives.front().is_some_and(|oldest| oldest.later < newest - self.kept) {
+        let kept = newest - self.kept;
+        while self.relatives.len() > MOST_RELATIVES || self.relatives.front().is_some_and(|oldest| oldest.later < kept)
+        {
             self.relatives.pop_front();
         }
         Ok(())

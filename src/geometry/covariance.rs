@@ -13,6 +13,9 @@ use crate::{Error, Result};
 
 /// Entries that mirror each other may differ by this share of the standard deviations' product: rounding of messages.
 const SYMMETRY_TOLERANCE: f64 = 1e-6;
+/// Largest variance that a message may carry, m² or rad²: that of the farthest plausible position. Beyond it, products
+/// would leave what a number can hold.
+const LARGEST_VARIANCE: f64 = 1e18;
 /// Least eigenvalue of the correlation matrix that counts as positive.
 const LEAST_EIGENVALUE: f64 = 1e-12;
 
@@ -48,7 +51,7 @@ impl PoseCovariance {
         if least < LEAST_EIGENVALUE {
             return refuse(format!("correlations with the eigenvalue {least:.3e}"));
         }
-        Ok(Self(0.5 * (matrix + matrix.transpose())))
+        Ok(Self(0.5 * matrix + 0.5 * matrix.transpose()))
     }
 
     /// Independent axes with the same standard deviation per translation axis (m) and per rotation axis (rad).
@@ -65,6 +68,16 @@ impl PoseCovariance {
     pub fn sigmas(&self) -> (f64, f64) {
         let block = |first: usize| (first..first + 3).map(|axis| self.matrix()[(axis, axis)]).sum::<f64>().sqrt();
         (block(0), block(3))
+    }
+
+    /// Standard deviations of the position (m) along its worst axis and of the rotation (rad) about its worst axis: the
+    /// square root of the greatest eigenvalue of its block.
+    pub fn worst_sigmas(&self) -> (f64, f64) {
+        let worst = |first: usize| {
+            let block: nalgebra::Matrix3<f64> = self.matrix().fixed_view::<3, 3>(first, first).into();
+            block.symmetric_eigenvalues().max().max(0.0).sqrt()
+        };
+        (worst(0), worst(3))
     }
 
     /// The matrix, `[translation (m), rotation (rad)]` in the axes of `b`.
@@ -104,9 +117,15 @@ impl PoseCovariance {
     /// The inverse of [`PoseCovariance::to_fixed_axes`].
     ///
     /// # Errors
-    /// As [`PoseCovariance::new`]: for example, RViz's planar pose estimates carry zero variances.
+    /// As [`PoseCovariance::new`] (for example, RViz's planar pose estimates carry zero variances), and when a variance
+    /// is above 1e18.
     pub fn from_fixed_axes(row_major: &[f64; 36], a_from_b: Se3) -> Result<Self> {
         let fixed = Self::new(&Matrix6::from_row_slice(row_major))?;
+        let largest = fixed.0.diagonal().max();
+        if largest > LARGEST_VARIANCE {
+            let expected = format!("variances of at most {LARGEST_VARIANCE:e}");
+            return Err(Error::message("covariance", expected, format!("{largest:e}")));
+        }
         Ok(fixed.mapped(&both_blocks(a_from_b.rotation.inverse())))
     }
 

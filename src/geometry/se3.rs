@@ -110,6 +110,12 @@ impl Se3 {
         blocks(&diagonal, &(-diagonal * left_jacobian_coupling(&rho, &phi) * diagonal), &diagonal)
     }
 
+    /// Whether a message may carry it: every number is finite, and no coordinate of the translation is above 1e9 m.
+    /// Beyond that, products of transforms and of their covariances would leave what a number can hold.
+    pub fn is_plausible(self) -> bool {
+        self.is_finite() && self.translation.amax() <= 1e9
+    }
+
     /// Whether every number of the transform is finite.
     pub fn is_finite(self) -> bool {
         self.translation.iter().all(|value| value.is_finite())

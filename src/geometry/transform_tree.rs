@@ -5,6 +5,9 @@
 //! frames without a common ancestor, and a stamp outside of an edge's history are each their own error. A stamp that
 //! jumps back by more than the history (a looping bag, a restarted simulation) clears every moving edge: what came
 //! before belongs to another run. Names follow tf2: a leading `/` is dropped, a frame has one parent at a time.
+//!
+//! Anybody may send transforms, so frames, their names and the poses of each are limited: see the constants of
+//! [`TransformTree`].
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -50,6 +53,13 @@ impl Default for TransformTree {
 }
 
 impl TransformTree {
+    /// Most frames with a parent. Humanoids have some two hundred; a new frame beyond it is refused.
+    pub const MAX_FRAMES: usize = 1024;
+    /// Most poses that are kept of a moving frame: ten seconds at 400 Hz. Beyond it the oldest are forgotten.
+    pub const MAX_POSES: usize = 4096;
+    /// Longest name of a frame, bytes.
+    pub const MAX_NAME: usize = 256;
+
     /// An empty tree that keeps `history` of each moving edge.
     pub fn new(history: Duration) -> Self {
         Self { history, edges: HashMap::new() }
@@ -65,8 +75,8 @@ impl TransformTree {
     /// A late transform is sorted in; one with a known stamp replaces it; a new parent replaces the old one.
     ///
     /// # Errors
-    /// [`TransformError::Refused`] for an empty name, a transform that is not finite, or an edge that would close a
-    /// circle.
+    /// [`TransformError::Refused`] for an empty or overlong name, a transform that is not plausible
+    /// ([`Se3::is_plausible`]), an edge that would close a circle, or a frame too many.
     pub fn insert(
         &mut self,
         parent: &str,
@@ -119,6 +129,11 @@ impl TransformTree {
         Ok(target_path.iter().chain(&source_path).filter_map(|frame| self.newest(frame)).min())
     }
 
+    /// How many frames have a parent.
+    pub fn frame_count(&self) -> usize {
+        self.edges.len()
+    }
+
     /// The parent of a frame; `None` for a root and for an unknown frame.
     pub fn parent(&self, frame: &str) -> Option<&str> {
         self.edges.get(bare(frame)).map(|edge| edge.parent.as_str())
@@ -131,13 +146,20 @@ impl TransformTree {
 
     fn check(&self, parent: &str, child: &str, transform: Se3) -> Result<(), TransformError> {
         let refuse = |expected, found: String| {
-            Err(TransformError::Refused { parent: parent.into(), child: child.into(), expected, found })
+            Err(TransformError::Refused { parent: shortened(parent), child: shortened(child), expected, found })
         };
         if parent.is_empty() || child.is_empty() {
             return refuse("two frame names", "an empty one".into());
         }
-        if !transform.is_finite() {
-            return refuse("finite numbers", format!("{transform:?}"));
+        let longest = parent.len().max(child.len());
+        if longest > Self::MAX_NAME {
+            return refuse("names of at most 256 bytes", format!("{longest} bytes"));
+        }
+        if !transform.is_plausible() {
+            return refuse("finite numbers and at most 1e9 m", format!("{transform:?}"));
+        }
+        if self.edges.len() >= Self::MAX_FRAMES && !self.edges.contains_key(child) {
+            return refuse("at most 1024 frames", "one more".into());
         }
         let ancestors = self.ancestors(parent);
         if ancestors.contains(&child) {
@@ -156,7 +178,7 @@ impl TransformTree {
         let (target, source) = (bare(target), bare(source));
         for frame in [target, source] {
             if !self.knows(frame) {
-                return Err(TransformError::UnknownFrame { frame: frame.into(), known: self.known() });
+                return Err(TransformError::UnknownFrame { frame: shortened(frame), known: self.known() });
             }
         }
         let (mut up, mut down) = (self.ancestors(target), self.ancestors(source));
@@ -213,7 +235,25 @@ impl TransformTree {
     fn known(&self) -> String {
         let names = self.edges.iter().flat_map(|(child, edge)| [child.as_str(), edge.parent.as_str()]);
         let sorted: std::collections::BTreeSet<&str> = names.collect();
-        if sorted.is_empty() { "none".into() } else { sorted.into_iter().collect::<Vec<_>>().join(", ") }
+        let mut listed: Vec<&str> = sorted.iter().copied().take(LISTED_FRAMES).collect();
+        let more = format!("{} more", sorted.len() - listed.len());
+        if sorted.len() > LISTED_FRAMES {
+            listed.push(&more);
+        }
+        if listed.is_empty() { "none".into() } else { listed.join(", ") }
+    }
+}
+
+/// So many frames an error lists.
+const LISTED_FRAMES: usize = 50;
+/// So many characters of a name an error shows.
+const SHOWN_NAME: usize = 64;
+
+/// A name that somebody sent, for an error.
+fn shortened(name: &str) -> String {
+    match name.char_indices().nth(SHOWN_NAME) {
+        None => name.into(),
+        Some((end, _)) => format!("{}...", &name[..end]),
     }
 }
 
@@ -228,7 +268,7 @@ fn sort_in(poses: &mut VecDeque<(Stamp, Se3)>, stamp: Stamp, pose: Se3, history:
         _ => poses.insert(after, (stamp, pose)),
     }
     let oldest = poses[poses.len() - 1].0 - history;
-    while poses[0].0 < oldest {
+    while poses[0].0 < oldest || poses.len() > TransformTree::MAX_POSES {
         poses.pop_front();
     }
 }

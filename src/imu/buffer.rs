@@ -117,6 +117,9 @@ pub struct ImuCounts {
     pub too_old: u64,
 }
 
+/// Most readings that are kept, whatever their stamps say: eight seconds at 8 kHz.
+const MOST_READINGS: usize = 1 << 16;
+
 /// The readings of the last while. See the module's text.
 #[derive(Clone, Debug)]
 pub struct ImuBuffer {
@@ -128,7 +131,7 @@ pub struct ImuBuffer {
 }
 
 impl ImuBuffer {
-    /// An empty buffer that keeps the readings of `history` before the newest one.
+    /// An empty buffer that keeps the readings of `history` before the newest one, and 65536 at most.
     pub fn new(history: Duration, limits: ImuLimits) -> Self {
         Self { history, limits, samples: VecDeque::new(), counts: ImuCounts::default() }
     }
@@ -152,6 +155,7 @@ impl ImuBuffer {
             self.samples.push_back(sample);
             self.counts.in_order += 1;
             self.forget_before(stamp - self.history);
+            self.forget_most();
             return Ok(());
         }
         let oldest = newest - self.history;
@@ -166,7 +170,15 @@ impl ImuBuffer {
         }
         self.samples.insert(after, sample);
         self.counts.out_of_order += 1;
+        self.forget_most();
         Ok(())
+    }
+
+    /// Drops the oldest readings where there are too many.
+    fn forget_most(&mut self) {
+        while self.samples.len() > MOST_READINGS {
+            self.samples.pop_front();
+        }
     }
 
     /// The readings between two stamps, those at the ends interpolated.
@@ -253,6 +265,16 @@ mod tests {
         buffer.clear();
         assert_eq!((buffer.oldest(), buffer.newest()), (None, None));
         buffer.push(reading(5, 0.0)).unwrap();
+    }
+
+    #[test]
+    fn readings_of_every_nanosecond_fill_no_memory() {
+        let mut buffer = ImuBuffer::new(Duration::from_secs(10), ImuLimits::default());
+        let count = MOST_READINGS as i64 + 10;
+        for nanos in 0..count {
+            buffer.push(ImuSample { stamp: Stamp::from_nanos(nanos), ..reading(0, 0.0) }).unwrap();
+        }
+        assert_eq!((buffer.samples().count(), buffer.oldest()), (MOST_READINGS, Some(Stamp::from_nanos(10))));
     }
 
     #[test]

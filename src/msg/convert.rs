@@ -57,11 +57,17 @@ impl From<CompressedImage> for sensor_msgs::CompressedImage {
     }
 }
 
+/// No gyroscope turns faster, rad/s: what is above comes from a broken message.
+const LARGEST_RATE: f64 = 1e4;
+/// No accelerometer feels more, m/s².
+const LARGEST_FORCE: f64 = 1e6;
+
 impl TryFrom<&sensor_msgs::Imu> for ImuSample {
     type Error = Error;
 
     fn try_from(message: &sensor_msgs::Imu) -> Result<ImuSample> {
-        let refused = |found: String| Err(Error::message("Imu", "finite rates and accelerations", found));
+        let expected = "finite rates up to 1e4 rad/s and accelerations up to 1e6 m/s²";
+        let refused = |found: String| Err(Error::message("Imu", expected, found));
         if message.angular_velocity_covariance[0] == -1.0 {
             return refused("angular_velocity_covariance[0] = -1: the unit measures no angular velocity".into());
         }
@@ -73,7 +79,8 @@ impl TryFrom<&sensor_msgs::Imu> for ImuSample {
             angular_velocity: vector(&message.angular_velocity),
             linear_acceleration: vector(&message.linear_acceleration),
         };
-        if !sample.is_finite() {
+        let (rate, force) = (sample.angular_velocity.amax(), sample.linear_acceleration.amax());
+        if !sample.is_finite() || rate > LARGEST_RATE || force > LARGEST_FORCE {
             return refused(format!("{:?} and {:?}", message.angular_velocity, message.linear_acceleration));
         }
         Ok(sample)
@@ -127,9 +134,10 @@ impl From<Se3> for geometry_msgs::Pose {
 
 fn rigid(what: &str, translation: Vector3<f64>, rotation: &geometry_msgs::Quaternion) -> Result<Se3> {
     let geometry_msgs::Quaternion { x, y, z, w } = *rotation;
-    if !translation.iter().all(|value| value.is_finite()) {
+    let place = Se3::new(So3::identity(), translation);
+    if !place.is_plausible() {
         let [x, y, z] = translation.into();
-        return Err(Error::message(what, "a finite translation", format!("({x}, {y}, {z})")));
+        return Err(Error::message(what, "a finite translation of at most 1e9 m", format!("({x}, {y}, {z})")));
     }
     let rotation = So3::from_xyzw(x, y, z, w).ok_or_else(|| {
         Error::message(what, "a unit quaternion", format!("x {x}, y {y}, z {z}, w {w} (norm must be within 1e-2 of 1)"))
@@ -233,7 +241,10 @@ mod tests {
         assert_eq!(error, "Pose: expected a unit quaternion, found x 0, y 0, z 0, w 0 (norm must be within 1e-2 of 1)");
         pose = geometry_msgs::Pose::default();
         pose.position.y = f64::NAN;
-        assert_eq!(message_of(Se3::try_from(&pose)), "Pose: expected a finite translation, found (0, NaN, 0)");
+        assert_eq!(
+            message_of(Se3::try_from(&pose)),
+            "Pose: expected a finite translation of at most 1e9 m, found (0, NaN, 0)"
+        );
         let mut transform = geometry_msgs::Transform::default();
         transform.rotation.x = f64::INFINITY;
         assert!(message_of(Se3::try_from(&transform)).starts_with("Transform: expected a unit quaternion"));

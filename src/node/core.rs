@@ -10,8 +10,9 @@
 use std::time::Duration;
 
 use super::broadcast::{Broadcast, tick_period};
-use super::health::{Health, Reason};
+use super::health::{Health, Reason, Situation};
 use super::intake::Intake;
+use super::lifecycle::Phase;
 use super::localizer::{Answer, Job, Localization};
 use super::mounting::Mountings;
 use super::path::PathHistory;
@@ -28,8 +29,8 @@ use crate::{Error, Result, Stamp};
 /// The node's state and rules. See the module's text.
 pub struct Core {
     config: Config,
-    /// Why nothing is localized or published, if so: the phase of the lifecycle.
-    silent: Option<&'static str>,
+    /// Unless it is active, nothing is localized or published.
+    phase: Phase,
     intake: Intake,
     mountings: Mountings,
     transforms: TransformTree,
@@ -43,6 +44,9 @@ pub struct Core {
     published_odometry: Option<Stamp>,
     newest_time: Option<Stamp>,
     next_report: Option<Stamp>,
+    last_tick: Option<Stamp>,
+    /// Ticks in a row at which time had not gone on.
+    standing_ticks: u32,
     path: PathHistory,
     last_pose: Option<StampedPose>,
     health: Health,
@@ -82,7 +86,7 @@ impl Core {
             intake.calibrate(messages::camera(&calibration, config.rectified_images)?)?;
         }
         Ok(Self {
-            silent: None,
+            phase: Phase::Active,
             intake,
             mountings: Mountings::new(&config)?,
             transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
@@ -96,6 +100,8 @@ impl Core {
             published_odometry: None,
             newest_time: None,
             next_report: None,
+            last_tick: None,
+            standing_ticks: 0,
             last_pose: None,
             health: Health::default(),
             outgoing: Vec::new(),
@@ -113,13 +119,26 @@ impl Core {
         Ok(())
     }
 
-    /// Falls silent, for a reason that diagnostics tell, or (`None`) localizes. Transforms and calibrations are taken in
-    /// either case; nothing else is.
-    pub fn set_silent(&mut self, reason: Option<&'static str>) {
-        if self.silent.is_none() && reason.is_some() {
+    /// Localizes in the active phase and is silent in every other. Transforms and calibrations are taken in either case;
+    /// nothing else is.
+    pub fn set_phase(&mut self, phase: Phase) {
+        if self.is_active() && phase != Phase::Active {
             self.start_anew();
         }
-        self.silent = reason;
+        if phase != self.phase {
+            self.health.phase_changed();
+        }
+        self.phase = phase;
+    }
+
+    /// Where the network computes, for diagnostics.
+    pub fn runs_on(&mut self, device: String) {
+        self.health.runs_on(device);
+    }
+
+    /// A model that was asked for is not in use, for diagnostics.
+    pub fn model_refused(&mut self, reason: String) {
+        self.health.model_refused(reason);
     }
 
     /// Lives by other parameters from now on. Where they are the estimator's, the estimate starts anew.
@@ -154,11 +173,15 @@ impl Core {
 
     /// Everything measured so far is forgotten; only transforms and calibrations stay.
     pub fn start_anew(&mut self) {
+        self.estimator.start_anew();
+        self.forget();
+    }
+
+    fn forget(&mut self) {
         self.intake.start_epoch();
         self.waiting.clear();
         self.broadcast.clear();
         self.path.clear();
-        self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
         self.published = None;
         self.published_odometry = None;
         self.last_pose = None;
@@ -194,46 +217,49 @@ impl Core {
         self.watch_clock(now);
         match incoming {
             Incoming::Image(picture) => {
-                self.health.arrived(Input::Image, now);
-                if self.silent.is_some() {
+                self.health.arrived(Input::Image, now, Some(picture.stamp()));
+                if !self.is_active() {
                     return None;
                 }
-                return self.admit(picture).map_err(|(reason, error)| self.health.refused(reason, &error)).ok();
+                let admitted = self.admit(picture).inspect(|_| self.health.admitted(now));
+                return admitted.map_err(|(reason, error)| self.health.refused(reason, &error)).ok();
             }
             Incoming::CameraInfo(camera) => {
-                self.health.arrived(Input::CameraInfo, now);
+                self.health.arrived(Input::CameraInfo, now, None);
                 if let Err(error) = self.intake.calibrate(camera) {
                     self.health.refused(Reason::CameraInfoRefused, &error);
                 }
             }
             Incoming::Transforms { transforms, is_static } => {
-                self.health.arrived(Input::Transforms, now);
+                self.health.arrived(Input::Transforms, now, None);
                 for transform in transforms {
                     self.insert(&transform, is_static);
                 }
+                self.note_odometry(now);
                 self.settle(now);
             }
             Incoming::Imu { sample, frame_id } => {
-                self.health.arrived(Input::Imu, now);
-                if self.silent.is_none() {
+                self.health.arrived(Input::Imu, now, Some(sample.stamp));
+                if self.is_active() {
                     self.sense(sample, &frame_id);
                 }
                 self.settle(now);
             }
             Incoming::Odometry(transform) => {
-                self.health.arrived(Input::Odometry, now);
+                self.health.arrived(Input::Odometry, now, Some(transform.stamp));
                 self.insert(&transform, false);
+                self.note_odometry(now);
                 self.settle(now);
             }
             Incoming::InitialPose(pose) => {
-                self.health.arrived(Input::InitialPose, now);
+                self.health.arrived(Input::InitialPose, now, None);
                 match self.startable(&pose) {
                     Ok(()) => self.initial_pose = Some(*pose),
                     Err(error) => self.health.refused(Reason::InitialPoseRefused, &error),
                 }
             }
             Incoming::Refused { input, error } => {
-                self.health.arrived(input, now);
+                self.health.arrived(input, now, None);
                 let reason = match input {
                     Input::Image => Reason::ImageUndecodable,
                     Input::CameraInfo => Reason::CameraInfoRefused,
@@ -254,6 +280,7 @@ impl Core {
 
     /// Takes what the network made of a job, at `now`.
     pub fn finish(&mut self, answer: Answer, now: Stamp) {
+        self.health.worked();
         let localization = match answer.result {
             Ok(_) if answer.epoch != self.intake.epoch() => {
                 let error = Error::message("image", "an image of this run of the clock", "one of the run before");
@@ -296,14 +323,41 @@ impl Core {
         if let Some(transform) = self.broadcast.repeat(now) {
             self.send_transform(transform);
         }
-        let next = *self.next_report.get_or_insert(now);
-        if now >= next {
+        let time_stands = self.time_stands(now);
+        if now >= *self.next_report.get_or_insert(now) || time_stands {
             self.next_report = Some(now + seconds(self.config.diagnostics_period));
-            self.note_transitions();
-            let estimator = self.config.use_estimator.then_some(&self.estimator);
-            let report = self.health.report(now, estimator, self.silent, &links);
-            self.outgoing.push(Outgoing::Diagnostics(report));
+            self.report(now, time_stands, &links);
         }
+    }
+
+    fn report(&mut self, now: Stamp, time_stands: bool, links: &[Link]) {
+        self.note_transitions();
+        let (odom, base) = (&self.config.odom_frame_id, &self.config.base_frame_id);
+        let situation = Situation {
+            now,
+            config: &self.config,
+            phase: self.phase,
+            is_calibrated: self.intake.is_calibrated(),
+            has_odometry: self.transforms.newest_common(odom, base).is_ok(),
+            estimator: self.config.use_estimator.then_some(&self.estimator),
+            time_stands,
+            links,
+        };
+        let report = self.health.report(&situation);
+        self.outgoing.push(Outgoing::Diagnostics(report));
+    }
+
+    /// A simulation's time that does not go on: a report would never be due, so ticks are counted.
+    fn time_stands(&mut self, now: Stamp) -> bool {
+        let stands = self.config.use_sim_time && self.last_tick == Some(now);
+        self.standing_ticks = if stands { self.standing_ticks.saturating_add(1) } else { 0 };
+        self.last_tick = Some(now);
+        let stood = self.tick_period().as_secs_f64() * f64::from(self.standing_ticks);
+        let is_due = stood >= self.config.diagnostics_period.max(1.0);
+        if is_due {
+            self.standing_ticks = 0;
+        }
+        is_due
     }
 
     /// The time between two calls of [`Core::tick`].
@@ -351,7 +405,7 @@ impl Core {
             Err(error) => return self.health.refused(Reason::TransformRefused, &error.into()),
         }
         let bare = |name: &str| name.trim_start_matches('/').to_owned();
-        if self.silent.is_none()
+        if self.is_active()
             && self.config.use_estimator
             && self.config.use_odometry
             && bare(parent) == self.config.odom_frame_id
@@ -359,6 +413,17 @@ impl Core {
         {
             self.estimator.add_odometry(*stamp, *parent_from_child);
             self.publish_odometry();
+        }
+    }
+
+    fn is_active(&self) -> bool {
+        self.phase == Phase::Active
+    }
+
+    /// When the odometry is known up to now, by whatever transforms it comes.
+    fn note_odometry(&mut self, now: Stamp) {
+        if let Ok(Some(stamp)) = self.transforms.newest_common(&self.config.odom_frame_id, &self.config.base_frame_id) {
+            self.health.odometry_came(now, stamp);
         }
     }
 
@@ -429,11 +494,16 @@ impl Core {
         let stamp = fix.localization.absolute.stamp;
         let base_from_camera = match self.mountings.camera(&self.transforms, &fix.frame_id, stamp) {
             Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => return Ok(None),
-            found => found.map_err(|error| (Reason::NoExtrinsics, error.into()))?,
+            found => found.map_err(|error| {
+                let camera = self.mountings.camera_frame(&fix.frame_id);
+                let what = format!("mounting of \"{camera}\" on \"{}\"", self.config.base_frame_id);
+                (Reason::NoExtrinsics, Error::message(what, "a path between them in TF", error.to_string()))
+            })?,
         };
         fix.base_from_camera = Some(base_from_camera);
         self.health.answered(fix.seconds);
         let alone = self.robot_pose(fix, base_from_camera)?;
+        self.health.fixed(&alone);
         self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
         Ok(fix.base_from_camera)
     }
@@ -500,6 +570,7 @@ impl Core {
         for transition in self.estimator.take_transitions() {
             let (from, to) = (transition.from.name(), transition.to.name());
             tracing::info!("{from} -> {to} at {}: {}", transition.stamp, transition.cause);
+            self.health.changed_state(&transition);
         }
     }
 
@@ -525,7 +596,7 @@ impl Core {
     }
 
     fn publish_pose(&mut self, pose: StampedPose) {
-        self.health.published(&pose);
+        self.health.published(&pose, self.newest_time.unwrap_or(pose.stamp));
         self.outgoing.push(Outgoing::Pose(Box::new(pose.clone())));
         self.outgoing.extend(self.path.add(&pose).map(Outgoing::Path));
         self.last_pose = Some(pose);
@@ -549,7 +620,8 @@ impl Core {
 
     /// Another run of the clock: nothing of the one before may meet what comes now.
     fn start_epoch(&mut self) {
-        self.start_anew();
+        self.estimator.clock_jumped(self.newest_time.unwrap_or_default());
+        self.forget();
         // A given pose of the run before is true no more; that of the parameters has no time.
         self.initial_pose = self.initial_pose.take().filter(|given| given.stamp == Stamp::default());
         self.next_report = None;

@@ -71,6 +71,11 @@ impl Intake {
         Ok(())
     }
 
+    /// Whether the camera of the images is known.
+    pub fn is_calibrated(&self) -> bool {
+        self.calibration.is_some()
+    }
+
     /// Takes an image.
     pub fn admit(&mut self, picture: Picture) -> Result<Job, (Reason, Error)> {
         let stamp = picture.stamp();

@@ -19,6 +19,10 @@ pub trait Localizer: Send {
     /// # Errors
     /// What the computation says; the node counts it and publishes no pose.
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization>;
+    /// Where it computes, for diagnostics.
+    fn device(&self) -> String {
+        "cpu".into()
+    }
     /// Forgets the images before.
     fn reset(&mut self);
 }

@@ -72,7 +72,7 @@ impl ManagedNode {
     /// Those of [`Core::new`].
     pub fn new(config: Config, name: impl Into<String>) -> Result<Self> {
         let mut core = Core::new(config.clone())?;
-        core.set_silent(Some(Phase::Unconfigured.label()));
+        core.set_phase(Phase::Unconfigured);
         Ok(Self {
             name: name.into(),
             parameters: Parameters::new(config)?,
@@ -129,6 +129,11 @@ impl ManagedNode {
         if self.phase() == Phase::Active {
             self.core.finish(answer, now);
         }
+    }
+
+    /// Where the network computes, for diagnostics.
+    pub fn runs_on(&mut self, device: String) {
+        self.core.runs_on(device);
     }
 
     /// A newer image took this one's place before the network was free.
@@ -190,6 +195,7 @@ impl ManagedNode {
                 });
                 if let Err(reason) = &switched {
                     tracing::error!("the model stays as it is: {reason}");
+                    self.core.model_refused(reason.clone());
                 }
                 let loaded = if switched.is_ok() { Loaded::Use } else { Loaded::Discard };
                 finish(result_of(switched));
@@ -208,6 +214,7 @@ impl ManagedNode {
         let outcome = if taken.is_ok() { Outcome::Success } else { Outcome::Failure };
         let event = self.lifecycle.end(outcome, now);
         self.tell_transition(event);
+        self.core.set_phase(self.lifecycle.phase());
         if let Some(asked) = asked {
             asked.respond(ChangeStateResponse { success: taken.is_ok() });
         }
@@ -217,6 +224,7 @@ impl ManagedNode {
             Err(error) if then_activate => return Err(error),
             Err(error) => {
                 tracing::error!("not configured: {error}");
+                self.core.model_refused(error.to_string());
                 return Ok(Loaded::Discard);
             }
         }
@@ -298,23 +306,24 @@ impl ManagedNode {
             return responder.into_iter().for_each(|asked| asked.respond(ChangeStateResponse { success: false }));
         };
         self.tell_transition(Some(event));
-        let silent = match self.phase() {
+        let phase = match self.phase() {
             Phase::Configuring => {
+                self.core.set_phase(Phase::Configuring);
                 self.waiting = Some(Waiting::Configure { asked: responder, then_activate });
                 return self.effects.push(Effect::Load(Box::new(self.parameters.config().clone())));
             }
-            Phase::Activating => None,
-            Phase::Deactivating => Some(Phase::Inactive),
-            Phase::CleaningUp => Some(Phase::Unconfigured),
-            _ => Some(Phase::Finalized),
+            Phase::Activating => Phase::Active,
+            Phase::Deactivating => Phase::Inactive,
+            Phase::CleaningUp => Phase::Unconfigured,
+            _ => Phase::Finalized,
         };
-        if silent.is_some() {
+        if phase != Phase::Active {
             self.save_pose();
         }
-        if matches!(silent, Some(Phase::Unconfigured | Phase::Finalized)) {
+        if matches!(phase, Phase::Unconfigured | Phase::Finalized) {
             self.effects.push(Effect::Unload);
         }
-        self.core.set_silent(silent.map(Phase::label));
+        self.core.set_phase(phase);
         let event = self.lifecycle.end(Outcome::Success, now);
         self.tell_transition(event);
         responder.into_iter().for_each(|asked| asked.respond(ChangeStateResponse { success: true }));

@@ -112,6 +112,7 @@ pub async fn run<M: Middleware, L: Localizer + 'static>(
             loaded = next_loaded(&mut loading) => {
                 loading = None;
                 if let Some(localizer) = take_over(node, loaded, port.now())? {
+                    node.runs_on(localizer.device());
                     stop_network(network.replace(NetworkThread::spawn(localizer)?)).await;
                 }
             }

@@ -31,8 +31,13 @@ impl Mountings {
 
     /// The camera's at the stamp of its image: it may move on the robot.
     pub fn camera(&self, transforms: &TransformTree, frame_id: &str, stamp: Stamp) -> Result<Se3, TransformError> {
-        let frame = if self.camera.is_empty() { frame_id } else { &self.camera };
+        let frame = self.camera_frame(frame_id);
         self.base_from_camera.map_or_else(|| transforms.lookup(&self.base, frame, stamp), Ok)
+    }
+
+    /// The frame in which the camera of an image sits.
+    pub fn camera_frame<'a>(&'a self, frame_id: &'a str) -> &'a str {
+        if self.camera.is_empty() { frame_id } else { &self.camera }
     }
 
     /// The IMU's, if it is known by now.

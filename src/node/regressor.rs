@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use super::{Localization, Localizer};
+use crate::network::device::describe;
 use crate::network::{PixelFrame, PoseRegressor};
 use crate::sensor::CameraModel;
 use crate::{Result, Stamp};
@@ -15,6 +16,10 @@ impl Localizer for PoseRegressor {
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
         let regression = self.regress(&PixelFrame { stamp, pixels })?;
         Ok(Localization { absolute: regression.absolute, relative: regression.relative })
+    }
+
+    fn device(&self) -> String {
+        describe(PoseRegressor::device(self))
     }
 
     fn reset(&mut self) {

@@ -95,6 +95,7 @@ pub async fn replay<L: Localizer>(
 ) -> Result<Summary> {
     let mut core = Core::new(config.clone())?;
     core.set_network_camera(localizer.camera())?;
+    core.runs_on(localizer.device());
     if request.smooth {
         smoothed::check(&config)?;
         core.estimator().keep_history();

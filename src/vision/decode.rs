@@ -12,8 +12,10 @@ use super::yuv::{Interleaving, from_nv, from_yuv422};
 use crate::sensor::Image;
 use crate::{Error, Result};
 
-/// The largest image that is decoded: 64 megapixels. Larger sizes come from broken headers.
-pub(super) const MAX_PIXELS: u64 = 64_000_000;
+/// The largest image that is decoded, raw or compressed: 64 megapixels. Larger sizes come from broken headers.
+pub const MAX_PIXELS: u64 = 64_000_000;
+/// The longest side of an image that is decoded: that of the largest jpeg.
+pub const MAX_SIDE: u64 = 65_535;
 
 /// How bytes stand for colours.
 #[derive(Clone, Copy)]
@@ -132,10 +134,11 @@ fn encoding_of(name: &str) -> Result<Encoding> {
 }
 
 pub(super) fn check_size(width: u64, height: u64) -> Result<()> {
-    if width > 0 && height > 0 && width.saturating_mul(height) <= MAX_PIXELS {
+    let longest = width.max(height);
+    if width > 0 && height > 0 && longest <= MAX_SIDE && width.saturating_mul(height) <= MAX_PIXELS {
         return Ok(());
     }
-    let expected = format!("width and height above zero and at most {MAX_PIXELS} pixels");
+    let expected = format!("width and height from 1 to {MAX_SIDE} and at most {MAX_PIXELS} pixels");
     Err(Error::message("image size", expected, format!("{width}x{height}")))
 }
 
@@ -207,7 +210,7 @@ mod tests {
         );
         assert_eq!(
             text(raw("rgb8", 0, 2, 6, &[0; 12])),
-            "image size: expected width and height above zero and at most 64000000 pixels, found 0x2"
+            "image size: expected width and height from 1 to 65535 and at most 64000000 pixels, found 0x2"
         );
         assert!(text(raw("rgb8", u32::MAX, u32::MAX, u32::MAX, &[])).ends_with("found 4294967295x4294967295"));
         assert_eq!(

@@ -20,7 +20,7 @@ mod yuv;
 pub use augment::Augmentation;
 pub use compressed::{decode_compressed, decode_file};
 pub use contrast::contrast;
-pub use decode::decode;
+pub use decode::{MAX_PIXELS, MAX_SIDE, decode};
 pub use preprocess::{Preprocessor, network_camera};
 pub use rectify::Rectifier;
 pub use resize::resize;

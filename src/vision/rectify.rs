@@ -7,6 +7,7 @@
 use image::RgbImage;
 use nalgebra::Vector2;
 
+use super::decode::{MAX_PIXELS, check_size};
 use crate::sensor::{CameraModel, Distortion};
 use crate::{Error, Result};
 
@@ -97,12 +98,12 @@ pub(super) fn check_image_size(image: &RgbImage, camera: (u32, u32)) -> Result<(
 
 /// Refuses a camera that cannot be computed with.
 pub(super) fn check_camera(what: &str, camera: &CameraModel) -> Result<()> {
-    let pixels = u64::from(camera.width) * u64::from(camera.height);
-    if camera.is_calibrated() && camera.width >= 2 && camera.height >= 2 && pixels <= 64_000_000 {
+    let CameraModel { width, height, fx, fy, cx, cy, .. } = camera;
+    let is_sized = *width >= 2 && *height >= 2 && check_size(u64::from(*width), u64::from(*height)).is_ok();
+    if camera.is_calibrated() && is_sized {
         return Ok(());
     }
-    let expected = "positive focal lengths, finite numbers, at least 2x2 and at most 64000000 pixels";
-    let CameraModel { width, height, fx, fy, cx, cy, .. } = camera;
+    let expected = format!("positive focal lengths, finite numbers, at least 2x2 and at most {MAX_PIXELS} pixels");
     Err(Error::message(what, expected, format!("{width}x{height}, fx {fx}, fy {fy}, cx {cx}, cy {cy}")))
 }
 

@@ -200,7 +200,7 @@ def quality_of_service(scene):
     robot.client.wait_until("active")
     robot.drive(3)
     unheard = robot.wait_for_report(lambda message, values: values.get("image/publishers") == "0"
-                                    and "best effort" in message)
+                                    and "offer best effort" in message)
     print(f"    diagnostics: {unheard.message}")
     reliable = scene.robot(image_reliable=True)
     reliable.drive_until_pose()
