@@ -6,6 +6,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::Result;
 use crate::msg::RosMessage;
 use crate::msg::lifecycle_msgs::{
     ChangeStateRequest, ChangeStateResponse, GetAvailableStatesResponse, GetAvailableTransitionsResponse,
@@ -16,7 +17,6 @@ use crate::msg::rcl_interfaces::{
     ListParametersResponse, NamesRequest, SetParametersAtomicallyResponse, SetParametersRequest, SetParametersResponse,
 };
 use crate::msg::std_srvs::{Empty, TriggerResponse};
-use crate::{Error, Result};
 
 /// Takes the one answer to a request.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ pub trait ServiceHost {
     /// Serves one from now on.
     ///
     /// # Errors
-    /// [`Error::Middleware`] when the middleware does not take it.
+    /// [`Error::Middleware`](crate::Error::Middleware) when the middleware does not take it.
     fn serve<S: Service>(&mut self) -> Result<()>;
 }
 
@@ -130,10 +130,4 @@ services! {
     /// Changes parameters all or none.
     SetParametersAtomically "~/set_parameters_atomically" "rcl_interfaces/srv/SetParametersAtomically":
         SetParametersRequest => SetParametersAtomicallyResponse;
-}
-
-/// Package and name of a service's type.
-pub(super) fn split_type(service_type: &str) -> Result<(&str, &str)> {
-    let split = service_type.split_once("/srv/");
-    split.ok_or_else(|| Error::middleware(format!("service type {service_type}"), "is no package/srv/Name"))
 }
