@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_yaml::{Mapping, Value};
 
-use super::leaves;
+use super::{leaves, read_text};
 use crate::{Error, Result};
 
 /// The key below which ROS 2 looks for the parameters of a node.
@@ -17,7 +17,7 @@ const PARAMETERS: &str = "ros__parameters";
 /// # Errors
 /// [`Error::Io`], or [`Error::Format`] when it is no YAML mapping.
 pub fn read_parameters(path: &Path, node: &str) -> Result<Mapping> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let text = read_text(path)?;
     let expected = "a YAML mapping of parameters, plain or below <node name>/ros__parameters";
     let value: Value = serde_yaml::from_str(&text).map_err(|e| Error::format(path, expected, e.to_string()))?;
     let Value::Mapping(mapping) = value else {

@@ -16,9 +16,10 @@ pub enum Range {
     Count(i64, i64),
 }
 
-/// A year of seconds is more than anybody means.
+/// Eleven days: longer than anybody means, seconds.
 const LONGEST: f64 = 1e6;
-const MOST: i64 = 1_000_000;
+/// More keyframes, fixes or steps take more time than there is between two images.
+const MOST: i64 = 10_000;
 
 /// By name; a parameter that is not here may have any value of its type.
 const RANGES: [(&str, Range); 38] = [
@@ -31,7 +32,7 @@ const RANGES: [(&str, Range); 38] = [
     ("tf_buffer_duration", Range::Above(0.0, LONGEST)),
     ("clock_jump_threshold", Range::Above(0.0, LONGEST)),
     ("diagnostics_period", Range::Above(0.0, LONGEST)),
-    ("estimator.lag", Range::Above(0.0, f64::INFINITY)),
+    ("estimator.lag", Range::Above(0.0, 1000.0)),
     ("estimator.keyframes", Range::Count(2, MOST)),
     ("estimator.iterations", Range::Count(1, MOST)),
     ("estimator.correlation_time", Range::Closed(0.0, f64::MAX)),

@@ -55,7 +55,7 @@ pub trait ServiceHost {
     /// Serves one from now on.
     ///
     /// # Errors
-    /// [`Error::Middleware`](crate::Error::Middleware) when the middleware does not take it.
+    /// [`crate::Error::Middleware`] when the middleware does not take it.
     fn serve<S: Service>(&mut self) -> Result<()>;
 }
 
@@ -130,4 +130,11 @@ services! {
     /// Changes parameters all or none.
     SetParametersAtomically "~/set_parameters_atomically" "rcl_interfaces/srv/SetParametersAtomically":
         SetParametersRequest => SetParametersAtomicallyResponse;
+}
+
+/// Package and name of a service's type.
+#[cfg(feature = "rtps")]
+pub(super) fn split_type(service_type: &str) -> Result<(&str, &str)> {
+    let split = service_type.split_once("/srv/");
+    split.ok_or_else(|| crate::Error::middleware(format!("service type {service_type}"), "is no package/srv/Name"))
 }

@@ -26,11 +26,11 @@ pub(super) struct Broadcast {
     last: Option<Sent>,
 }
 
-/// The transform that was published last, and when.
+/// The transform that was published last, and when it is to be repeated.
 #[derive(Debug)]
 struct Sent {
     transform: StampedTransform,
-    published: Stamp,
+    due: Stamp,
 }
 
 impl Broadcast {
@@ -83,18 +83,20 @@ impl Broadcast {
     /// Without a new fix the robot still moves, but its odometry's error does not change: `map -> odom` stays true.
     /// `map -> base_link` does not, so it is never repeated. `None` when none is due.
     pub fn repeat(&mut self, now: Stamp) -> Option<StampedTransform> {
-        let last = self.last.as_ref()?;
-        // The node looks twice a period, not exactly: half of that is no delay.
-        let due = now.seconds_since(last.published) >= self.period? - 0.5 * tick_period(self.period?);
+        let (last, period) = (self.last.as_ref()?, self.period?);
+        let late = now.seconds_since(last.due);
         let stamp = now + self.tolerance;
-        if !due || stamp <= last.transform.stamp {
+        if late < 0.0 || stamp <= last.transform.stamp {
             return None;
         }
+        // The node looks now and then only: by what one repetition is late, the next one comes earlier.
+        let due = if late < period { last.due + seconds(period) } else { now + seconds(period) };
         let mut transform = StampedTransform { stamp, ..last.transform.clone() };
         if let Some(map_from_odom) = self.correction.at(now) {
             transform.parent_from_child = map_from_odom;
         }
-        Some(self.sent(transform, now))
+        self.last = Some(Sent { transform: transform.clone(), due });
+        Some(transform)
     }
 
     /// Forgets everything: nothing is repeated, and the next transform may be anywhere.
@@ -113,7 +115,8 @@ impl Broadcast {
     }
 
     fn sent(&mut self, transform: StampedTransform, now: Stamp) -> StampedTransform {
-        self.last = Some(Sent { transform: transform.clone(), published: now });
+        let due = now + seconds(self.period.unwrap_or_default());
+        self.last = Some(Sent { transform: transform.clone(), due });
         transform
     }
 }

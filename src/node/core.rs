@@ -26,6 +26,9 @@ use crate::msg::read_calibration;
 use crate::sensor::{CameraModel, ImuSample};
 use crate::{Error, Result, Stamp};
 
+/// Fixes that wait for transforms, odometry or IMU at the same time.
+const MOST_WAITING: usize = 256;
+
 /// The node's state and rules. See the module's text.
 pub struct Core {
     config: Config,
@@ -293,6 +296,9 @@ impl Core {
         let (frame_id, seconds) = (answer.frame_id, answer.seconds);
         let fix = Fix { localization, frame_id, seconds, deadline, base_from_camera: None, estimate: None };
         self.waiting.push(fix);
+        // A clock that stands still would have them wait for ever.
+        let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
+        self.waiting[..surplus].iter_mut().for_each(|fix| fix.deadline = Stamp::from_nanos(i64::MIN));
         self.settle(now);
     }
 

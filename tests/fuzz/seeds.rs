@@ -6,7 +6,7 @@ use std::path::Path;
 use image::{ImageFormat, Rgb, RgbImage};
 use vloc::Stamp;
 use vloc::bag::{BagWriter, Storage};
-use vloc::config::{Config, read_parameters};
+use vloc::config::read_parameters;
 use vloc::geometry::{Se3, So3};
 use vloc::msg::builtin_interfaces::Time;
 use vloc::msg::diagnostic_msgs::{DiagnosticArray, DiagnosticStatus, KeyValue};

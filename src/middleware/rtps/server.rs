@@ -11,7 +11,7 @@ use ros2_client::{ServiceMapping, ServiceTypeName};
 
 use super::endpoints::Endpoints;
 use super::profile;
-use crate::middleware::services::{Responder, Service, ServiceHost};
+use crate::middleware::services::{Responder, Service, ServiceHost, split_type};
 use crate::middleware::{Incoming, Qos};
 use crate::{Error, Result};
 
@@ -60,10 +60,4 @@ fn mapping() -> ServiceMapping {
         Ok(name) if name.contains("cyclone") => ServiceMapping::Cyclone,
         _ => ServiceMapping::Enhanced,
     }
-}
-
-/// Package and name of a service's type.
-fn split_type(service_type: &str) -> Result<(&str, &str)> {
-    let split = service_type.split_once("/srv/");
-    split.ok_or_else(|| Error::middleware(format!("service type {service_type}"), "is no package/srv/Name"))
 }
