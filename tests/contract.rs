@@ -441,6 +441,8 @@ async fn a_publisher_that_does_not_fit_is_told_of<P: Live>() {
     assert_eq!(link.incompatible, ["best effort, volatile"]);
     assert_eq!((link.publishers, link.topic.as_str()), (0, "/image"));
     assert_eq!(link.requested, Qos::images(Reliability::Reliable));
+    let transforms = |link: &Link| link.input == Input::Transforms && link.publishers > 0;
+    assert!(!port.links().iter().any(transforms), "the node is no publisher of its own /tf");
     let heard = robot.publisher::<sensor_msgs::Image>("image", Qos::images(Reliability::Reliable));
     let link = linked(&port, Input::Image, |link| link.publishers == 1).await;
     assert_eq!(link.incompatible.len(), 1);
