@@ -107,11 +107,9 @@ fn reading(stamp: Stamp, x: f64) -> sensor_msgs::Imu {
 }
 
 fn motion() -> nav_msgs::Odometry {
-    let mut odometry = nav_msgs::Odometry::default();
-    odometry.header = std_msgs::Header::new(at(4), "odom");
-    odometry.child_frame_id = "base_link".into();
-    odometry.pose.pose = somewhere().into();
-    odometry
+    let pose = geometry_msgs::PoseWithCovariance { pose: somewhere().into(), ..Default::default() };
+    let header = std_msgs::Header::new(at(4), "odom");
+    nav_msgs::Odometry { header, child_frame_id: "base_link".into(), pose, ..Default::default() }
 }
 
 fn everything() -> Config {

@@ -24,7 +24,9 @@ pub struct Participant {
 pub type Ends = BTreeMap<String, (String, Reliability, Durability)>;
 
 /// The writers and readers in the network.
-pub struct Watched(Arc<Mutex<(BTreeMap<GUID, EndpointDescription>, BTreeMap<GUID, EndpointDescription>)>>);
+pub struct Watched(Arc<Mutex<(Described, Described)>>);
+
+type Described = BTreeMap<GUID, EndpointDescription>;
 
 impl Participant {
     pub fn join() -> Self {
@@ -99,9 +101,7 @@ impl Watched {
     /// The writers and readers that are there.
     pub fn seen(&self) -> (Ends, Ends) {
         let ends = self.0.lock().unwrap();
-        let described = |ends: &BTreeMap<GUID, EndpointDescription>| {
-            ends.values().map(|end| (end.topic_name.clone(), words(end))).collect()
-        };
+        let described = |ends: &Described| ends.values().map(|end| (end.topic_name.clone(), words(end))).collect();
         (described(&ends.0), described(&ends.1))
     }
 }
