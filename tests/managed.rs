@@ -216,7 +216,7 @@ fn a_model_that_does_not_load_leaves_a_managed_node_unconfigured() {
     // Another one does, and needs no restart.
     let set = life.begin_set(vec![text("model", &folder.path().join("good"))]).try_recv().unwrap();
     assert!(set[0].successful, "{}", set[0].reason);
-    let _ = life.begin_change("configure");
+    drop(life.begin_change("configure"));
     life.load().unwrap();
     assert_eq!(life.node.phase(), Phase::Inactive);
 }

@@ -14,7 +14,7 @@ use vloc::bag::{BagWriter, Storage};
 use vloc::config::Config;
 use vloc::geometry::{Se3, So3, Trajectory};
 use vloc::middleware::rtps::Rtps;
-use vloc::middleware::{Names, StampedTransform, messages};
+use vloc::middleware::{Live, Names, StampedTransform, messages};
 use vloc::msg::sensor_msgs;
 use vloc::network::checkpoint::{self, Precision};
 use vloc::network::*;

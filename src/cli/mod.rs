@@ -14,6 +14,7 @@ use std::io::IsTerminal;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Result;
+use crate::middleware::rtps::Rtps;
 use crate::network::device::sleep_while_waiting;
 
 const AFTER_HELP: &str = "\
@@ -35,8 +36,8 @@ First steps:
   vloc node --model my_model                    localize live over ROS 2 (native RTPS, no ROS installation)";
 
 /// What the log's filter says of the libraries. The RTPS client calls it an error that a publisher is dropped after its
-/// network was left, which is how every node ends.
-pub const QUIET_LIBRARIES: &str = "rustdds=error,rustdds::dds::pubsub=off,ros2_client=error";
+/// network was left, which is how every node ends; r2r, that a publisher left.
+pub const QUIET_LIBRARIES: &str = "rustdds=error,rustdds::dds::pubsub=off,ros2_client=error,r2r::subscribers=off";
 
 /// Tells a robot where it is, from one camera, in a place it has seen before.
 #[derive(Debug, Parser)]
@@ -98,7 +99,7 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Replay(args) => replay::run(args),
-            Command::Node(args) => node::run(args),
+            Command::Node(args) => node::run::<Rtps>(args),
             Command::Inspect(args) => inspect::run(args),
             Command::Graph(args) => graph::run(args),
             Command::Completions { shell } => {

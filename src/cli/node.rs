@@ -1,4 +1,5 @@
-//! `vloc node`: the localization node over native RTPS, until SIGINT or SIGTERM.
+//! The localization node over a port, until SIGINT or SIGTERM. `vloc node` always speaks native RTPS, for machines
+//! without ROS 2; `vloc_node` is an rcl node where the feature `ros` is built.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,8 +9,7 @@ use serde_yaml::{Mapping, Value};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, ImageTransport, insert_parameter, merge_parameters, read_parameters};
-use crate::middleware::Names;
-use crate::middleware::rtps::Rtps;
+use crate::middleware::{Live, Names};
 use crate::network::PoseRegressor;
 use crate::network::device::{Device, sleep_while_waiting};
 use crate::node::{self, ManagedNode};
@@ -17,6 +17,11 @@ use crate::{Error, Result};
 
 /// How long the end of the program waits for a model that is being loaded.
 const PATIENCE_AT_END: Duration = Duration::from_secs(1);
+
+/// What ROS's arguments begin with.
+const ROS_ARGS: &str = "--ros-args";
+/// How the switches of rcl's logging begin and end.
+const RCL_FLAGS: [(&str, &str); 2] = [("--enable-", "-logs"), ("--disable-", "-logs")];
 
 /// Parameters and names, as ROS nodes take them.
 #[derive(Clone, Debug, Default, Args)]
@@ -53,21 +58,29 @@ impl RosArgs {
     /// The arguments of a ROS node: what stands between `--ros-args` and `--` (or the end). Others are refused.
     ///
     /// # Errors
-    /// [`Error::Config`] for an argument that is not known or lacks its value.
+    /// [`Error::Config`] for an argument that is not known, lacks its value or stands outside.
     pub fn from_ros(arguments: impl IntoIterator<Item = String>) -> Result<Self> {
         let mut parsed = Self::default();
         let mut arguments = arguments.into_iter();
+        let mut inside = false;
         while let Some(argument) = arguments.next() {
+            if !inside && argument != ROS_ARGS {
+                return Err(Error::config("command line", "ROS's arguments, after --ros-args", argument));
+            }
             let mut value = || {
                 let missing = || Error::config(argument.clone(), "a value after it", "nothing");
                 arguments.next().ok_or_else(missing)
             };
             match argument.as_str() {
-                "--ros-args" | "--" => {}
+                ROS_ARGS => inside = true,
+                "--" => inside = false,
                 "-p" | "--param" => parsed.parameters.push(value()?),
                 "-r" | "--remap" => parsed.remappings.push(value()?),
                 "--params-file" => parsed.config.push(value()?.into()),
                 "--log-level" => parsed.log_level = Some(log_level(&value()?)?),
+                // Of rcl's own logging and security: nothing here depends on them.
+                "-e" | "--enclave" | "--log-config-file" | "--log-file-name" => drop(value()?),
+                flag if RCL_FLAGS.iter().any(|(start, end)| flag.starts_with(start) && flag.ends_with(end)) => {}
                 unknown => {
                     let known = "--ros-args with -p name:=value, -r from:=to, --params-file FILE, --log-level LEVEL";
                     return Err(Error::config("command line", known, unknown));
@@ -134,7 +147,7 @@ fn log_level(argument: &str) -> Result<String> {
 ///
 /// # Errors
 /// A wrong parameter, a model that does not load, a network that cannot be joined.
-pub fn run(args: &NodeArgs) -> Result<()> {
+pub fn run<P: Live>(args: &NodeArgs) -> Result<()> {
     if let Err(error) = sleep_while_waiting() {
         tracing::warn!("{error}");
     }
@@ -143,7 +156,7 @@ pub fn run(args: &NodeArgs) -> Result<()> {
     let names = args.ros.names()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
-    let ran = runtime.block_on(localize(&config, &names));
+    let ran = runtime.block_on(localize::<P>(&config, &names));
     // A model that is still being loaded is of no use any more.
     runtime.shutdown_timeout(PATIENCE_AT_END);
     ran
@@ -161,11 +174,11 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
     PoseRegressor::load(&config.model, device)
 }
 
-async fn localize(config: &Config, names: &Names) -> Result<()> {
+async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {
     let watch = |kind| signal(kind).map_err(|error| Error::compute("watching for signals", error));
     let (mut interrupt, mut terminate) = (watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?);
     let mut node = ManagedNode::new(config.clone(), names.absolute_node_name())?;
-    let mut port = Rtps::open(config, names)?;
+    let mut port = P::open(config, names)?;
     let images = match config.image_transport {
         ImageTransport::Raw => "image",
         ImageTransport::Compressed => "image/compressed",
@@ -182,4 +195,37 @@ async fn localize(config: &Config, names: &Names) -> Result<()> {
     let health = node.health();
     tracing::info!(poses = health.poses(), p50_s = health.percentile(0.5), p99_s = health.percentile(0.99), "stopped");
     ran
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<RosArgs> {
+        RosArgs::from_ros(line.split_whitespace().map(String::from))
+    }
+
+    #[test]
+    fn arguments_of_launch_are_understood() {
+        let line = "--ros-args --log-level info --disable-rosout-logs --ros-args -r __node:=eyes -r __ns:=/robot1 \
+                    --params-file a.yaml -p tf_broadcast:=false -r image:=/camera/image_raw --";
+        let arguments = parsed(line).unwrap();
+        assert_eq!(arguments.names().unwrap().absolute_node_name(), "/robot1/eyes");
+        assert_eq!(arguments.config, [PathBuf::from("a.yaml")]);
+        assert_eq!(arguments.parameters, ["tf_broadcast:=false"]);
+        assert_eq!(arguments.names().unwrap().resolve("image").unwrap(), "/camera/image_raw");
+    }
+
+    #[test]
+    fn what_rcl_would_not_see_is_refused() {
+        for (line, found) in [
+            ("-p model:=folder", "-p"),
+            ("--ros-args -p model:=folder -- -r image:=/camera", "-r"),
+            ("--ros-args -r", "nothing"),
+            ("--ros-args --parameters file", "--parameters"),
+        ] {
+            let text = parsed(line).unwrap_err().to_string();
+            assert!(text.ends_with(found), "{line}: {text}");
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The port between the node and the world, and its adapters.
 //!
 //! What comes in is an [`Incoming`], already in the crate's own types; what goes out is an [`Outgoing`]. An adapter
-//! implements [`Middleware`]: `rtps` speaks ROS 2's wire protocol without a ROS 2 installation, `replay` plays a bag by
-//! its recorded time. Messages that mean nothing (NaN, a zero quaternion, an uncalibrated camera) arrive as
+//! implements [`Middleware`]: `r2r` is a node of an installed ROS 2, `rtps` speaks ROS 2's wire protocol without one,
+//! `replay` plays a bag by its recorded time. Messages that mean nothing (NaN, a zero quaternion, an uncalibrated camera) arrive as
 //! [`Incoming::Refused`], so that the node counts and reports them, whatever brought them.
 
 use std::future::Future;
 
+use crate::config::Config;
 use crate::geometry::{Matrix6, PoseCovariance, Se3, Vector6};
 use crate::msg::lifecycle_msgs::TransitionEvent;
 use crate::msg::rcl_interfaces::ParameterEvent;
@@ -16,11 +17,14 @@ use crate::{Error, Result, Stamp};
 pub mod messages;
 mod names;
 mod qos;
+#[cfg(feature = "ros")]
+pub mod r2r;
 #[cfg(feature = "bag")]
 pub mod replay;
 #[cfg(feature = "rtps")]
 pub mod rtps;
 pub mod services;
+pub mod topics;
 
 pub use names::Names;
 pub use qos::{Durability, Qos};
@@ -242,7 +246,7 @@ pub struct Link {
     pub incompatible: Vec<String>,
 }
 
-/// The port. Adapters: native RTPS, bag replay.
+/// The port. Adapters: r2r, native RTPS, bag replay.
 pub trait Middleware: Send {
     /// The next message; `None` when nothing will come any more. Cancel-safe.
     fn next(&mut self) -> impl Future<Output = Option<Incoming>> + Send;
@@ -257,4 +261,15 @@ pub trait Middleware: Send {
     fn links(&self) -> Vec<Link> {
         Vec::new()
     }
+}
+
+/// A port to a running robot: the node appears in the robot's network with everything that it says and serves.
+pub trait Live: Middleware + Sized {
+    /// Joins the network. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a wrong domain or name; [`Error::Middleware`] when the network cannot be joined.
+    fn open(config: &Config, names: &Names) -> Result<Self>;
+    /// Leaves the network; peers see the node leave at once.
+    fn close(self) -> impl Future<Output = ()> + Send;
 }

@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::matching::Matching;
 use super::profile;
+use crate::middleware::topics::TopicHost;
 use crate::middleware::{Incoming, Input, Link, Names, Qos};
 use crate::msg::{RosMessage, rosgraph_msgs};
 use crate::{Error, Result, Stamp};
@@ -77,16 +78,6 @@ impl Endpoints {
         created.map_err(|error| Error::middleware(format!("publisher of {topic}"), format!("{error:?}")))
     }
 
-    /// Hands every sample of a topic to the node.
-    pub(super) fn listen<T, C>(&mut self, topic: &str, qos: Qos, input: Input, convert: C) -> Result<()>
-    where
-        T: RosMessage + Send + Sync + 'static,
-        C: Fn(T) -> Incoming + Send + Sync + 'static,
-    {
-        let sender = self.sender.clone();
-        self.each(topic, qos, Some(input), ToNode { input, sender, convert })
-    }
-
     /// Nanoseconds of `/clock`; 0 before the first.
     pub(super) fn listen_to_clock(&mut self) -> Result<Arc<AtomicI64>> {
         let nanos = Arc::new(AtomicI64::new(0));
@@ -127,6 +118,17 @@ impl Endpoints {
             }
         }));
         Ok(())
+    }
+}
+
+impl TopicHost for Endpoints {
+    fn listen<T, C>(&mut self, topic: &str, qos: Qos, input: Input, convert: C) -> Result<()>
+    where
+        T: RosMessage + Send + Sync + 'static,
+        C: Fn(T) -> Incoming + Send + Sync + 'static,
+    {
+        let sender = self.sender.clone();
+        self.each(topic, qos, Some(input), ToNode { input, sender, convert })
     }
 }
 

@@ -61,7 +61,9 @@ impl Matching {
         let mut readers = self.lock();
         match event {
             DomainParticipantStatusEvent::RemoteWriterMatched { local_reader, remote_writer } => {
-                for reader in readers.iter_mut().filter(|reader| reader.guid == local_reader) {
+                // The node does not count as its own publisher of `/tf`.
+                let is_other = remote_writer.prefix != local_reader.prefix;
+                for reader in readers.iter_mut().filter(|reader| is_other && reader.guid == local_reader) {
                     reader.unheard.remove(&remote_writer);
                     reader.heard.insert(remote_writer);
                 }

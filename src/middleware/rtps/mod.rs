@@ -12,11 +12,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ros2_client::Publisher;
 use tokio::sync::mpsc;
 
-use super::{Incoming, Input, Link, Middleware, Names, Outgoing, Qos, messages, services};
-use crate::config::{Config, ImageTransport, OdometrySource};
-use crate::msg::{
-    RosMessage, diagnostic_msgs, geometry_msgs, lifecycle_msgs, nav_msgs, rcl_interfaces, sensor_msgs, tf2_msgs,
-};
+use super::{Incoming, Link, Live, Middleware, Names, Outgoing, Qos, messages, services, topics};
+use crate::config::Config;
+use crate::msg::{RosMessage, diagnostic_msgs, geometry_msgs, lifecycle_msgs, nav_msgs, rcl_interfaces, tf2_msgs};
 use crate::{Error, Result, Stamp};
 
 mod endpoints;
@@ -51,15 +49,12 @@ struct Publishers {
     transitions: Publisher<lifecycle_msgs::TransitionEvent>,
 }
 
-impl Rtps {
-    /// Joins the network: `ROS_DOMAIN_ID` names the domain, 0 without it. Must run inside a tokio runtime.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for a wrong domain or name; [`Error::Middleware`] when the network cannot be joined.
-    pub fn open(config: &Config, names: &Names) -> Result<Self> {
+impl Live for Rtps {
+    /// Joins the network: `ROS_DOMAIN_ID` names the domain, 0 without it.
+    fn open(config: &Config, names: &Names) -> Result<Self> {
         let (sender, incoming) = mpsc::channel(CHANNEL_CAPACITY);
         let mut endpoints = Endpoints::join(names.clone(), sender)?;
-        listen(&mut endpoints, config)?;
+        topics::listen_all(&mut endpoints, config)?;
         services::serve_all(&mut endpoints)?;
         let sim_time = if config.use_sim_time { Some(endpoints.listen_to_clock()?) } else { None };
         let publishers = Publishers {
@@ -76,37 +71,11 @@ impl Rtps {
     }
 
     /// Leaves the network: ends the tasks and tells the peers.
-    pub async fn close(self) {
+    async fn close(self) {
         let Rtps { endpoints, publishers, incoming, .. } = self;
         drop((incoming, publishers));
         endpoints.leave().await;
     }
-}
-
-/// Subscribes to what the configuration asks for.
-fn listen(endpoints: &mut Endpoints, config: &Config) -> Result<()> {
-    let images = Qos::images(config.image_reliability);
-    match config.image_transport {
-        ImageTransport::Raw => endpoints.listen("image", images, Input::Image, messages::image)?,
-        ImageTransport::Compressed => {
-            endpoints.listen("image/compressed", images, Input::Image, messages::compressed_image)?;
-        }
-    }
-    let rectified = config.rectified_images;
-    let camera_info = move |message: sensor_msgs::CameraInfo| messages::camera_info(&message, rectified);
-    endpoints.listen("camera_info", images, Input::CameraInfo, camera_info)?;
-    let transforms = |is_static| move |message: tf2_msgs::TFMessage| messages::transforms(&message, is_static);
-    endpoints.listen("/tf", Qos::TF, Input::Transforms, transforms(false))?;
-    endpoints.listen("/tf_static", Qos::TF_STATIC, Input::Transforms, transforms(true))?;
-    if config.use_imu {
-        endpoints.listen("imu", Qos::IMU, Input::Imu, |imu: sensor_msgs::Imu| messages::imu(&imu))?;
-    }
-    if config.odometry_source == OdometrySource::Topic {
-        let odometry = |message: nav_msgs::Odometry| messages::odometry(&message);
-        endpoints.listen("odom", Qos::ODOM, Input::Odometry, odometry)?;
-    }
-    let initial_pose = |message: geometry_msgs::PoseWithCovarianceStamped| messages::initial_pose(&message);
-    endpoints.listen("initialpose", Qos::INITIAL_POSE, Input::InitialPose, initial_pose)
 }
 
 impl Middleware for Rtps {
