@@ -26,7 +26,7 @@ pub(super) struct Endpoints {
     pub(super) node: Node,
     names: Names,
     pub(super) sender: mpsc::Sender<Incoming>,
-    matching: Matching,
+    pub(super) matching: Matching,
     /// One per subscription, one per service, one for discovery.
     pub(super) tasks: Vec<JoinHandle<()>>,
 }

@@ -9,11 +9,15 @@ use ros2_client::dds::rustdds::policy::{Durability, Reliability};
 use ros2_client::dds::rustdds::{DomainParticipant, GUID, QosPolicies};
 use tokio::task::JoinHandle;
 
+use super::clients::Clients;
 use crate::middleware::{Input, Link, Qos};
 
-/// The publishers of each input.
+/// The publishers of each input, and who asks the node's services.
 #[derive(Clone, Default)]
-pub(super) struct Matching(Arc<Mutex<Vec<Reader>>>);
+pub(super) struct Matching {
+    readers: Arc<Mutex<Vec<Reader>>>,
+    pub(super) clients: Clients,
+}
 
 struct Reader {
     guid: GUID,
@@ -33,6 +37,7 @@ impl Matching {
         let task = tokio::spawn(async move {
             let mut events = listener.as_async_status_stream();
             while let Some(event) = events.next().await {
+                followed.clients.follow(&event);
                 followed.follow(event);
             }
         });
@@ -90,7 +95,7 @@ impl Matching {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Reader>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

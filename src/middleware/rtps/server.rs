@@ -26,6 +26,8 @@ impl ServiceHost for Endpoints {
         let server =
             created.map_err(|error| Error::middleware(format!("service {}", S::NAME), format!("{error:?}")))?;
         let sender = self.sender.clone();
+        let clients = self.matching.clients.clone();
+        let (request_topic, response_topic) = (format!("rq{name}Request"), format!("rr{name}Reply"));
         self.tasks.push(tokio::spawn(async move {
             let mut requests = Box::pin(server.receive_request_stream());
             while let Some(request) = requests.next().await {
@@ -41,6 +43,7 @@ impl ServiceHost for Endpoints {
                     return;
                 }
                 let Ok(response) = response.await else { continue };
+                clients.wait(&request_topic, &response_topic).await;
                 if let Err(error) = server.async_send_response(id, response).await {
                     failed::<S>("the response was not sent", error);
                 }

@@ -1,0 +1,75 @@
+//! Whether those who ask would hear the answer.
+//!
+//! A client asks on one topic and listens on another, and discovery makes them known one after the other: a question can
+//! be here before the ear for its answer is, and what is written then is lost to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ros2_client::dds::rustdds::GUID;
+use ros2_client::dds::rustdds::dds::statusevents::DomainParticipantStatusEvent;
+
+/// How long an answer waits for discovery, and how often it looks.
+const PATIENCE: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(1);
+
+/// The ends of services in the network that are not this node's.
+#[derive(Clone, Default)]
+pub(super) struct Clients(Arc<Mutex<Ends>>);
+
+#[derive(Default)]
+struct Ends {
+    /// Topics on which questions are asked, by the writer that asks.
+    asking: BTreeMap<GUID, String>,
+    /// Topics on which answers are heard, by the reader that listens.
+    listening: BTreeMap<GUID, String>,
+    /// Readers that this node's writers reach.
+    reached: BTreeSet<GUID>,
+}
+
+impl Clients {
+    /// Takes one of discovery's reports.
+    pub(super) fn follow(&self, event: &DomainParticipantStatusEvent) {
+        let mut ends = self.lock();
+        match event {
+            DomainParticipantStatusEvent::WriterDetected { writer } if writer.topic_name.starts_with("rq/") => {
+                ends.asking.insert(writer.guid, writer.topic_name.clone());
+            }
+            DomainParticipantStatusEvent::ReaderDetected { reader } if reader.topic_name.starts_with("rr/") => {
+                ends.listening.insert(reader.guid, reader.topic_name.clone());
+            }
+            DomainParticipantStatusEvent::RemoteReaderMatched { remote_reader, .. } => {
+                ends.reached.insert(*remote_reader);
+            }
+            DomainParticipantStatusEvent::WriterLost { guid, .. } => drop(ends.asking.remove(guid)),
+            DomainParticipantStatusEvent::ReaderLost { guid, .. } => {
+                ends.listening.remove(guid);
+                ends.reached.remove(guid);
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits until as many listen for answers as ask, at most [`PATIENCE`].
+    pub(super) async fn wait(&self, requests: &str, responses: &str) {
+        let all_listen = async {
+            while !self.all_listen(requests, responses) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // Who is not there by then listens in a way that discovery does not tell.
+        let _ = tokio::time::timeout(PATIENCE, all_listen).await;
+    }
+
+    fn all_listen(&self, requests: &str, responses: &str) -> bool {
+        let ends = self.lock();
+        let asking = ends.asking.values().filter(|topic| *topic == requests).count();
+        let is_reached = |(guid, topic): &(&GUID, &String)| *topic == responses && ends.reached.contains(guid);
+        ends.listening.iter().filter(is_reached).count() >= asking
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ends> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
