@@ -10,6 +10,7 @@ use vloc::bag::{BagReader, BagWriter, Storage};
 use vloc::config::EstimatorConfig;
 use vloc::estimator::Estimator;
 use vloc::geometry::{Se3, So3, TransformTree};
+use vloc::graph::G2o;
 use vloc::middleware::{Incoming, messages};
 use vloc::msg::geometry_msgs::PoseWithCovarianceStamped;
 use vloc::msg::sensor_msgs::Imu;
@@ -299,4 +300,14 @@ fn a_column_that_makes_gigabytes_out_of_nothing_is_refused() {
     let reader = BagReader::open(&database(folder.path(), large)).unwrap();
     let results: Vec<_> = reader.messages(None).unwrap().collect();
     assert!(matches!(results.as_slice(), [Err(_)]), "{} bytes", results.len());
+}
+
+/// Found by the target `pose_text`: a pose was left out when its edge came before that of its neighbour.
+#[test]
+fn poses_that_only_edges_name_are_reached_whatever_the_order_of_the_edges() {
+    let edges =
+        "EDGE_SE2 7 4 1 0 0 10 0 0 10 0 40\nEDGE_SE2 4 2 1 0 0 10 0 0 10 0 40\nEDGE_SE2 0 2 1 0 0 10 0 0 12 0 40\n";
+    let graph = G2o::parse(&format!("VERTEX_SE2 0 0 0 0\n{edges}"), Path::new("graph.g2o")).unwrap();
+    assert_eq!((graph.pose_count(), graph.edge_count()), (4, 3));
+    assert!(graph.to_graph().is_ok());
 }

@@ -1,6 +1,7 @@
 //! Text to a pose graph.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::str::{FromStr, SplitAsciiWhitespace};
 
@@ -96,9 +97,33 @@ impl G2o {
                 }
             }
         }
+        self.reach_the_rest(&mut known);
         let variable = if planar { Variable::PlanarPose } else { Variable::Pose };
         if known.len() > self.vertices.len() {
             self.vertices = known.into_iter().map(|(id, pose)| (id, variable(pose))).collect();
+        }
+    }
+
+    /// Follows the edges from the known poses to those that an edge named before its other end was known.
+    fn reach_the_rest(&self, known: &mut BTreeMap<u64, Se3>) {
+        let mut onward: BTreeMap<u64, Vec<(u64, Se3)>> = BTreeMap::new();
+        for edge in &self.edges {
+            for (from, to, step) in [(edge.from, edge.to, edge.a_from_b), (edge.to, edge.from, edge.a_from_b.inverse())]
+            {
+                if !known.contains_key(&to) {
+                    onward.entry(from).or_default().push((to, step));
+                }
+            }
+        }
+        let mut reached: VecDeque<u64> = onward.keys().filter(|id| known.contains_key(id)).copied().collect();
+        while let Some(from) = reached.pop_front() {
+            let (Some(map_from_a), Some(steps)) = (known.get(&from).copied(), onward.remove(&from)) else { continue };
+            for (to, step) in steps {
+                if let Entry::Vacant(unknown) = known.entry(to) {
+                    unknown.insert(map_from_a * step);
+                    reached.push_back(to);
+                }
+            }
         }
     }
 }
