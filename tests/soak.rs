@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 const EXIT_NO_NETWORK: i32 = 77;
+const EXIT_TOO_BUSY: i32 = 75;
 
 #[test]
 fn two_minutes_lose_nothing_and_keep_nothing() {
@@ -31,12 +32,18 @@ fn two_minutes_lose_nothing_and_keep_nothing() {
         .arg(root.join("models/synthetic-room"))
         .arg("--out")
         .arg(work.path().join("out"))
-        .args(["--seconds", "120"])
+        .args(["--seconds", "120", "--warm-up", "0.5"])
         .output()
         .unwrap();
     let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     if output.status.code() == Some(EXIT_NO_NETWORK) {
         return common::skip(name, complained.trim());
+    }
+    if output.status.code() == Some(EXIT_TOO_BUSY) {
+        return common::skip(
+            name,
+            &format!("a machine that is not too busy to play a recording in time: {}", said.trim()),
+        );
     }
     let log = std::fs::read_to_string(work.path().join("out/node.log")).unwrap_or_default();
     assert!(output.status.success(), "{said}\n{complained}\n{log}");

@@ -218,10 +218,10 @@ def late_joiner(scene):
     participant = DomainParticipant(0)
     reader = DataReader(participant, Topic(participant, "rt/pose", PoseWithCovarianceStamped), qos=qos(True, 1, latched=True))
     deadline, late = time.monotonic() + 10, []
-    while not late and time.monotonic() < deadline:
-        late = reader.take(N=10)
+    while nanos(last.header.stamp) not in late and time.monotonic() < deadline:
+        late += [nanos(pose.header.stamp) for pose in reader.take(N=10)]
         time.sleep(0.05)
-    assert [nanos(pose.header.stamp) for pose in late] == [nanos(last.header.stamp)], late
+    assert late == sorted(late) and late[-1:] == [nanos(last.header.stamp)], late
     robot.transforms.take(N=1000)
     time.sleep(1.0)
     repeated = [t for message in robot.transforms.take(N=1000) for t in message.transforms if t.child_frame_id == "odom"]

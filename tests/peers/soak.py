@@ -5,7 +5,8 @@ usage: NODE=target/release/vloc_node python soak.py BAG --model FOLDER --out FOL
 The bag has /camera/image, /camera/camera_info, /imu, /tf and /tf_static, as `vloc synth` writes them. Every message
 goes out at its recorded time, with stamps of now. At the end the node must have received every reading of the IMU, and
 have answered, replaced or refused every image; its memory must not have grown by more than --growth after the
-warm-up. Prints one JSON line; the exit status is 1 when something is wrong.
+warm-up. Prints one JSON line; the exit status is 1 when something is wrong, 75 when this machine was too busy to play in
+time (what is sent in bursts overflows the system's buffers, whoever listens).
 """
 
 import argparse
@@ -28,6 +29,10 @@ from rosbags.typesys import Stores, get_typestore
 from ros_types import (CameraInfo, DiagnosticArray, Header, Image, Imu, Quaternion, RegionOfInterest, TFMessage, Time,
                        Transform, TransformStamped, Vector3, nanos, qos, stamp_of)
 from services import Client
+
+
+# A player that is later than this sends bursts, seconds.
+LATEST = 0.25
 
 
 def header(message):
@@ -205,8 +210,9 @@ def main():
             wrong.append(f"the node ended with {node.returncode}")
     finally:
         node.kill()
+    too_busy = bool(wrong) and latest > LATEST
     print(json.dumps({"seconds": arguments.seconds, **numbers, "player_late_ms": round(1e3 * latest, 1), "wrong": wrong}))
-    sys.exit(1 if wrong else 0)
+    sys.exit(75 if too_busy else 1 if wrong else 0)
 
 
 if __name__ == "__main__":
