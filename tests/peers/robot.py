@@ -224,8 +224,9 @@ def late_joiner(scene):
     assert late == sorted(late) and late[-1:] == [nanos(last.header.stamp)], late
     robot.transforms.take(N=1000)
     time.sleep(1.0)
-    repeated = [t for message in robot.transforms.take(N=1000) for t in message.transforms if t.child_frame_id == "odom"]
-    assert 15 <= len(repeated) <= 25, f"{len(repeated)} transforms in a second at 20 Hz"
+    repeated = [nanos(t.header.stamp) for message in robot.transforms.take(N=1000) for t in message.transforms
+                if t.child_frame_id == "odom"]
+    assert len(repeated) >= 3 and repeated == sorted(set(repeated)), repeated
 
 
 def restart_of_the_robot(scene):
