@@ -331,3 +331,22 @@ fn the_last_pose_outlives_a_restart() {
     again.load().unwrap();
     assert_eq!(again.image(10_000), 1, "it starts where it was");
 }
+
+#[test]
+fn one_model_is_loaded_at_a_time() {
+    let (folder, config) = models();
+    let path = |name: &str| folder.path().join(name);
+    let mut life = Life::new(config);
+    let early = life.begin_set(vec![text("model", &path("better"))]).try_recv().unwrap();
+    assert!(!early[0].successful && early[0].reason.contains("being loaded"), "{}", early[0].reason);
+    life.load().unwrap();
+    let request =
+        SetParametersRequest { parameters: vec![text("model", &path("better")), text("model", &path("bad"))] };
+    let mut answer = life.ask(|responder| Call::SetParameters(request, responder));
+    life.load().unwrap();
+    let results = answer.try_recv().unwrap().results;
+    assert_eq!(results.iter().map(|result| result.successful).collect::<Vec<_>>(), [true, false]);
+    let names = NamesRequest { names: vec!["model".into()] };
+    let model = life.ask(|responder| Call::GetParameters(names, responder)).try_recv().unwrap();
+    assert!(model.values[0].string_value.ends_with("better") && life.loads.is_empty());
+}

@@ -43,7 +43,7 @@ const LONGEST_FILE: u64 = 16 << 20;
 fn read_text(path: &Path) -> Result<String> {
     let found = std::fs::metadata(path).map_err(Error::io("read", path))?;
     if !found.is_file() || found.len() > LONGEST_FILE {
-        let what = if found.is_file() { format!("one of {} bytes", found.len()) } else { "none".into() };
+        let what = if found.is_file() { format!("one of {} bytes", found.len()) } else { "a folder or device".into() };
         return Err(Error::format(path, format!("a text file of at most {LONGEST_FILE} bytes"), what));
     }
     std::fs::read_to_string(path).map_err(Error::io("read", path))

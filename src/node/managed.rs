@@ -335,11 +335,13 @@ impl ManagedNode {
         let mut switch = None;
         for (index, change) in changes.into_iter().enumerate() {
             let change = [change];
-            if self.asks_for_a_model(&change) && switch.is_none() {
+            if !self.asks_for_a_model(&change) {
+                results.push(result_of(self.set(&change, now)));
+            } else if switch.is_none() {
                 switch = Some((index, change));
                 results.push(SetParametersResult::default());
             } else {
-                results.push(result_of(self.set(&change, now)));
+                results.push(result_of(Err("one request can ask for one model".into())));
             }
         }
         match switch {
@@ -376,9 +378,9 @@ impl ManagedNode {
         }
     }
 
-    /// Whether a change names another model than the one that is loaded.
+    /// Whether a change names another model than the one that is loaded, or being loaded.
     fn asks_for_a_model(&self, changes: &[Parameter]) -> bool {
-        let is_loaded = matches!(self.phase(), Phase::Inactive | Phase::Active);
+        let is_loaded = !matches!(self.phase(), Phase::Unconfigured | Phase::Finalized);
         let known = self.parameters.config().model.to_string_lossy();
         is_loaded && changes.iter().any(|change| change.name == "model" && change.value.string_value != known)
     }
