@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building vloc needs and is missing: system packages, a Rust toolchain, libtorch in .libtorch.
-# `--peers` adds the Python environment .venv with the independent peers that the tests compare against.
+# `--peers` adds the Python environment .venv with the independent peers that the tests compare against, and Chromium,
+# which looks at reports.
 # Idempotent: a second run checks and does nothing. Nothing outside the checkout changes but system packages and,
 # where no Rust is found, a rustup toolchain in the home directory.
 #
@@ -26,11 +27,25 @@ install_system_packages() {
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   [ ${#missing[@]} -eq 0 ] && return
   command -v apt-get >/dev/null || die "these packages are missing and this system has no apt-get: ${missing[*]}"
+  say "installing system packages: ${missing[*]}"
+  apt_install "${missing[@]}"
+}
+
+apt_install() {
   local as_root=()
   [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  say "installing system packages: ${missing[*]}"
   "${as_root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+install_chromium() { # Ubuntu has it as a snap only: there the tests that need it say that they are skipped
+  command -v chromium chromium-browser google-chrome >/dev/null && return
+  [ -r /etc/os-release ] && . /etc/os-release
+  if [ "${ID:-}" != debian ]; then
+    say "no Chromium is found, and ${PRETTY_NAME:-this system} has no package of it: reports are not looked at in a browser"; return
+  fi
+  say "installing Chromium, which looks at reports in the tests"
+  apt_install chromium fonts-dejavu-core
 }
 
 rust_is_new_enough() {
@@ -92,5 +107,8 @@ install_peers() {
 install_system_packages
 install_rust
 install_libtorch
-[ "${1:-}" = "--peers" ] && install_peers
+if [ "${1:-}" = "--peers" ]; then
+  install_peers
+  install_chromium
+fi
 say "ready"

@@ -30,6 +30,7 @@ fn help_names_every_command_and_exit_code() {
         "synth",
         "train",
         "eval",
+        "compare",
         "replay",
         "node",
         "inspect",
@@ -39,7 +40,7 @@ fn help_names_every_command_and_exit_code() {
     ] {
         assert!(help.contains(word), "{word} is missing in {help}");
     }
-    for command in ["demo", "synth", "train", "eval", "replay", "node", "inspect"] {
+    for command in ["demo", "synth", "train", "eval", "compare", "replay", "node", "inspect"] {
         assert_eq!(vloc(&[command, "--help"]).0, 0, "{command}");
     }
 }
@@ -132,11 +133,19 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
     assert_eq!(metrics["method"]["errors"]["frames"], 6, "{metrics:#}");
 
     let replay = |out: &str| {
-        let measured = ["--report", "--smooth", "--truth", "/ground_truth/pose"];
+        let report = path(&format!("{out}/report"));
+        let measured = ["--report", &report, "--smooth", "--truth", "/ground_truth/pose"];
         let printed = done(&[&["replay", &bag, "--model", model, "--out", &path(out)][..], &measured].concat());
         assert!(printed.contains("6 images, 5 poses"), "fixes that agree come before a pose: {printed}");
-        let files =
-            ["trajectory.tum", "summary.yaml", "report.md", "bag/bag_0.mcap", "smoothed.tum", "accuracy/fused.svg"];
+        let files = [
+            "trajectory.tum",
+            "summary.yaml",
+            "bag/bag_0.mcap",
+            "smoothed.tum",
+            "accuracy/fused.svg",
+            "report/states.svg",
+            "report/summary.csv",
+        ];
         let files = files.map(|name| fs::read(folder.path().join(out).join(name)).unwrap());
         let metrics = fs::read_to_string(folder.path().join(out).join("accuracy/metrics.json")).unwrap();
         let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();

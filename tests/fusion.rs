@@ -236,7 +236,8 @@ async fn a_replay_with_the_estimator_writes_the_same_bytes_twice() {
     let mut written = Vec::new();
     for out in ["first", "second"] {
         let out = work.path().join(out);
-        let request = ReplayRequest { report: true, ..ReplayRequest::new(&bag, &out) };
+        let report = out.join("report");
+        let request = ReplayRequest { report: Some(&report), ..ReplayRequest::new(&bag, &out) };
         let names = camera_names();
         let summary = replay(request, estimating(), &names, Brightness::default(), || false).await.unwrap();
         assert_eq!(summary.images, 20);

@@ -77,7 +77,8 @@ async fn replay_to(bag: &Path, out: &Path, use_estimator: bool, smooth: bool) ->
         estimator: EstimatorConfig { correlation_time: 0.0, memory: f64::INFINITY, ..EstimatorConfig::default() },
         ..Config::default()
     };
-    let request = ReplayRequest { report: true, smooth, ..ReplayRequest::new(bag, out) };
+    let report = out.join("report");
+    let request = ReplayRequest { report: Some(&report), smooth, ..ReplayRequest::new(bag, out) };
     replay(request, config, &Names::default(), Noisy(ChaCha8Rng::seed_from_u64(2)), || false).await
 }
 
@@ -108,7 +109,7 @@ async fn hindsight_is_written_beside_the_causal_trajectory_and_marked() {
     assert!(!smoothed.causal && smoothed.runs == 1 && smoothed.poses as i64 > FRAMES - 5, "{smoothed:?}");
     assert_eq!(read(&first, "trajectory.tum"), read(&plain, "trajectory.tum"), "the causal one is as it was");
     assert!(read(&first, "smoothed.tum").starts_with("# smoothed, not causal\n"));
-    assert!(read(&first, "report.md").contains("smoothed trajectory (not causal)"));
+    assert!(read(&first, "report/report.html").contains("smoothed trajectory (not causal)"));
     assert!(read(&first, "summary.yaml").contains("causal: false"));
     let (causal, hindsight) = (median_error(&first.join("trajectory.tum")), median_error(&first.join("smoothed.tum")));
     assert!(hindsight < causal, "smoothed {hindsight} m, causal {causal} m");
@@ -118,7 +119,7 @@ async fn hindsight_is_written_beside_the_causal_trajectory_and_marked() {
     assert!(covariances.lines().all(|line| columns(line) == 2 + 21), "{covariances}");
 
     replay_to(&bag, &second, true, true).await.unwrap();
-    for name in ["smoothed.tum", "smoothed_covariance.csv", "summary.yaml", "report.md"] {
+    for name in ["smoothed.tum", "smoothed_covariance.csv", "summary.yaml", "report/report.html"] {
         assert_eq!(read(&first, name), read(&second, name), "{name} differs between two runs");
     }
 }

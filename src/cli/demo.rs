@@ -43,20 +43,23 @@ pub fn run(args: &DemoArgs) -> Result<()> {
 
     println!("[2/3] Where does the bundled model say it is, on the walk that it has not seen?");
     let eval = ["--dataset", &room, "--model", &model, "--out", &path("eval"), "--device", &args.device];
-    let ground_truth = ["--ground-truth", "the renderer, exact"];
-    let metrics = eval::evaluate(&parse(&[&eval[..], &ground_truth].concat())?)?;
+    let report = path("report");
+    let told = ["--ground-truth", "the renderer, exact", "--report", &report];
+    let metrics = eval::evaluate(&parse(&[&eval[..], &told].concat())?)?;
     println!("{}", table(&metrics));
 
     println!("[3/3] The same walk as a bag, with IMU and wheel odometry, through the node.");
     let walk = ["--out", &path("walk"), "--passes", "0", "--test-frames", "300", "--rate", "10", "--format", "bag"];
     synth::run(&parse(&[&walk[..], &["--width", "320", "--height", "240"]].concat())?)?;
     let bag = args.out.join("walk/bags/test").to_string_lossy().into_owned();
-    let replay = [&bag, "--model", &model, "--out", &path("replay"), "--device", &args.device, "--report"];
-    let measured = ["--truth", "/ground_truth/pose", "--smooth"];
+    let replay = [&bag, "--model", &model, "--out", &path("replay"), "--device", &args.device];
+    let measured = ["--truth", "/ground_truth/pose", "--smooth", "--report", &path("replay/report")];
     replay::run(&parse(&[&replay[..], &measured].concat())?)?;
 
     println!("\nDone in {:.0} s. Look at", started.elapsed().as_secs_f64());
     for (file, what) in [
+        ("report/report.html", "the whole evaluation in a browser"),
+        ("replay/report/report.html", "the replay in a browser"),
         ("eval/trajectory.svg", "the walk from above, truth and estimate"),
         ("eval/errors.svg", "cumulative errors beside image retrieval"),
         ("eval/metrics.json", "every number"),

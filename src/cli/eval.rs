@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::report::Viewer;
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, Split, SplitRule};
+use crate::evaluation::report::evaluated;
 use crate::evaluation::retrieval::nearest_pose;
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, Provenance, Retrieval, table};
 use crate::geometry::Se3;
@@ -23,7 +25,8 @@ const INTERPOLATED_NEIGHBOURS: usize = 25;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example:
   vloc eval --dataset ../shared/data/redkitchen --split config/splits/interpolation.yaml \\
-    --model out/redkitchen --out out/redkitchen-eval")]
+    --model out/redkitchen --out out/redkitchen-eval --report out/redkitchen-report
+Then open out/redkitchen-report/report.html. `vloc compare` puts several --out folders in one such report.")]
 pub struct EvalArgs {
     /// The dataset: a 7-Scenes scene, a TUM RGB-D sequence or a rosbag2.
     #[arg(long, value_name = "PATH")]
@@ -37,9 +40,14 @@ pub struct EvalArgs {
     /// Model folder.
     #[arg(long, value_name = "FOLDER")]
     pub model: PathBuf,
-    /// Where to write metrics.json, frames.csv, truth.tum, estimate.tum, trajectory.svg and errors.svg.
+    /// Where to write metrics.json, frames.csv, errors.csv, truth.tum, estimate.tum, trajectory.svg and errors.svg.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
+    /// Where to write report.html as well, one file to open in a browser: tables, errors over place and time, honesty of
+    /// the covariance, timings, the worst frames beside the nearest training image, what the network looks at and what
+    /// it finds alike; beside it the pictures as SVG and the numbers as CSV. Takes another pass over some of the frames.
+    #[arg(long, value_name = "FOLDER")]
+    pub report: Option<PathBuf>,
     /// Where the network runs: auto, cpu, cuda:N.
     #[arg(long, default_value_t = Device::Auto)]
     pub device: Device,
@@ -58,7 +66,10 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs) -> Result<()> {
     let metrics = evaluate(args)?;
     println!("{}", table(&metrics));
-    println!("written to {}: metrics.json, frames.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
+    println!("written to {}: metrics.json, *.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
+    if let Some(folder) = &args.report {
+        println!("report: {}", folder.join("report.html").display());
+    }
     Ok(())
 }
 
@@ -72,7 +83,8 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load(&args.model, args.device)?;
-    let localized = localize(dataset.as_ref(), &split, &mut regressor)?;
+    let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
+    let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;
     let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
     let device = describe(regressor.device());
     let latency = |step: &str, durations: &[Duration]| Latency::new(step, &device, args.threads, 1, durations);
@@ -92,7 +104,15 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
         training_path: poses(&split.train),
         latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
     };
-    evaluation.write_all(&args.out, &localized.results)
+    let metrics = evaluation.write_all(&args.out, &localized.results)?;
+    if let Some(folder) = &args.report {
+        let (dataset, regressor, preprocessor) = (dataset.as_ref(), &regressor, &preprocessor);
+        let viewer = Viewer { dataset, split: &split, regressor, preprocessor };
+        let mut report = evaluated(&evaluation, &localized.results)?;
+        report.sections.extend(viewer.sections(&localized.results)?);
+        report.write(folder)?;
+    }
+    Ok(metrics)
 }
 
 /// The split of a rule file, with the rule as one line for the report.
@@ -116,8 +136,12 @@ struct Localized {
 }
 
 /// The network's answer to every test frame; its history ends where the sequence does.
-fn localize(dataset: &dyn Dataset, split: &Split, regressor: &mut PoseRegressor) -> Result<Localized> {
-    let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
+fn localize(
+    dataset: &dyn Dataset,
+    split: &Split,
+    preprocessor: &Preprocessor,
+    regressor: &mut PoseRegressor,
+) -> Result<Localized> {
     let steps = Progress::automatic().steps("localizing", split.test.len() as u64);
     let mut localized = Localized { results: Vec::new(), prepare: Vec::new(), network: Vec::new() };
     let mut sequence = None;

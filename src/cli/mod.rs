@@ -1,11 +1,13 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod compare;
 mod demo;
 mod eval;
 mod graph;
 mod inspect;
 pub mod node;
 mod replay;
+mod report;
 pub mod synth;
 mod train;
 
@@ -32,6 +34,7 @@ First steps:
   vloc demo                                     localize a robot in a synthetic room with the bundled model
   vloc inspect my_bag                           what is in a bag, and what is wrong with it
   vloc train --dataset my_bag --out my_model    learn a place from a bag that knows its poses
+  vloc eval --dataset my_scene --model my_model --out out/eval --report out/report
   vloc replay other_bag --model my_model --out out/replay
   vloc node --model my_model                    localize live over ROS 2 (native RTPS, no ROS installation)";
 
@@ -66,6 +69,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
+    /// Put several finished runs of eval or replay in one report.
+    Compare(compare::CompareArgs),
     /// Run the node over a bag, without any middleware, the same on every run.
     Replay(replay::ReplayArgs),
     /// Run the localization node over native RTPS.
@@ -88,8 +93,10 @@ impl Cli {
     /// Whatever the command reports; [`crate::Error::exit_code`] is the exit code of the program.
     pub fn run(&self) -> Result<()> {
         start_log(&self.log);
-        let shares_the_machine =
-            !matches!(self.command, Command::Train(_) | Command::Graph(_) | Command::Completions { .. });
+        let shares_the_machine = !matches!(
+            self.command,
+            Command::Train(_) | Command::Graph(_) | Command::Compare(_) | Command::Completions { .. }
+        );
         if shares_the_machine && let Err(error) = sleep_while_waiting() {
             tracing::warn!("{error}");
         }
@@ -98,6 +105,7 @@ impl Cli {
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args),
             Command::Eval(args) => eval::run(args),
+            Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),
             Command::Node(args) => node::run::<Rtps>(args),
             Command::Inspect(args) => inspect::run(args),

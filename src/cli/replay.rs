@@ -28,9 +28,10 @@ pub struct ReplayArgs {
     /// Where to write trajectory.tum, summary.yaml and bag/; must not hold an earlier replay.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
-    /// Write report.md as well.
-    #[arg(long)]
-    pub report: bool,
+    /// Where to write report.html as well, one file to open in a browser: the path, how sure the node was and in which
+    /// state, what it refused; with --truth the errors, too. Beside it the pictures as SVG and the numbers as CSV.
+    #[arg(long, value_name = "FOLDER")]
+    pub report: Option<PathBuf>,
     /// Write smoothed.tum and smoothed_covariance.csv as well: the trajectory in hindsight. It is NOT causal: each pose
     /// comes from what was measured before it and after it, so it is no measure of what a robot would have known.
     /// Memory grows with the recording.
@@ -69,7 +70,7 @@ pub fn run(args: &ReplayArgs) -> Result<()> {
         map_frame: config.global_frame_id.clone(),
         ..RosbagDatasetOptions::default()
     });
-    let (report, rate, smooth, truth) = (args.report, args.rate, args.smooth, truth.as_ref());
+    let (report, rate, smooth, truth) = (args.report.as_deref(), args.rate, args.smooth, truth.as_ref());
     let request = ReplayRequest { bag: &args.bag, out: &args.out, report, rate, smooth, truth };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| Error::compute("starting the runtime", error))?;
@@ -132,6 +133,9 @@ fn print(summary: &Summary, args: &ReplayArgs) {
     }
     let accuracy = if args.truth.is_some() { ", accuracy/" } else { "" };
     println!("written to {}: trajectory.tum, summary.yaml, bag/{accuracy}", args.out.display());
+    if let Some(folder) = &args.report {
+        println!("report: {}", folder.join("report.html").display());
+    }
     if let Some(smoothed) = &summary.smoothed {
         let (poses, runs) = (smoothed.poses, smoothed.runs);
         println!("not causal, {poses} poses in {runs} runs: smoothed.tum, smoothed_covariance.csv");

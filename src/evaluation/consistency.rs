@@ -111,6 +111,12 @@ pub fn position_nees(truth: Se3, estimate: &AbsolutePose) -> Result<f64> {
     Ok(error.dot(&factor.solve(&error)))
 }
 
+/// The claimed standard deviations of the position (metres) and the rotation (radians): the root of the mean variance
+/// over three axes.
+pub fn sigmas(estimate: &AbsolutePose) -> [f64; 2] {
+    [0, 3].map(|start| (estimate.covariance.fixed_view::<3, 3>(start, start).trace() / 3.0).sqrt())
+}
+
 /// The value that a chi-square variable stays below with `probability`.
 ///
 /// # Errors

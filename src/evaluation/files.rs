@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::consistency::pose_nees;
-use super::{FrameResult, Metrics};
+use super::consistency::{pose_nees, sigmas};
+use super::report::quoted;
+use super::{FrameResult, Metrics, PoseError};
 use crate::geometry::{Se3, tum_text};
-use crate::{Error, Result};
+use crate::{Error, Result, Stamp};
 
 /// Columns of `frames.csv`: metres, quaternions, degrees; the estimate's columns are empty where there is none.
 const COLUMNS: &str = "name,stamp,\
@@ -29,21 +30,44 @@ pub(super) fn csv(results: &[FrameResult]) -> Result<String> {
             None => text.push_str(",,,,,,,,,,,\n"),
             Some(estimate) => {
                 let error = result.error();
-                let sigma = |start: usize| (estimate.covariance.fixed_view::<3, 3>(start, start).trace() / 3.0).sqrt();
+                let [sigma_translation, sigma_rotation] = sigmas(estimate);
                 let _ = writeln!(
                     text,
                     "{},{:.6},{:.6},{:.6},{:.6},{:.6}",
                     numbers(estimate.map_from_camera),
                     error.translation,
                     error.rotation.to_degrees(),
-                    sigma(0),
-                    sigma(3).to_degrees(),
+                    sigma_translation,
+                    sigma_rotation.to_degrees(),
                     pose_nees(result.truth, estimate)?
                 );
             }
         }
     }
     Ok(text)
+}
+
+/// `errors.csv`: one row per method and frame; no error where there is no answer.
+pub(super) fn errors_csv<'a>(
+    frames: impl Iterator<Item = (&'a str, Stamp)> + Clone,
+    methods: &[(&str, Vec<PoseError>)],
+) -> String {
+    let mut text = String::from("method,name,stamp,translation_error_m,rotation_error_deg\n");
+    for (method, errors) in methods {
+        for ((name, stamp), error) in frames.clone().zip(errors) {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{},{},{stamp},{}", quoted(method), quoted(name), error_fields(*error));
+        }
+    }
+    text
+}
+
+/// Metres and degrees; empty without an answer.
+pub(super) fn error_fields(error: PoseError) -> String {
+    match error.is_answer() {
+        true => format!("{:.6},{:.6}", error.translation, error.rotation.to_degrees()),
+        false => ",".to_owned(),
+    }
 }
 
 /// `truth.tum`: the true pose of every frame, answered or not.
@@ -60,20 +84,4 @@ pub(super) fn estimate_tum(results: &[FrameResult]) -> String {
 fn numbers(pose: Se3) -> String {
     let (t, [x, y, z, w]) = (pose.translation, pose.rotation.to_xyzw());
     format!("{:.6},{:.6},{:.6},{x:.9},{y:.9},{z:.9},{w:.9}", t.x, t.y, t.z)
-}
-
-/// A CSV field: in quotes when it holds a separator.
-fn quoted(field: &str) -> String {
-    if field.contains([',', '"', '\n', '\r']) { format!("\"{}\"", field.replace('"', "\"\"")) } else { field.into() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_with_separators_are_quoted() {
-        assert_eq!(quoted("seq-01/frame"), "seq-01/frame");
-        assert_eq!(quoted("a,\"b\""), "\"a,\"\"b\"\"\"");
-    }
 }

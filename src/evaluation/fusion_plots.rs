@@ -7,7 +7,9 @@
 use nalgebra::Vector3;
 use plotters::prelude::*;
 
-use super::plots::{Area, FONT, METHODS, TRUTH, equal_scale, failed, widest_axes};
+use super::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, drawn, equal_scale, failed, widest_axes};
+use super::histogram::Histogram;
+use super::timeline::Timeline;
 use super::{FrameResult, NeesSummary};
 use crate::geometry::{PoseCovariance, Vector6};
 use crate::{Error, Result};
@@ -93,43 +95,46 @@ fn stretches(results: &[FrameResult]) -> impl Iterator<Item = &[FrameResult]> {
 /// # Errors
 /// When there is no frame with an answer, or a covariance is none.
 pub fn error_over_time(fused: &[FrameResult]) -> Result<String> {
-    let start = fused.iter().find(|result| result.estimate.is_some());
-    let start = start.ok_or_else(|| Error::message("picture", "an answer", "none"))?.stamp;
-    let mut errors: Vec<Vec<AxisError>> = Vec::new();
-    for stretch in stretches(fused) {
-        let error = |result: &FrameResult| AxisError::of(result, result.stamp.seconds_since(start));
-        errors.push(stretch.iter().filter_map(|result| error(result).transpose()).collect::<Result<_>>()?);
+    if fused.iter().all(|result| result.estimate.is_none()) {
+        return Err(Error::message("picture", "an answer", "none"));
     }
+    let timeline = Timeline::new(fused.iter().map(|result| result.stamp));
+    let errors: Vec<Option<AxisError>> = fused.iter().map(AxisError::of).collect::<Result<_>>()?;
+    let stretches = timeline.stretches(errors);
     drawn((1100, 760), |area| {
         let panels = area.margin(40, 0, 0, 0).split_evenly((3, 2));
         let names = ["x (cm)", "y (cm)", "z (cm)", "about x (°)", "about y (°)", "about z (°)"];
         for (axis, name) in names.iter().enumerate() {
             let scale = if axis < 3 { 100.0 } else { 1f64.to_degrees() };
-            draw_axis(&panels[axis % 3 * 2 + axis / 3], &errors, axis, scale, name)?;
+            draw_axis(&panels[axis % 3 * 2 + axis / 3], (&timeline, &stretches), axis, scale, name)?;
         }
         let band = "three standard deviations as claimed";
-        draw_key(area, 70, &[("error of the fused pose", FUSED, Mark::Line), (band, FUSED, Mark::Area)])
+        draw_key(area, 70, &[("error of the pose", FUSED, Mark::Line), (band, FUSED, Mark::Area)])
     })
 }
 
 /// The error of a frame in its own axes, and the standard deviations that were claimed.
 struct AxisError {
-    seconds: f64,
     error: Vector6,
     sigmas: Vector6,
 }
 
 impl AxisError {
-    fn of(result: &FrameResult, seconds: f64) -> Result<Option<Self>> {
+    fn of(result: &FrameResult) -> Result<Option<Self>> {
         let Some(estimate) = &result.estimate else { return Ok(None) };
         let sigmas = PoseCovariance::new(&estimate.covariance)?.matrix().diagonal().map(f64::sqrt);
-        Ok(Some(Self { seconds, error: estimate.map_from_camera.local(result.truth), sigmas }))
+        Ok(Some(Self { error: estimate.map_from_camera.local(result.truth), sigmas }))
     }
 }
 
-fn draw_axis(area: &Area, stretches: &[Vec<AxisError>], axis: usize, scale: f64, name: &str) -> Result<()> {
-    let all = || stretches.iter().flatten();
-    let end = all().map(|error| error.seconds).fold(0.0, f64::max).max(1e-3);
+fn draw_axis(
+    area: &Area,
+    (timeline, stretches): (&Timeline, &[Vec<(f64, AxisError)>]),
+    axis: usize,
+    scale: f64,
+    name: &str,
+) -> Result<()> {
+    let all = || stretches.iter().flatten().map(|(_, error)| error);
     // The first answers claim little: they need not all be seen.
     let mut heights: Vec<f64> =
         all().map(|error| scale * error.error[axis].abs().max(3.0 * error.sigmas[axis])).collect();
@@ -140,13 +145,13 @@ fn draw_axis(area: &Area, stretches: &[Vec<AxisError>], axis: usize, scale: f64,
         .margin_right(20)
         .x_label_area_size(if axis % 3 == 2 { 42 } else { 22 })
         .y_label_area_size(62)
-        .build_cartesian_2d(0.0..end, -height..height)
+        .build_cartesian_2d(0.0..timeline.end(), -height..height)
         .map_err(failed)?;
     chart
         .configure_mesh()
         .light_line_style(WHITE)
         .bold_line_style(BLACK.mix(0.1))
-        .x_desc(if axis % 3 == 2 { "time (s)" } else { "" })
+        .x_desc(if axis % 3 == 2 { timeline.label() } else { "" })
         .y_desc(name)
         .y_labels(5)
         .label_style((FONT, 14))
@@ -154,11 +159,12 @@ fn draw_axis(area: &Area, stretches: &[Vec<AxisError>], axis: usize, scale: f64,
         .map_err(failed)?;
     let clipped = |value: f64| (scale * value).clamp(-height, height);
     for stretch in stretches {
-        let edge = |sign: f64| move |error: &AxisError| (error.seconds, clipped(sign * 3.0 * error.sigmas[axis]));
+        let edge =
+            |sign: f64| move |(seconds, error): &(f64, AxisError)| (*seconds, clipped(sign * 3.0 * error.sigmas[axis]));
         let outline: Vec<(f64, f64)> =
             stretch.iter().map(edge(1.0)).chain(stretch.iter().rev().map(edge(-1.0))).collect();
         chart.draw_series([Polygon::new(outline, FUSED.mix(0.18))]).map_err(failed)?;
-        let line = stretch.iter().map(|error| (error.seconds, clipped(error.error[axis])));
+        let line = stretch.iter().map(|(seconds, error)| (*seconds, clipped(error.error[axis])));
         chart.draw_series(LineSeries::new(line, FUSED.stroke_width(1))).map_err(failed)?;
     }
     Ok(())
@@ -171,11 +177,8 @@ fn draw_axis(area: &Area, stretches: &[Vec<AxisError>], axis: usize, scale: f64,
 /// When there are no values.
 pub fn nees_histogram(nees: &[f64]) -> Result<String> {
     let summary = NeesSummary::new(nees, 6)?;
-    let width = LARGEST_NEES / BARS as f64;
-    let mut counts = [0usize; BARS];
-    nees.iter().for_each(|value| counts[((value / width) as usize).min(BARS - 1)] += 1);
-    let density = |count: usize| count as f64 / (nees.len() as f64 * width);
-    let highest = counts.iter().map(|count| density(*count)).fold(0.14, f64::max);
+    let histogram = nees_counts(nees);
+    let highest = histogram.counts.iter().map(|count| histogram.density(*count)).fold(0.14, f64::max);
     drawn((900, 560), |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(20)
@@ -194,11 +197,9 @@ pub fn nees_histogram(nees: &[f64]) -> Result<String> {
             .label_style((FONT, 15))
             .draw()
             .map_err(failed)?;
-        let bar = |(index, count): (usize, &usize)| {
-            let corners = [(index as f64 * width, 0.0), ((index + 1) as f64 * width, density(*count))];
-            Rectangle::new(corners, FUSED.mix(0.45).filled())
-        };
-        chart.draw_series(counts.iter().enumerate().map(bar)).map_err(failed)?;
+        let bar =
+            |(from, to, count)| Rectangle::new([(from, 0.0), (to, histogram.density(count))], FUSED.mix(0.45).filled());
+        chart.draw_series(histogram.bars().map(bar)).map_err(failed)?;
         let curve = (0..=480).map(|step| f64::from(step) * LARGEST_NEES / 480.0).map(|s| (s, chi_square_6(s)));
         chart.draw_series(LineSeries::new(curve, TRUTH.stroke_width(2))).map_err(failed)?;
         let found = format!(
@@ -212,44 +213,14 @@ pub fn nees_histogram(nees: &[f64]) -> Result<String> {
     })
 }
 
+/// The bars of [`nees_histogram`].
+pub(super) fn nees_counts(nees: &[f64]) -> Histogram {
+    Histogram::new(nees, LARGEST_NEES, BARS)
+}
+
 /// Density of chi-square with six degrees of freedom.
 fn chi_square_6(s: f64) -> f64 {
     s * s * (-0.5 * s).exp() / 16.0
-}
-
-#[derive(Clone, Copy)]
-enum Mark {
-    Dot,
-    Line,
-    Area,
-}
-
-/// The key above the plots, so that it covers none of them.
-fn draw_key(area: &Area, left: i32, entries: &[(&str, RGBColor, Mark)]) -> Result<()> {
-    let mut x = left;
-    let y = 26;
-    for (text, color, mark) in entries {
-        let shape = match mark {
-            Mark::Dot => Circle::new((x + 12, y), 4, color.filled()).into_dyn(),
-            Mark::Line => PathElement::new(vec![(x, y), (x + 24, y)], color.stroke_width(3)).into_dyn(),
-            Mark::Area => Rectangle::new([(x, y - 7), (x + 24, y + 7)], color.mix(0.4).filled()).into_dyn(),
-        };
-        area.draw(&shape).map_err(failed)?;
-        area.draw(&Text::new((*text).to_owned(), (x + 32, y - 8), (FONT, 16).into_font())).map_err(failed)?;
-        x += 70 + 8 * text.chars().count() as i32;
-    }
-    Ok(())
-}
-
-fn drawn(size: (u32, u32), draw: impl FnOnce(&Area) -> Result<()>) -> Result<String> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
-        draw(&area)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
 }
 
 fn refuse_empty(results: &[FrameResult]) -> Result<()> {

@@ -24,6 +24,9 @@ pub struct Latency {
     pub median_ms: f64,
     /// 99th percentile (nearest rank), milliseconds.
     pub p99_ms: f64,
+    /// Every duration in the order it was taken, milliseconds: for the histogram of a report, not for `metrics.json`.
+    #[serde(skip)]
+    pub durations_ms: Vec<f64>,
 }
 
 impl Latency {
@@ -39,13 +42,14 @@ impl Latency {
         durations: &[Duration],
     ) -> Result<Self> {
         let step = step.into();
-        let mut sorted: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
+        let durations_ms: Vec<f64> = durations.iter().map(|duration| duration.as_secs_f64() * 1e3).collect();
+        let mut sorted = durations_ms.clone();
         sorted.sort_by(f64::total_cmp);
         let Some(median_ms) = super::pose_error::median(&sorted) else {
             return Err(Error::message(format!("latency of {step}"), "at least one duration", "none"));
         };
         let p99_ms = sorted[(99 * sorted.len()).div_ceil(100) - 1];
-        Ok(Self { step, device: device.into(), threads, batch, count: sorted.len(), median_ms, p99_ms })
+        Ok(Self { step, device: device.into(), threads, batch, count: sorted.len(), median_ms, p99_ms, durations_ms })
     }
 }
 

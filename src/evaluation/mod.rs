@@ -8,20 +8,25 @@
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
 //! - [`retrieval`]: the baselines of Sattler et al. (CVPR 2019) that every table carries.
+//! - [`report`]: one HTML file with tables and pictures, of one evaluation or of several.
 //! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
 //!
 //! Nothing here knows tensors, datasets or ROS.
 
+mod canvas;
 pub mod consistency;
 mod files;
 pub mod fusion_plots;
+mod histogram;
 pub mod latency;
 pub mod metrics;
 mod plots;
 pub mod pose_error;
+pub mod report;
 pub mod retrieval;
 pub mod table;
+mod timeline;
 pub mod trajectory_error;
 
 use std::path::Path;
@@ -86,7 +91,7 @@ impl Evaluation {
     }
 
     /// Summarizes, and writes into `folder` (created if need be): `metrics.json`, `frames.csv`, `estimate.tum`,
-    /// `truth.tum`, `trajectory.svg`, `errors.svg`.
+    /// `truth.tum`, `trajectory.svg`, `errors.svg`, `errors.csv`.
     ///
     /// # Errors
     /// As [`Evaluation::summarize`], and when a file cannot be written.
@@ -102,8 +107,16 @@ impl Evaluation {
         write("truth.tum", files::truth_tum(results))?;
         write("estimate.tum", files::estimate_tum(results))?;
         write("trajectory.svg", plots::trajectory(&self.training_path, results)?)?;
-        write("errors.svg", plots::errors(&self.errors_by_method(results))?)?;
+        let errors = self.errors_by_method(results);
+        write("errors.svg", plots::errors(&errors)?)?;
+        write("errors.csv", self.errors_csv(results))?;
         Ok(metrics)
+    }
+
+    /// The text of `errors.csv`.
+    fn errors_csv(&self, results: &[FrameResult]) -> String {
+        let frames = results.iter().map(|result| (result.name.as_str(), result.stamp));
+        files::errors_csv(frames, &self.errors_by_method(results))
     }
 
     /// The error of every frame, for the method, then for each baseline, then in hindsight.

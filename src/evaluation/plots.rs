@@ -1,44 +1,19 @@
 //! The two pictures of a report, as SVG: the paths from above, and how the errors of all methods are distributed.
 
-use std::fmt::Display;
 use std::ops::Range;
 
 use nalgebra::Vector3;
-use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use super::canvas::{Area, FONT, METHODS, TRAINING, TRUTH, drawn, equal_scale, failed, widest_axes};
 use super::{FrameResult, PoseError};
+use crate::Result;
 use crate::geometry::Se3;
-use crate::{Error, Result};
-
-pub(super) const TRUTH: RGBColor = RGBColor(30, 30, 30);
-const TRAINING: RGBColor = RGBColor(200, 200, 200);
-pub(super) const METHODS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-];
-pub(super) const FONT: &str = "sans-serif";
-
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-
-pub(super) fn failed(error: impl Display) -> Error {
-    Error::compute("drawing of a picture", error)
-}
 
 /// Truth, training path and estimates in the plane of the two longest extents (from above for any map that is wider
 /// than high), each estimate joined to its truth by a line.
 pub(super) fn trajectory(training: &[Se3], results: &[FrameResult]) -> Result<String> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (900, 720)).into_drawing_area();
-        draw_trajectory(&area, training, results)?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
+    drawn((900, 720), |area| draw_trajectory(area, training, results))
 }
 
 fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Result<()> {
@@ -47,7 +22,11 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
     let [across, up] = widest_axes(&known);
     let place = |position: Vector3<f64>| (position[across], position[up]);
     let (x_range, y_range) = equal_scale(&known, [across, up], 780.0 / 630.0);
-    area.fill(&WHITE).map_err(failed)?;
+    let (x_shown, y_shown) = (x_range.clone(), y_range.clone());
+    let is_shown = |pose: Se3| {
+        let (x, y) = place(pose.translation);
+        x_shown.contains(&x) && y_shown.contains(&y)
+    };
     let mut chart = ChartBuilder::on(area)
         .margin(20)
         .x_label_area_size(45)
@@ -74,13 +53,18 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
     }
     let answers =
         || results.iter().filter_map(|result| Some((result.truth, result.estimate.as_ref()?.map_from_camera)));
-    let lines = answers().map(|(truth, estimate)| {
+    let shown = || answers().filter(|(_, estimate)| is_shown(*estimate));
+    let lines = shown().map(|(truth, estimate)| {
         PathElement::new(vec![place(truth.translation), place(estimate.translation)], METHODS[0].mix(0.6))
     });
     chart.draw_series(lines).map_err(failed)?;
     chart.draw_series(dots(truths().collect(), 2, TRUTH)).map_err(failed)?.label("truth").legend(legend(TRUTH));
-    let estimates = answers().map(|(_, estimate)| estimate.translation).collect();
-    let answered = format!("estimate ({} of {} frames)", answers().count(), results.len());
+    let estimates = shown().map(|(_, estimate)| estimate.translation).collect();
+    let outside = match answers().count() - shown().count() {
+        0 => String::new(),
+        outside => format!(", {outside} outside"),
+    };
+    let answered = format!("estimate ({} of {} frames{outside})", answers().count(), results.len());
     chart.draw_series(dots(estimates, 2, METHODS[0])).map_err(failed)?.label(answered).legend(legend(METHODS[0]));
     chart
         .configure_series_labels()
@@ -92,45 +76,13 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
         .map_err(failed)
 }
 
-/// The two coordinates in which the points extend furthest, in the order x, y, z.
-pub(super) fn widest_axes(points: &[Vector3<f64>]) -> [usize; 2] {
-    let least = (0..3).min_by(|a, b| length(&span(points, *a)).total_cmp(&length(&span(points, *b)))).unwrap_or(2);
-    [[1, 2], [0, 2], [0, 1]][least]
-}
-
-fn span(points: &[Vector3<f64>], axis: usize) -> Range<f64> {
-    points
-        .iter()
-        .fold(f64::INFINITY..f64::NEG_INFINITY, |range, point| range.start.min(point[axis])..range.end.max(point[axis]))
-}
-
-fn length(range: &Range<f64>) -> f64 {
-    range.end - range.start
-}
-
-/// Ranges around the points with a metre as long on both axes; `aspect` is the width of the plot by its height.
-pub(super) fn equal_scale(points: &[Vector3<f64>], axes: [usize; 2], aspect: f64) -> (Range<f64>, Range<f64>) {
-    let [x, y] = axes.map(|axis| span(points, axis));
-    let half_height = 0.55 * length(&y).max(length(&x) / aspect).max(0.1);
-    let around = |range: Range<f64>, half: f64| {
-        let middle = 0.5 * (range.start + range.end);
-        middle - half..middle + half
-    };
-    (around(x, half_height * aspect), around(y, half_height))
-}
-
 /// Share of the frames below an error, for each method: translation on the left, rotation on the right.
 pub(super) fn errors(methods: &[(&str, Vec<PoseError>)]) -> Result<String> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, (1100, 480)).into_drawing_area();
-        area.fill(&WHITE).map_err(failed)?;
+    drawn((1100, 480), |area| {
         let (left, right) = area.split_horizontally(550);
         draw_curves(&left, methods, 0.01..10.0, "translation error (m)", |error| error.translation)?;
-        draw_curves(&right, methods, 0.1..180.0, "rotation error (°)", |error| error.rotation.to_degrees())?;
-        area.present().map_err(failed)?;
-    }
-    Ok(svg)
+        draw_curves(&right, methods, 0.1..180.0, "rotation error (°)", |error| error.rotation.to_degrees())
+    })
 }
 
 fn draw_curves(
@@ -193,14 +145,5 @@ mod tests {
         let curve = cumulative(vec![f64::INFINITY, 0.5, 0.001, 2.0], &(0.01..1.0));
         assert_eq!(curve, [(0.01, 25.0), (0.5, 25.0), (0.5, 50.0), (1.0, 50.0)]);
         assert_eq!(cumulative(vec![], &(0.01..1.0)), [(0.01, 0.0), (1.0, 0.0)]);
-    }
-
-    #[test]
-    fn the_picture_shows_the_widest_plane_undistorted() {
-        let points = [Vector3::new(0.0, 1.0, 0.0), Vector3::new(4.0, 1.1, 1.0)];
-        assert_eq!(widest_axes(&points), [0, 2]);
-        let (x, y) = equal_scale(&points, [0, 2], 2.0);
-        assert!((length(&x) - 2.0 * length(&y)).abs() < 1e-12 && length(&x) > 4.0);
-        assert!(x.start < 0.0 && x.end > 4.0 && y.start < 0.0 && y.end > 1.0);
     }
 }

@@ -99,9 +99,16 @@ impl Retrieval {
 
 /// The training pose nearest to the true one, in metres plus radians: an oracle.
 pub fn nearest_pose(training: &[Se3], truth: Se3) -> Option<Se3> {
-    let distance =
-        |pose: &Se3| (pose.translation - truth.translation).norm() + pose.rotation.local(truth.rotation).norm();
-    training.iter().copied().min_by(|a, b| distance(a).total_cmp(&distance(b)))
+    nearest(training, truth).map(|index| training[index])
+}
+
+/// Which training pose is nearest to the true one, in metres plus radians.
+pub fn nearest(training: &[Se3], truth: Se3) -> Option<usize> {
+    let distance = |index: &usize| {
+        let pose = training[*index];
+        (pose.translation - truth.translation).norm() + pose.rotation.local(truth.rotation).norm()
+    };
+    (0..training.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 /// The weights with sum 1 that minimize `|Σ a_i offset_i|²`: proportional to `G⁻¹ 1` with `G_ij = offset_i · offset_j`.

@@ -106,7 +106,7 @@ fn nees_line(what: &str, nees: &NeesSummary) -> String {
 }
 
 /// Whether both medians are lower; no median is an infinite one.
-fn beats(method: &MethodMetrics, baseline: &MethodMetrics) -> bool {
+pub(super) fn beats(method: &MethodMetrics, baseline: &MethodMetrics) -> bool {
     let lower = |own: Option<f64>, other: Option<f64>| own.unwrap_or(f64::INFINITY) < other.unwrap_or(f64::INFINITY);
     lower(method.errors.median_translation_error, baseline.errors.median_translation_error)
         && lower(method.errors.median_rotation_error, baseline.errors.median_rotation_error)

@@ -189,6 +189,16 @@ impl PoseRegressor {
         Ok(result)
     }
 
+    /// The embedding `bh` and the absolute output of frames that stand for themselves, without dropout; gradients flow
+    /// to the input.
+    pub(super) fn single(&self, input_b3hw: &Tensor) -> (Tensor, PoseOutput) {
+        let features = self.network.global_features(&self.network.shared(input_b3hw, false), &History::none(), false);
+        let localizer = self.network.global_localizer();
+        let embedding_bh = localizer.embed(&features);
+        let output = localizer.regress(&embedding_bh, Dropout::Off);
+        (embedding_bh, output)
+    }
+
     /// Absolute output, relative output, and the features for the next frame. Outputs have the deterministic
     /// prediction in their first row and the samples behind it.
     fn forward(&self, input_b3hw: &Tensor, previous: Option<&Previous>) -> (PoseOutput, Option<PoseOutput>, Tensor) {

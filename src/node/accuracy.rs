@@ -29,6 +29,18 @@ pub struct Accuracy {
     pub correlation_time: Option<f64>,
 }
 
+/// What a comparison rests on.
+pub(super) struct Measured {
+    /// Its numbers.
+    pub accuracy: Accuracy,
+    /// Rows and provenance.
+    pub evaluation: Evaluation,
+    /// What the network alone said, per frame.
+    pub alone: Vec<FrameResult>,
+    /// What was published, per frame.
+    pub fused: Vec<FrameResult>,
+}
+
 /// What was said of each image, by its stamp.
 #[derive(Debug, Default)]
 pub(super) struct Said {
@@ -59,7 +71,7 @@ pub(super) fn measure(
     names: &Names,
     said: &Said,
     folder: &Path,
-) -> Result<Accuracy> {
+) -> Result<Measured> {
     let known = RosbagDataset::open(bag, &of_base(options, config, names)?)?;
     known.notes().iter().for_each(|note| tracing::warn!("{}: {note}", known.name()));
     let pose_topic = options.pose_topic.as_deref().unwrap_or("/tf");
@@ -89,7 +101,7 @@ pub(super) fn measure(
     let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
     draw(folder, &alone, &fused, &nees)?;
     let correlation_time = if config.use_estimator { true_correlation_time(config, &fused, nees) } else { None };
-    Ok(Accuracy { metrics, correlation_time })
+    Ok(Measured { accuracy: Accuracy { metrics, correlation_time }, evaluation, alone, fused })
 }
 
 /// See [`crate::estimator::calibration`].

@@ -34,6 +34,8 @@ mod path;
 mod regressor;
 #[cfg(feature = "bag")]
 mod replay;
+#[cfg(feature = "bag")]
+mod replay_report;
 mod saved_pose;
 #[cfg(feature = "bag")]
 mod smoothed;

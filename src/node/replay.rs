@@ -5,17 +5,18 @@
 //! | `trajectory.tum` | pose of the base in the map at the images' stamps: `stamp x y z qx qy qz qw` |
 //! | `summary.yaml` | how many images, poses, transforms; what was refused and why ([`Summary`]) |
 //! | `bag/` | rosbag2 (mcap): the input and the node's messages beside it |
-//! | `report.md` | the summary as a page, when asked for |
 //! | `accuracy/` | when asked for, `pose` and `absolute_pose` compared with the poses that the bag knows ([`crate::evaluation::Metrics`], tables and pictures) |
 //! | `smoothed.tum`, `smoothed_covariance.csv` | when asked for, the trajectory in hindsight, which is *not causal*: each pose from what was measured before it and after it |
+//!
+//! A report for a browser goes to a folder of its own, when asked for.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::accuracy::{self, Accuracy, Said};
+use super::accuracy::{self, Accuracy, Measured, Said};
+use super::replay_report::{Watched, report};
 use super::smoothed::{self, SmoothedSummary};
 use super::{Core, Health, Localizer, run_lock_step};
 use crate::bag::BagReader;
@@ -64,8 +65,8 @@ pub struct ReplayRequest<'a> {
     pub bag: &'a Path,
     /// The folder to write; it must not hold an earlier replay's `bag`.
     pub out: &'a Path,
-    /// Whether to write `report.md`.
-    pub report: bool,
+    /// The folder for `report.html` and its files; `None`: no report.
+    pub report: Option<&'a Path>,
     /// Seconds of the recording per second; `None`: as fast as the machine allows.
     pub rate: Option<f64>,
     /// Whether to write the trajectory in hindsight as well; needs `use_estimator`.
@@ -77,7 +78,7 @@ pub struct ReplayRequest<'a> {
 impl<'a> ReplayRequest<'a> {
     /// As fast as the machine allows, without the extra files.
     pub fn new(bag: &'a Path, out: &'a Path) -> Self {
-        Self { bag, out, report: false, rate: None, smooth: false, truth: None }
+        Self { bag, out, report: None, rate: None, smooth: false, truth: None }
     }
 }
 
@@ -107,9 +108,11 @@ pub async fn replay<L: Localizer>(
     let mut port = Replay::open(request.bag, &request.out.join("bag"), &config, names, request.rate)?;
     // By stamp: a clock that jumped back leaves two runs in one recording, and a trajectory has one pose per stamp.
     let mut said = Said::default();
+    let mut watched = Watched::default();
     let watch = |outgoing: &Outgoing| match outgoing {
         Outgoing::Pose(pose) => drop(said.pose.insert(pose.stamp, (**pose).clone())),
         Outgoing::AbsolutePose(pose) => drop(said.absolute_pose.insert(pose.stamp, (**pose).clone())),
+        Outgoing::Diagnostics(diagnostics) => watched.add(diagnostics),
         _ => {}
     };
     let ran = run_lock_step(&mut port, &mut core, localizer, stop, watch).await;
@@ -117,15 +120,21 @@ pub async fn replay<L: Localizer>(
     let trajectory = Trajectory::new(said.pose.values().map(|pose| (pose.stamp, pose.map_from_base)).collect())?;
     trajectory.write_tum(&request.out.join("trajectory.tum"))?;
     let mut summary = summarize(core.health(), &trajectory);
-    let after = look_back(&request, &config, names, core.estimator(), &mut said, &mut summary);
+    let looked = look_back(&request, &config, names, core.estimator(), &mut said, &mut summary);
     let path = request.out.join("summary.yaml");
     let yaml = serde_yaml::to_string(&summary).map_err(|error| Error::compute("writing the summary", error))?;
     std::fs::write(&path, yaml).map_err(Error::io("write", &path))?;
-    if request.report {
-        let path = request.out.join("report.md");
-        std::fs::write(&path, page(&summary, &trajectory)).map_err(Error::io("write", &path))?;
-    }
-    ran.and(read).and(after).map(|()| summary)
+    let said = watched.with(&said.pose);
+    let reported = match (request.report, &looked) {
+        (Some(folder), Ok(measured)) => {
+            report(request.bag, &summary, &trajectory, &said, measured.as_ref()).and_then(|report| report.write(folder))
+        }
+        _ => Ok(()),
+    };
+    let measured = ran.and(read).and(looked)?;
+    reported?;
+    summary.accuracy = measured.map(|measured| measured.accuracy);
+    Ok(summary)
 }
 
 /// What can be said once the recording has ended: the trajectory in hindsight, and how right the poses were.
@@ -136,17 +145,14 @@ fn look_back(
     estimator: &mut Estimator,
     said: &mut Said,
     summary: &mut Summary,
-) -> Result<()> {
+) -> Result<Option<Measured>> {
     if request.smooth {
         let runs = estimator.smoothed()?;
         summary.smoothed = Some(smoothed::write(&runs, request.out)?);
         said.smooth(&runs);
     }
-    if let Some(options) = request.truth {
-        let folder = request.out.join("accuracy");
-        summary.accuracy = Some(accuracy::measure(request.bag, options, config, names, said, &folder)?);
-    }
-    Ok(())
+    let measure = |options| accuracy::measure(request.bag, options, config, names, said, &request.out.join("accuracy"));
+    request.truth.map(measure).transpose()
 }
 
 fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
@@ -162,34 +168,4 @@ fn summarize(health: &Health, trajectory: &Trajectory) -> Summary {
         smoothed: None,
         accuracy: None,
     }
-}
-
-fn page(summary: &Summary, trajectory: &Trajectory) -> String {
-    let positions: Vec<_> = trajectory.positions().collect();
-    let length: f64 = positions.windows(2).map(|pair| (pair[1] - pair[0]).norm()).sum();
-    let mut page = String::from("# Replay\n\n| quantity | value |\n|---|---|\n");
-    let rows = [
-        ("images", summary.images.to_string()),
-        ("poses", summary.poses.to_string()),
-        ("from the first pose to the last", format!("{:.3} s", summary.span_s)),
-        ("length of the path through all poses", format!("{length:.2} m")),
-        ("clock jumps", summary.clock_jumps.to_string()),
-    ];
-    for (quantity, value) in rows {
-        let _ = writeln!(page, "| {quantity} | {value} |");
-    }
-    if let Some(smoothed) = &summary.smoothed {
-        let _ =
-            writeln!(page, "| smoothed trajectory (not causal) | {} poses in {} runs |", smoothed.poses, smoothed.runs);
-    }
-    page.push_str("\n## What was refused\n\n");
-    if summary.refused.is_empty() {
-        page.push_str("Nothing.\n");
-        return page;
-    }
-    page.push_str("| reason | count | last time |\n|---|---|---|\n");
-    for (reason, Refused { count, last }) in &summary.refused {
-        let _ = writeln!(page, "| {reason} | {count} | {} |", last.replace('|', "\\|"));
-    }
-    page
 }

@@ -1,0 +1,154 @@
+//! What all pictures have in common: colours, the font, axes on which a metre is a metre, and the key above a plot.
+//!
+//! The page of a report recolours pictures for a dark screen by the colours that are named here (`report/style.css`).
+
+use std::fmt::Display;
+use std::ops::Range;
+
+use nalgebra::Vector3;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::{Error, Result};
+
+/// The truth, and whatever is measured against.
+pub(super) const TRUTH: RGBColor = RGBColor(30, 30, 30);
+/// What was trained on.
+pub(super) const TRAINING: RGBColor = RGBColor(200, 200, 200);
+/// Methods side by side, told apart by most colour-blind eyes (after Okabe & Ito 2008).
+pub(super) const METHODS: [RGBColor; 8] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(230, 159, 0),
+    RGBColor(117, 112, 179),
+    RGBColor(140, 86, 75),
+];
+/// From low to high: seen on white and on black alike.
+const SCALE: [RGBColor; 5] = [
+    RGBColor(54, 110, 214),
+    RGBColor(38, 162, 176),
+    RGBColor(122, 178, 80),
+    RGBColor(232, 160, 32),
+    RGBColor(222, 62, 28),
+];
+pub(super) const FONT: &str = "sans-serif";
+
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+pub(super) fn failed(error: impl Display) -> Error {
+    Error::compute("drawing of a picture", error)
+}
+
+/// The text of an SVG file of `size` pixels (width, height).
+pub(super) fn drawn(size: (u32, u32), draw: impl FnOnce(&Area) -> Result<()>) -> Result<String> {
+    let mut svg = String::new();
+    {
+        let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        area.fill(&WHITE).map_err(failed)?;
+        draw(&area)?;
+        area.present().map_err(failed)?;
+    }
+    Ok(svg)
+}
+
+/// The colour of a share from 0 (low) to 1 (high); what lies outside has the colour of the end.
+pub(super) fn scale_colour(share: f64) -> RGBColor {
+    let place = share.clamp(0.0, 1.0) * (SCALE.len() - 1) as f64;
+    let below = (place as usize).min(SCALE.len() - 2);
+    let (low, high, between) = (SCALE[below], SCALE[below + 1], place - below as f64);
+    let mix = |low: u8, high: u8| (f64::from(low) + between * (f64::from(high) - f64::from(low))).round() as u8;
+    RGBColor(mix(low.0, high.0), mix(low.1, high.1), mix(low.2, high.2))
+}
+
+/// The bar of [`scale_colour`] from bottom to top in pixels, with texts at its ends and its middle, and a title above.
+pub(super) fn draw_scale(area: &Area, corner: (i32, i32), height: i32, texts: [&str; 3], title: &str) -> Result<()> {
+    const STEPS: i32 = 64;
+    let (left, top) = corner;
+    for step in 0..STEPS {
+        let edge = |step: i32| top + height - step * height / STEPS;
+        let color = scale_colour((f64::from(step) + 0.5) / f64::from(STEPS));
+        let corners = [(left, edge(step + 1)), (left + 16, edge(step))];
+        area.draw(&Rectangle::new(corners, color.filled())).map_err(failed)?;
+    }
+    let font = || (FONT, 14).into_font();
+    for (text, y) in texts.into_iter().zip([top + height, top + height / 2, top]) {
+        area.draw(&Text::new(text.to_owned(), (left + 24, y - 8), font())).map_err(failed)?;
+    }
+    area.draw(&Text::new(title.to_owned(), (left - 4, top - 28), font())).map_err(failed)
+}
+
+/// How something is drawn, for the key.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    Dot,
+    Line,
+    Area,
+}
+
+/// The key above the plots, so that it covers none of them.
+pub(super) fn draw_key(area: &Area, left: i32, entries: &[(&str, RGBColor, Mark)]) -> Result<()> {
+    let mut x = left;
+    let y = 26;
+    for (text, color, mark) in entries {
+        let shape = match mark {
+            Mark::Dot => Circle::new((x + 12, y), 4, color.filled()).into_dyn(),
+            Mark::Line => PathElement::new(vec![(x, y), (x + 24, y)], color.stroke_width(3)).into_dyn(),
+            Mark::Area => Rectangle::new([(x, y - 7), (x + 24, y + 7)], color.mix(0.4).filled()).into_dyn(),
+        };
+        area.draw(&shape).map_err(failed)?;
+        area.draw(&Text::new((*text).to_owned(), (x + 32, y - 8), (FONT, 16).into_font())).map_err(failed)?;
+        x += 70 + 8 * text.chars().count() as i32;
+    }
+    Ok(())
+}
+
+/// The two coordinates in which the points extend furthest, in the order x, y, z.
+pub(super) fn widest_axes(points: &[Vector3<f64>]) -> [usize; 2] {
+    let least = (0..3).min_by(|a, b| length(&span(points, *a)).total_cmp(&length(&span(points, *b)))).unwrap_or(2);
+    [[1, 2], [0, 2], [0, 1]][least]
+}
+
+fn span(points: &[Vector3<f64>], axis: usize) -> Range<f64> {
+    points
+        .iter()
+        .fold(f64::INFINITY..f64::NEG_INFINITY, |range, point| range.start.min(point[axis])..range.end.max(point[axis]))
+}
+
+fn length(range: &Range<f64>) -> f64 {
+    range.end - range.start
+}
+
+/// Ranges around the points with a metre as long on both axes; `aspect` is the width of the plot by its height.
+pub(super) fn equal_scale(points: &[Vector3<f64>], axes: [usize; 2], aspect: f64) -> (Range<f64>, Range<f64>) {
+    let [x, y] = axes.map(|axis| span(points, axis));
+    let half_height = 0.55 * length(&y).max(length(&x) / aspect).max(0.1);
+    let around = |range: Range<f64>, half: f64| {
+        let middle = 0.5 * (range.start + range.end);
+        middle - half..middle + half
+    };
+    (around(x, half_height * aspect), around(y, half_height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_picture_shows_the_widest_plane_undistorted() {
+        let points = [Vector3::new(0.0, 1.0, 0.0), Vector3::new(4.0, 1.1, 1.0)];
+        assert_eq!(widest_axes(&points), [0, 2]);
+        let (x, y) = equal_scale(&points, [0, 2], 2.0);
+        assert!((length(&x) - 2.0 * length(&y)).abs() < 1e-12 && length(&x) > 4.0);
+        assert!(x.start < 0.0 && x.end > 4.0 && y.start < 0.0 && y.end > 1.0);
+    }
+
+    #[test]
+    fn colours_run_from_end_to_end() {
+        assert_eq!((scale_colour(-1.0), scale_colour(0.0)), (SCALE[0], SCALE[0]));
+        assert_eq!((scale_colour(0.5), scale_colour(1.0), scale_colour(7.0)), (SCALE[2], SCALE[4], SCALE[4]));
+        assert_eq!(scale_colour(f64::NAN), SCALE[0]);
+    }
+}

@@ -1,0 +1,290 @@
+//! What a node said while it ran: its path, how sure it was, its states, and what it refused.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use nalgebra::Vector3;
+use plotters::prelude::*;
+
+use super::csv::quoted;
+use super::error_pictures::draw_plan;
+use super::{Figure, Section};
+use crate::evaluation::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, draw_scale, drawn, failed};
+use crate::evaluation::timeline::Timeline;
+use crate::{Error, Result, Stamp};
+
+/// Colours of states, in the order in which they occur.
+const STATES: [RGBColor; 4] = [METHODS[1], METHODS[5], METHODS[2], METHODS[3]];
+
+/// A pose that was said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SaidPose {
+    /// When it was true.
+    pub stamp: Stamp,
+    /// Position of the robot's base in the map, metres.
+    pub position: Vector3<f64>,
+    /// Its claimed standard deviations: of the position (metres) and of the rotation (radians), along the worst axis.
+    pub sigmas: [f64; 2],
+}
+
+/// How the node said that it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SaidState {
+    /// When.
+    pub stamp: Stamp,
+    /// The state's name.
+    pub state: String,
+    /// Measurements that were not used up to then, by reason.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// What a node said, in the order of its stamps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Said {
+    /// Its poses.
+    pub poses: Vec<SaidPose>,
+    /// Its states.
+    pub states: Vec<SaidState>,
+}
+
+/// Pictures of what a node said; without poses and states an empty section.
+///
+/// # Errors
+/// When a picture cannot be drawn.
+pub fn live(said: &Said) -> Result<Section> {
+    let mut section = Section::new("What the node said");
+    if !said.poses.is_empty() {
+        section = section.with(path(&said.poses)?).with(confidence(said)?);
+    }
+    if said.states.iter().any(|state| !state.refused.is_empty()) {
+        section = section.with(refused(&said.states)?);
+    }
+    if section.blocks.is_empty() {
+        section = section.with("It gave no pose.".to_owned());
+    }
+    Ok(section)
+}
+
+fn path(poses: &[SaidPose]) -> Result<Figure> {
+    let highest = poses.iter().map(|pose| pose.sigmas[0]).fold(0.0, f64::max).max(1e-6);
+    let svg = drawn((980, 720), |area| {
+        let (plot, margin) = area.split_horizontally(860);
+        let dots: Vec<_> = poses.iter().map(|pose| (pose.position, pose.sigmas[0] / highest)).collect();
+        draw_plan(&plot, &[], &dots, &[])?;
+        let texts = [0.0, 0.5, 1.0].map(|share| format!("{:.2} m", share * highest));
+        draw_scale(&margin, (12, 110), 480, [&texts[0], &texts[1], &texts[2]], "sigma")
+    })?;
+    let mut csv = String::from("stamp,tx,ty,tz,sigma_position_m,sigma_rotation_deg\n");
+    for SaidPose { stamp, position: at, sigmas: [position, rotation] } in poses {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(csv, "{stamp},{:.6},{:.6},{:.6},{position:.6},{:.6}", at.x, at.y, at.z, rotation.to_degrees());
+    }
+    Ok(Figure {
+        name: "path".into(),
+        title: "The path as the node gave it".into(),
+        caption:
+            "Every pose of the robot's base from above, coloured by the claimed standard deviation of its position \
+                  along the worst axis."
+                .into(),
+        svg,
+        csv,
+    })
+}
+
+/// Sigmas over time on a band of states.
+fn confidence(said: &Said) -> Result<Figure> {
+    let mut names: Vec<&str> = Vec::new();
+    for state in &said.states {
+        if !names.contains(&state.state.as_str()) {
+            names.push(&state.state);
+        }
+    }
+    let timeline = Timeline::new(said.poses.iter().map(|pose| pose.stamp));
+    let bands = bands(said, &timeline);
+    let svg = drawn((1100, 620), |area| {
+        let panels = area.margin(40, 0, 0, 0).split_evenly((2, 1));
+        let colour = |name: &str| STATES[names.iter().position(|known| *known == name).unwrap_or(0) % STATES.len()];
+        for (axis, title) in ["sigma of the position (m)", "sigma of the rotation (°)"].iter().enumerate() {
+            let unit = if axis == 0 { 1.0 } else { 1f64.to_degrees() };
+            let values: Vec<f64> = said.poses.iter().map(|pose| unit * pose.sigmas[axis]).collect();
+            draw_confidence(&panels[axis], &timeline, &values, title, &bands, &colour)?;
+        }
+        let states = names.iter().map(|name| (*name, colour(name), Mark::Area));
+        let key: Vec<_> = std::iter::once(("claimed sigma, worst axis", TRUTH, Mark::Line)).chain(states).collect();
+        draw_key(area, 84, &key)
+    })?;
+    let mut csv = String::from("stamp,state\n");
+    said.states.iter().for_each(|state| csv.push_str(&format!("{},{}\n", state.stamp, quoted(&state.state))));
+    Ok(Figure {
+        name: "states".into(),
+        title: "How sure the node was, and in which state".into(),
+        caption: "The claimed standard deviation along the worst axis, over the state that /diagnostics told (about once a \
+                  second). It grows while no fix is used and falls with each one; where the line has a gap, no pose was \
+                  given."
+            .into(),
+        svg,
+        csv,
+    })
+}
+
+/// From when to when which state held, in seconds of the poses' timeline.
+fn bands<'a>(said: &'a Said, timeline: &Timeline) -> Vec<(f64, f64, &'a str)> {
+    let at = |stamp: Stamp| {
+        let next = said.poses.partition_point(|pose| pose.stamp < stamp).min(said.poses.len() - 1);
+        timeline.seconds[next]
+    };
+    let mut bands: Vec<(f64, f64, &str)> = Vec::new();
+    for state in &said.states {
+        let from = at(state.stamp);
+        if let Some(last) = bands.last_mut() {
+            last.1 = from;
+        }
+        if bands.last().is_none_or(|last| last.2 != state.state) {
+            bands.push((from, timeline.end(), &state.state));
+        }
+    }
+    if let Some(last) = bands.last_mut() {
+        last.1 = timeline.end();
+    }
+    bands
+}
+
+fn draw_confidence(
+    area: &Area,
+    timeline: &Timeline,
+    values: &[f64],
+    title: &str,
+    bands: &[(f64, f64, &str)],
+    colour: &dyn Fn(&str) -> RGBColor,
+) -> Result<()> {
+    let highest = 1.15 * values.iter().copied().fold(0.0, f64::max).max(1e-6);
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .margin_right(24)
+        .x_label_area_size(42)
+        .y_label_area_size(72)
+        .build_cartesian_2d(0.0..timeline.end(), 0.0..highest)
+        .map_err(failed)?;
+    let rectangles = bands
+        .iter()
+        .map(|(from, to, state)| Rectangle::new([(*from, 0.0), (*to, highest)], colour(state).mix(0.18).filled()));
+    chart.draw_series(rectangles).map_err(failed)?;
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(BLACK.mix(0.0))
+        .bold_line_style(BLACK.mix(0.1))
+        .x_desc(timeline.label())
+        .y_desc(title)
+        .y_labels(5)
+        .label_style((FONT, 15))
+        .draw()
+        .map_err(failed)?;
+    for line in timeline.stretches(values.iter().copied().map(Some)) {
+        chart.draw_series(LineSeries::new(line, TRUTH.stroke_width(2))).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Counts of what was not used, over time.
+fn refused(states: &[SaidState]) -> Result<Figure> {
+    let timeline = Timeline::new(states.iter().map(|state| state.stamp));
+    let last = states.last().ok_or_else(|| Error::message("picture", "states", "none"))?;
+    let reasons: Vec<&String> = last.refused.keys().collect();
+    let count = |state: &SaidState, reason: &String| state.refused.get(reason).copied().unwrap_or(0);
+    let highest = 1.1 * last.refused.values().copied().max().unwrap_or(0).max(1) as f64;
+    let svg = drawn((1100, 480), |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin(15)
+            .x_label_area_size(44)
+            .y_label_area_size(72)
+            .build_cartesian_2d(0.0..timeline.end(), 0.0..highest)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .light_line_style(WHITE)
+            .bold_line_style(BLACK.mix(0.1))
+            .x_desc(timeline.label())
+            .y_desc("not used so far")
+            .y_label_formatter(&|count| format!("{count:.0}"))
+            .label_style((FONT, 15))
+            .draw()
+            .map_err(failed)?;
+        for (reason, color) in reasons.iter().zip(METHODS.iter().cycle()) {
+            let line = states.iter().zip(&timeline.seconds).map(|(state, at)| (*at, count(state, reason) as f64));
+            let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2));
+            let series = LineSeries::new(line, color.stroke_width(2));
+            chart.draw_series(series).map_err(failed)?.label(reason.as_str()).legend(legend);
+        }
+        chart
+            .configure_series_labels()
+            .position(SeriesLabelPosition::UpperLeft)
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.2))
+            .label_font((FONT, 14))
+            .draw()
+            .map_err(failed)
+    })?;
+    let mut csv = String::from("stamp,reason,count\n");
+    for state in states {
+        for (reason, count) in &state.refused {
+            let _ = writeln!(csv, "{},{},{count}", state.stamp, quoted(reason));
+        }
+    }
+    Ok(Figure {
+        name: "refused".into(),
+        title: "What was not used".into(),
+        caption:
+            "Messages that the node refused and measurements that the estimator rejected, counted from the start, by \
+                  reason. A few at the start are usual; a line that keeps rising names something to repair."
+                .into(),
+        svg,
+        csv,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::report::Block;
+
+    fn at(seconds: i64) -> Stamp {
+        Stamp::from_nanos(1_000_000_000 * seconds)
+    }
+
+    fn said() -> Said {
+        let pose = |second: i64| SaidPose {
+            stamp: at(second),
+            position: Vector3::new(second as f64, 0.0, 0.0),
+            sigmas: [0.1, 0.01],
+        };
+        let state = |second: i64, state: &str| SaidState {
+            stamp: at(second),
+            state: state.into(),
+            refused: BTreeMap::from([("gated".to_owned(), second as u64)]),
+        };
+        let states = vec![state(0, "converging"), state(1, "tracking"), state(2, "tracking"), state(3, "lost")];
+        Said { poses: (1..=4).map(pose).collect(), states }
+    }
+
+    #[test]
+    fn states_hold_until_the_next() {
+        let said = said();
+        let timeline = Timeline::new(said.poses.iter().map(|pose| pose.stamp));
+        let expected = [(0.0, 0.0, "converging"), (0.0, 2.0, "tracking"), (2.0, 3.0, "lost")];
+        assert_eq!(bands(&said, &timeline), expected);
+    }
+
+    #[test]
+    fn only_what_was_said_is_drawn() {
+        let names = |said: &Said| -> Vec<String> {
+            let blocks = live(said).unwrap().blocks;
+            let name =
+                |block: &Block| if let Block::Figure(figure) = block { figure.name.clone() } else { "text".into() };
+            blocks.iter().map(name).collect()
+        };
+        assert_eq!(names(&said()), ["path", "states", "refused"]);
+        assert_eq!(names(&Said { states: Vec::new(), ..said() }), ["path", "states"]);
+        assert_eq!(names(&Said::default()), ["text"]);
+    }
+}

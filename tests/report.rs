@@ -1,0 +1,359 @@
+//! Reports: what they draw is what was measured, they are self-contained, and a browser shows them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use image::{Rgb, RgbImage};
+use nalgebra::{Matrix6, Vector3, Vector6};
+use rand::SeedableRng;
+use rand_distr::{Distribution, StandardNormal};
+use vloc::Stamp;
+use vloc::evaluation::report::{
+    Embedded, Exhibit, FrameSet, Heat, Run, Said, SaidPose, SaidState, SaliencyExhibit, compared, embedding, evaluated,
+    live, saliency, worst, worst_frames,
+};
+use vloc::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, PoseError, Provenance};
+use vloc::geometry::{Se3, So3, Vector6 as Twist};
+use vloc::sensor::AbsolutePose;
+
+/// A frame's name that is none for HTML, CSV or a shell.
+const AWKWARD: &str = "<img src=\"x\">, 'it' & \"that\"";
+
+/// A walk around a room, one frame every 100 ms; every fifth frame without an answer, errors `scale` times as claimed.
+fn walk(frames: usize, scale: f64) -> Vec<FrameResult> {
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(11);
+    let frame = |index: usize| {
+        let angle = 0.05 * index as f64;
+        let position = Vector3::new(3.0 * angle.cos(), 2.0 * angle.sin(), 1.2);
+        let truth = Se3::new(So3::exp(&Vector3::new(0.0, 0.0, angle)), position);
+        let stamp = Stamp::from_nanos(1_700_000_000_000_000_000 + 100_000_000 * index as i64);
+        let sigmas = (1.0 + angle.sin().powi(2)) * Vector6::new(0.05, 0.05, 0.03, 0.01, 0.02, 0.02);
+        let noise =
+            Twist::from_fn(|axis, _| scale * sigmas[axis] * Distribution::<f64>::sample(&StandardNormal, &mut rng));
+        let estimate = (index % 5 != 4).then(|| AbsolutePose {
+            stamp,
+            map_from_camera: truth.retract(&noise),
+            covariance: Matrix6::from_diagonal(&sigmas.component_mul(&sigmas)),
+        });
+        let name = if index == 7 { AWKWARD.to_owned() } else { format!("frame-{index:06}") };
+        FrameResult { name, stamp, truth, estimate }
+    };
+    (0..frames).map(frame).collect()
+}
+
+fn evaluation(name: &str, results: &[FrameResult]) -> Evaluation {
+    let shifted = |by: f64| {
+        let moved = |pose: Se3| Se3::new(pose.rotation, pose.translation + Vector3::new(by, 0.0, 0.0));
+        results.iter().map(|result| Some(moved(result.truth))).collect()
+    };
+    let durations: Vec<Duration> =
+        (0..200).map(|index| Duration::from_micros(7000 + 17 * (index * index % 97))).collect();
+    Evaluation {
+        name: name.into(),
+        provenance: Provenance {
+            dataset: "walk".into(),
+            ground_truth: "exact".into(),
+            split: "all frames".into(),
+            command: format!("vloc eval --out '{AWKWARD}'"),
+            ..Provenance::default()
+        },
+        baselines: vec![
+            Baseline { name: "retrieval".into(), poses: shifted(0.4) },
+            Baseline { name: "oracle".into(), poses: shifted(0.01) },
+        ],
+        hindsight: None,
+        training_path: results.iter().map(|result| result.truth.retract(&Twist::repeat(0.05))).collect(),
+        latencies: vec![Latency::new("network", "cpu", 1, 1, &durations).unwrap()],
+    }
+}
+
+/// A report with every section that there is.
+fn write_full_report(folder: &Path, results: &[FrameResult]) {
+    let photo = |index: usize| RgbImage::from_fn(64, 48, |x, y| Rgb([(4 * x) as u8, (5 * y) as u8, (9 * index) as u8]));
+    let near = PoseError { translation: 0.2, rotation: 0.1 };
+    let exhibit = |index: usize| Exhibit {
+        name: results[index].name.clone(),
+        error: results[index].error(),
+        query: photo(index),
+        nearest: (index % 2 == 0).then(|| (AWKWARD.to_owned(), photo(index + 1), near)),
+    };
+    let exhibits: Vec<Exhibit> = worst(results, 10).into_iter().map(exhibit).collect();
+    let heat = |power: i32| {
+        let value = |index: usize| f64::from((index % 64) as u32).powi(power);
+        Heat { width: 64, height: 48, values: (0..64 * 48).map(value).collect() }
+    };
+    let looked_at = SaliencyExhibit {
+        name: AWKWARD.into(),
+        reason: "the best answer".into(),
+        error: near,
+        pixels: photo(3),
+        translation: heat(1),
+        rotation: heat(3),
+    };
+    let embedded = |index: usize| Embedded {
+        name: results[index].name.clone(),
+        set: if index % 2 == 0 { FrameSet::Training } else { FrameSet::Test },
+        progress: index as f64 / results.len() as f64,
+        vector: (0..16).map(|axis| (0.05 * (index * (axis + 1)) as f64).sin()).collect(),
+    };
+    let vectors: Vec<Embedded> = (0..results.len()).map(embedded).collect();
+    let mut report = evaluated(&evaluation("regressor", results), results).unwrap();
+    report.sections.extend([
+        worst_frames(&exhibits).unwrap(),
+        saliency(&[looked_at]).unwrap(),
+        embedding(&vectors).unwrap(),
+        live(&said(results)).unwrap(),
+    ]);
+    report.write(folder).unwrap();
+}
+
+fn said(results: &[FrameResult]) -> Said {
+    let pose = |result: &FrameResult| {
+        let estimate = result.estimate.as_ref()?;
+        Some(SaidPose { stamp: result.stamp, position: estimate.map_from_camera.translation, sigmas: [0.1, 0.02] })
+    };
+    let state = |(index, result): (usize, &FrameResult)| SaidState {
+        stamp: result.stamp,
+        state: if index < 20 { "converging" } else { "tracking" }.into(),
+        refused: BTreeMap::from([("estimator: gated".to_owned(), index as u64 / 7)]),
+    };
+    Said { poses: results.iter().filter_map(pose).collect(), states: results.iter().enumerate().map(state).collect() }
+}
+
+fn read(folder: &Path, name: &str) -> String {
+    std::fs::read_to_string(folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The numbers of a column, whose fields hold no separators.
+fn column(text: &str, name: &str) -> Vec<f64> {
+    let place = text.lines().next().unwrap().split(',').rev().position(|head| head == name).unwrap();
+    // From the right: names with separators stand on the left.
+    text.lines().skip(1).filter_map(|line| line.rsplit(',').nth(place)?.parse().ok()).collect()
+}
+
+#[test]
+fn what_is_drawn_is_what_was_measured() {
+    let results = walk(125, 1.0);
+    let folder = tempfile::tempdir().unwrap();
+    write_full_report(folder.path(), &results);
+    let metrics = evaluation("regressor", &results).summarize(&results).unwrap();
+    let csv = |name: &str| read(folder.path(), name);
+
+    assert_eq!(column(&csv("nees.csv"), "count").iter().sum::<f64>(), 100.0, "every answer is in a bar");
+    assert_eq!(column(&csv("latency_histogram.csv"), "count").iter().sum::<f64>(), 200.0, "every duration is in a bar");
+    assert_eq!(csv("embedding.csv").lines().count(), 126);
+    assert_eq!(csv("worst_frames.csv").lines().count(), 11);
+    assert_eq!(column(&csv("error_against_sigma.csv"), "sigma_translation_m").len(), 100);
+
+    // The median of the curve is that of the table and of metrics.json.
+    let errors = csv("errors.csv");
+    let own: String = errors
+        .lines()
+        .filter(|line| line.starts_with("method,") || line.starts_with("regressor,"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(own.lines().count(), 126, "one row per frame, answered or not");
+    let mut translation = column(&own, "translation_error_m");
+    assert_eq!(translation.len(), 100, "no error without an answer");
+    translation.sort_by(f64::total_cmp);
+    let median = metrics.method.errors.median_translation_error.unwrap();
+    assert!((translation[62] - median).abs() < 1e-6, "{} of 125 frames, {median}", translation[62]);
+    let table = csv("summary.csv");
+    assert_eq!(table.lines().count(), 4);
+    assert!(table.lines().nth(1).unwrap().starts_with(&format!("regressor,100/125,{median:.3},")), "{table}");
+
+    for name in ["trajectory_errors", "errors", "error_over_time", "error_against_sigma", "nees", "latency_histogram"] {
+        let svg = read(folder.path(), &format!("{name}.svg"));
+        assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{name}");
+    }
+}
+
+#[test]
+fn a_method_that_does_not_beat_its_baselines_is_marked() {
+    let results = walk(60, 1.0);
+    let folder = tempfile::tempdir().unwrap();
+    evaluated(&evaluation("regressor", &results), &results).unwrap().write(folder.path()).unwrap();
+    let page = read(folder.path(), "report.html");
+    assert!(
+        page.contains("regressor does not beat oracle.") || page.contains("does not beat retrieval, oracle"),
+        "{page}"
+    );
+    assert!(page.contains("<td class=\"bad\">not beaten in both medians</td>"));
+}
+
+#[test]
+fn names_are_text_and_never_tags() {
+    let results = walk(60, 1.0);
+    let folder = tempfile::tempdir().unwrap();
+    write_full_report(folder.path(), &results);
+    let page = read(folder.path(), "report.html");
+    assert!(page.contains("&lt;img src=&quot;x&quot;&gt;, &#39;it&#39; &amp; &quot;that&quot;"));
+    assert!(!page.contains("<img src=\"x\"") && !page.contains("<script"), "a name became a tag");
+    assert!(!page.contains("http://") && !page.contains("https://"), "the page leads to the network");
+    assert!(read(folder.path(), "worst_frames.csv").contains("\"<img src=\"\"x\"\">, 'it' & \"\"that\"\"\""));
+}
+
+#[test]
+fn a_silent_method_has_a_report() {
+    let mut results = walk(20, 1.0);
+    results.iter_mut().for_each(|result| result.estimate = None);
+    let folder = tempfile::tempdir().unwrap();
+    evaluated(&evaluation("regressor", &results), &results).unwrap().write(folder.path()).unwrap();
+    let page = read(folder.path(), "report.html");
+    assert!(page.contains("0 of 20 frames answered, no median error") && !page.contains("Is the covariance true?"));
+}
+
+/// Finished runs of two methods on the same frames.
+fn two_runs(folder: &Path) -> [PathBuf; 2] {
+    [("good", 1.0), ("bad", 8.0)].map(|(name, scale)| {
+        let results = walk(125, scale);
+        evaluation(name, &results).write_all(&folder.join(name), &results).unwrap();
+        folder.join(name)
+    })
+}
+
+#[test]
+fn finished_runs_are_compared_on_the_same_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = two_runs(folder.path()).map(|run| Run::read(&run).unwrap());
+    let report = compared(runs.to_vec()).unwrap();
+    let out = folder.path().join("out");
+    report.write(&out).unwrap();
+    let table = read(&out, "summary.csv");
+    let names: Vec<&str> = table.lines().skip(1).map(|line| line.split(',').next().unwrap()).collect();
+    assert_eq!(names, ["good", "bad", "retrieval", "oracle"], "shared baselines stand once: {table}");
+    let metrics: Metrics = serde_json::from_str(&read(&folder.path().join("bad"), "metrics.json")).unwrap();
+    let median = metrics.method.errors.median_translation_error.unwrap();
+    assert!(table.contains(&format!("\nbad,100/125,{median:.3},")), "{table}");
+    assert!(read(&out, "report.html").contains("Lowest median error of the position: good with"));
+    let methods = ["good", "bad", "retrieval", "oracle"];
+    let curves = read(&out, "errors.csv");
+    assert!(methods.iter().all(|name| curves.matches(&format!("\n{name},")).count() == 125), "one row per frame");
+    assert_eq!(curves.lines().count(), 501);
+}
+
+#[test]
+fn runs_of_one_name_are_told_apart_by_their_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let [good, _] = two_runs(folder.path()).map(|run| Run::read(&run).unwrap());
+    let table = compared(vec![good.clone(), good.clone()]).unwrap();
+    let out = folder.path().join("out");
+    table.write(&out).unwrap();
+    assert!(read(&out, "summary.csv").contains(&format!("\ngood ({}),", good.folder)));
+}
+
+#[test]
+fn runs_that_do_not_fit_are_refused_with_what_differs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [good, bad] = two_runs(folder.path());
+    let write = |name: &str, results: &[FrameResult]| {
+        evaluation(name, results).write_all(&folder.path().join(name), results).unwrap();
+        Run::read(&folder.path().join(name)).unwrap()
+    };
+    let text = |other: Run| compared(vec![Run::read(&good).unwrap(), other]).unwrap_err().to_string();
+    let short = text(write("short", &walk(60, 1.0)));
+    assert!(short.contains("expected 125 frames as in") && short.contains("found 60; evaluate both on"), "{short}");
+    let mut results = walk(125, 1.0);
+    results[3].name = "another".into();
+    let renamed = text(write("renamed", &results));
+    assert!(
+        renamed.contains("expected frame 4 to be frame-000003 at 1700000000.3") && renamed.contains("found another"),
+        "{renamed}"
+    );
+    let mut results = walk(125, 1.0);
+    results[3].truth = Se3::identity();
+    let moved = text(write("moved", &results));
+    assert!(moved.contains("frame-000003 at 1700000000.300000000 truly at 2."), "{moved}");
+
+    let alone = compared(vec![Run::read(&good).unwrap()]).unwrap_err().to_string();
+    assert!(alone.starts_with("comparison: expected two or more runs, found 1"), "{alone}");
+    std::fs::write(bad.join("frames.csv"), "name,stamp\nframe-000000,0.0\n").unwrap();
+    let broken = Run::read(&bad).unwrap_err().to_string();
+    assert!(
+        broken.contains("frames.csv: expected a column truth_tx in every row, found columns name,stamp"),
+        "{broken}"
+    );
+    let missing = Run::read(folder.path()).unwrap_err().to_string();
+    assert!(missing.starts_with("cannot read ") && missing.contains("metrics.json"), "{missing}");
+}
+
+/// Has reports looked at; `None` where that is not possible, and says so.
+fn look_at(test: &str, reports: &[PathBuf]) -> Option<()> {
+    let python = common::peers_python_for(test)?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/look_at_report.py");
+    let mut command = Command::new(python);
+    command.arg(script).args(reports);
+    if let Some(folder) = std::env::var_os("VLOC_SCREENSHOTS") {
+        command.arg("--screenshots").arg(folder);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) {
+        common::skip(test, said.trim());
+        return None;
+    }
+    assert!(output.status.success(), "{said}");
+    Some(())
+}
+
+#[test]
+fn a_browser_shows_every_picture_in_light_and_dark() {
+    let folder = tempfile::tempdir().unwrap();
+    let results = walk(125, 1.0);
+    let [full, both] = ["full", "compared"].map(|name| folder.path().join(name));
+    write_full_report(&full, &results);
+    compared(two_runs(folder.path()).map(|run| Run::read(&run).unwrap()).to_vec()).unwrap().write(&both).unwrap();
+    let reports = [full, both].map(|folder| folder.join("report.html"));
+    look_at("a_browser_shows_every_picture_in_light_and_dark", &reports);
+}
+
+#[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+#[test]
+fn eval_replay_and_compare_write_reports_that_a_browser_shows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let done = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vloc"));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (room, model) = (path("room"), "models/synthetic-room");
+    done(&["synth", "--out", &room, "--passes", "1", "--frames", "12", "--test-frames", "12", "--format", "both"]);
+    let eval = |out: &str| {
+        done(&[
+            "eval",
+            "--dataset",
+            &room,
+            "--model",
+            model,
+            "--out",
+            &path(out),
+            "--report",
+            &path(&format!("{out}-report")),
+        ])
+    };
+    let printed = eval("one");
+    assert!(printed.contains("one-report/report.html"), "{printed}");
+    eval("two");
+    done(&["compare", &path("one"), &path("two"), "--out", &path("both-report")]);
+    let bag = path("room/bags/test");
+    done(&["replay", &bag, "--model", model, "--out", &path("plain"), "--report", &path("plain-report")]);
+    let measured = ["--truth", "/ground_truth/pose", "--smooth"];
+    let replay = ["replay", &bag, "--model", model, "--out", &path("measured"), "--report", &path("measured-report")];
+    done(&[&replay[..], &measured].concat());
+
+    let page = read(&folder.path().join("one-report"), "report.html");
+    for title in ["The worst answers", "What the network looks at", "What the network finds alike"] {
+        assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
+    }
+    assert_eq!(page.matches("data:image/jpeg").count(), 10 * 2 + 3 * 3);
+    let reports = ["one-report", "both-report", "plain-report", "measured-report"];
+    let reports = reports.map(|name| folder.path().join(name).join("report.html"));
+    look_at("eval_replay_and_compare_write_reports_that_a_browser_shows", &reports);
+}
