@@ -120,6 +120,7 @@ fn said(results: &[FrameResult]) -> Said {
     let state = |(index, result): (usize, &FrameResult)| SaidState {
         stamp: result.stamp,
         state: if index < 20 { "converging" } else { "tracking" }.into(),
+        since: results[if index < 20 { 0 } else { 20 }].stamp,
         refused: BTreeMap::from([("estimator: gated".to_owned(), index as u64 / 7)]),
     };
     Said { poses: results.iter().filter_map(pose).collect(), states: results.iter().enumerate().map(state).collect() }
@@ -183,7 +184,7 @@ fn a_method_that_does_not_beat_its_baselines_is_marked() {
         page.contains("regressor does not beat oracle.") || page.contains("does not beat retrieval, oracle"),
         "{page}"
     );
-    assert!(page.contains("<td class=\"bad\">not beaten in both medians</td>"));
+    assert!(page.contains("<td class=\"text bad\">not beaten in both medians</td>"));
 }
 
 #[test]

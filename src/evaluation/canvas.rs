@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use nalgebra::Vector3;
 use plotters::coord::Shift;
+use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::prelude::*;
 
 use crate::{Error, Result};
@@ -68,9 +69,10 @@ pub(super) fn draw_scale(area: &Area, corner: (i32, i32), height: i32, texts: [&
     const STEPS: i32 = 64;
     let (left, top) = corner;
     for step in 0..STEPS {
-        let edge = |step: i32| top + height - step * height / STEPS;
+        let bottom = top + height - step * height / STEPS;
         let color = scale_colour((f64::from(step) + 0.5) / f64::from(STEPS));
-        let corners = [(left, edge(step + 1)), (left + 16, edge(step))];
+        // Each over the upper part of the one before: between neighbours a screen may show a seam.
+        let corners = [(left, top), (left + 16, bottom)];
         area.draw(&Rectangle::new(corners, color.filled())).map_err(failed)?;
     }
     let font = || (FONT, 14).into_font();
@@ -78,6 +80,24 @@ pub(super) fn draw_scale(area: &Area, corner: (i32, i32), height: i32, texts: [&
         area.draw(&Text::new(text.to_owned(), (left + 24, y - 8), font())).map_err(failed)?;
     }
     area.draw(&Text::new(title.to_owned(), (left - 4, top - 28), font())).map_err(failed)
+}
+
+/// A logarithmic axis, labelled at the powers of ten, and at their doubles and fives where there are few.
+pub(super) fn logarithmic(range: Range<f64>) -> WithKeyPoints<LogCoord<f64>> {
+    let exponents = range.start.log10().floor() as i32..=range.end.log10().ceil() as i32;
+    let is_short = range.end / range.start <= 100.0;
+    let points = |factors: &[f64]| -> Vec<f64> {
+        let all = exponents.clone().flat_map(|exponent| factors.iter().map(move |by| by * 10f64.powi(exponent)));
+        all.filter(|point| (range.start * 0.999..=range.end * 1.001).contains(point)).collect()
+    };
+    let labelled = points(if is_short { &[1.0, 2.0, 5.0] } else { &[1.0] });
+    let between = points(&[2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0]);
+    range.log_scale().with_key_points(labelled).with_light_points(between)
+}
+
+/// A number of a logarithmic axis without the noise of its last digits.
+pub(super) fn log_label(value: &f64) -> String {
+    ((value * 1e6).round() / 1e6).to_string()
 }
 
 /// How something is drawn, for the key.
@@ -88,11 +108,36 @@ pub(super) enum Mark {
     Area,
 }
 
+/// An entry of a key: its text, its colour, and how it is drawn.
+pub(super) type KeyEntry<'a> = (&'a str, RGBColor, Mark);
+
+/// Height of a line of the key, pixels.
+const KEY_LINE: i32 = 24;
+
+/// Where each entry of a key begins, `(x, y)` in pixels, in lines that are no wider than a picture of `width`.
+fn key_places(left: i32, width: i32, entries: &[KeyEntry]) -> Vec<(i32, i32)> {
+    let (mut x, mut y) = (left, 26);
+    let place = |(text, ..): &KeyEntry| {
+        let advance = 70 + 8 * text.chars().count() as i32;
+        if x > left && x + advance > width {
+            (x, y) = (left, y + KEY_LINE);
+        }
+        let place = (x, y);
+        x += advance;
+        place
+    };
+    entries.iter().map(place).collect()
+}
+
+/// How much room above the plots [`draw_key`] takes in a picture of `width` pixels.
+pub(super) fn key_height(left: i32, width: i32, entries: &[KeyEntry]) -> i32 {
+    key_places(left, width, entries).last().map_or(0, |place| place.1 + KEY_LINE / 2)
+}
+
 /// The key above the plots, so that it covers none of them.
-pub(super) fn draw_key(area: &Area, left: i32, entries: &[(&str, RGBColor, Mark)]) -> Result<()> {
-    let mut x = left;
-    let y = 26;
-    for (text, color, mark) in entries {
+pub(super) fn draw_key(area: &Area, left: i32, entries: &[KeyEntry]) -> Result<()> {
+    let width = area.dim_in_pixel().0 as i32;
+    for ((x, y), (text, color, mark)) in key_places(left, width, entries).into_iter().zip(entries) {
         let shape = match mark {
             Mark::Dot => Circle::new((x + 12, y), 4, color.filled()).into_dyn(),
             Mark::Line => PathElement::new(vec![(x, y), (x + 24, y)], color.stroke_width(3)).into_dyn(),
@@ -100,9 +145,13 @@ pub(super) fn draw_key(area: &Area, left: i32, entries: &[(&str, RGBColor, Mark)
         };
         area.draw(&shape).map_err(failed)?;
         area.draw(&Text::new((*text).to_owned(), (x + 32, y - 8), (FONT, 16).into_font())).map_err(failed)?;
-        x += 70 + 8 * text.chars().count() as i32;
     }
     Ok(())
+}
+
+/// The key of methods side by side, each in its colour.
+pub(super) fn method_key<'a>(names: impl Iterator<Item = &'a str>) -> Vec<KeyEntry<'a>> {
+    names.zip(METHODS.iter().cycle()).map(|(name, color)| (name, *color, Mark::Line)).collect()
 }
 
 /// The two coordinates in which the points extend furthest, in the order x, y, z.
@@ -143,6 +192,25 @@ mod tests {
         let (x, y) = equal_scale(&points, [0, 2], 2.0);
         assert!((length(&x) - 2.0 * length(&y)).abs() < 1e-12 && length(&x) > 4.0);
         assert!(x.start < 0.0 && x.end > 4.0 && y.start < 0.0 && y.end > 1.0);
+    }
+
+    #[test]
+    fn a_logarithmic_axis_has_labels_at_both_ends() {
+        use plotters::coord::ranged1d::{BoldPoints, Ranged};
+        let labels = |range: Range<f64>| -> Vec<String> {
+            logarithmic(range).key_points(BoldPoints(10)).iter().map(log_label).collect()
+        };
+        assert_eq!(labels(0.01..10.0), ["0.01", "0.1", "1", "10"]);
+        assert_eq!(labels(0.1..1.0), ["0.1", "0.2", "0.5", "1"]);
+    }
+
+    #[test]
+    fn a_long_key_goes_on_in_the_next_line() {
+        let names = ["a".repeat(40), "b".repeat(40), "c".repeat(40), "d".repeat(400)];
+        let key = method_key(names.iter().map(String::as_str));
+        let places = key_places(70, 900, &key);
+        assert_eq!(places, [(70, 26), (460, 26), (70, 50), (70, 74)]);
+        assert_eq!((key_height(70, 900, &key), key_height(70, 900, &[])), (86, 0));
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::ops::Range;
 use nalgebra::Vector3;
 use plotters::prelude::*;
 
-use super::canvas::{Area, FONT, METHODS, TRAINING, TRUTH, drawn, equal_scale, failed, widest_axes};
+use super::canvas::{
+    Area, FONT, METHODS, TRAINING, TRUTH, draw_key, drawn, equal_scale, failed, key_height, log_label, logarithmic,
+    method_key, widest_axes,
+};
 use super::{FrameResult, PoseError};
 use crate::Result;
 use crate::geometry::Se3;
@@ -78,8 +81,11 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
 
 /// Share of the frames below an error, for each method: translation on the left, rotation on the right.
 pub(super) fn errors(methods: &[(&str, Vec<PoseError>)]) -> Result<String> {
-    drawn((1100, 480), |area| {
-        let (left, right) = area.split_horizontally(550);
+    let key = method_key(methods.iter().map(|(name, _)| *name));
+    let above = key_height(70, 1100, &key);
+    drawn((1100, 480 + above as u32), |area| {
+        draw_key(area, 70, &key)?;
+        let (left, right) = area.margin(above, 0, 0, 0).split_horizontally(550);
         draw_curves(&left, methods, 0.01..10.0, "translation error (m)", |error| error.translation)?;
         draw_curves(&right, methods, 0.1..180.0, "rotation error (°)", |error| error.rotation.to_degrees())
     })
@@ -96,7 +102,7 @@ fn draw_curves(
         .margin(15)
         .x_label_area_size(45)
         .y_label_area_size(60)
-        .build_cartesian_2d(range.clone().log_scale(), 0.0..100.0)
+        .build_cartesian_2d(logarithmic(range.clone()), 0.0..100.0)
         .map_err(failed)?;
     chart
         .configure_mesh()
@@ -104,23 +110,16 @@ fn draw_curves(
         .bold_line_style(BLACK.mix(0.12))
         .x_desc(title)
         .y_desc("frames below (%)")
+        .x_label_formatter(&log_label)
         .y_label_formatter(&|percent| format!("{percent:.0}"))
         .label_style((FONT, 15))
         .draw()
         .map_err(failed)?;
-    for ((name, errors), color) in methods.iter().zip(METHODS.iter().cycle()) {
+    for ((_, errors), color) in methods.iter().zip(METHODS.iter().cycle()) {
         let curve = cumulative(errors.iter().map(value).collect(), &range);
-        let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2));
-        chart.draw_series(LineSeries::new(curve, color.stroke_width(2))).map_err(failed)?.label(*name).legend(legend);
+        chart.draw_series(LineSeries::new(curve, color.stroke_width(2))).map_err(failed)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .label_font((FONT, 14))
-        .draw()
-        .map_err(failed)
+    Ok(())
 }
 
 /// Steps of `(error, percent of the frames at or below it)` over the whole range; infinite errors never come.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use super::accuracy::Measured;
 use super::{Refused, Summary};
@@ -27,8 +28,11 @@ impl Watched {
             };
             Some((reason, value.parse().ok().filter(|count| *count > 0)?)).filter(|_| !key.ends_with("/last"))
         };
+        let age =
+            value("state/age_s").and_then(|age| age.parse().ok()).and_then(|age| Duration::try_from_secs_f64(age).ok());
         self.0.push(SaidState {
             stamp: diagnostics.stamp,
+            since: diagnostics.stamp - age.unwrap_or_default(),
             state: value("state").unwrap_or_else(|| "unknown".to_owned()),
             refused: diagnostics.values.iter().filter_map(count).collect(),
         });

@@ -9,8 +9,8 @@ use plotters::prelude::*;
 use super::Figure;
 use super::csv::quoted;
 use crate::evaluation::canvas::{
-    Area, FONT, METHODS, Mark, TRAINING, TRUTH, draw_key, draw_scale, drawn, equal_scale, failed, scale_colour,
-    widest_axes,
+    Area, FONT, METHODS, Mark, TRAINING, TRUTH, draw_key, draw_scale, drawn, equal_scale, failed, key_height,
+    log_label, logarithmic, method_key, scale_colour, widest_axes,
 };
 use crate::evaluation::consistency::{pose_nees, sigmas};
 use crate::evaluation::files::error_fields;
@@ -208,7 +208,7 @@ fn draw_calibration(area: &Area, dots: &[(f64, f64)], unit: &str, what: &str) ->
         .margin_right(24)
         .x_label_area_size(48)
         .y_label_area_size(72)
-        .build_cartesian_2d(x.clone().log_scale(), y.clone().log_scale())
+        .build_cartesian_2d(logarithmic(x.clone()), logarithmic(y.clone()))
         .map_err(failed)?;
     chart
         .configure_mesh()
@@ -216,6 +216,8 @@ fn draw_calibration(area: &Area, dots: &[(f64, f64)], unit: &str, what: &str) ->
         .bold_line_style(BLACK.mix(0.12))
         .x_desc(format!("claimed sigma of the {what} ({unit})"))
         .y_desc(format!("{what} error ({unit})"))
+        .x_label_formatter(&log_label)
+        .y_label_formatter(&log_label)
         .label_style((FONT, 15))
         .draw()
         .map_err(failed)?;
@@ -287,8 +289,11 @@ fn in_metres(position: Vector3<f64>) -> String {
 /// When the picture cannot be drawn.
 pub(super) fn methods_over_time(stamps: &[Stamp], methods: &[(&str, Vec<PoseError>)], csv: String) -> Result<Figure> {
     let timeline = Timeline::new(stamps.iter().copied());
-    let svg = drawn((1100, 720), |area| {
-        let panels = area.split_evenly((2, 1));
+    let key = method_key(methods.iter().map(|(name, _)| *name));
+    let above = key_height(84, 1100, &key);
+    let svg = drawn((1100, 720 + above as u32), |area| {
+        draw_key(area, 84, &key)?;
+        let panels = area.margin(above, 0, 0, 0).split_evenly((2, 1));
         draw_over_time(&panels[0], &timeline, methods, "translation error (m)", |error| error.translation)?;
         draw_over_time(&panels[1], &timeline, methods, "rotation error (°)", |error| error.rotation.to_degrees())
     })?;
@@ -318,7 +323,7 @@ fn draw_over_time(
         .margin_right(24)
         .x_label_area_size(44)
         .y_label_area_size(72)
-        .build_cartesian_2d(0.0..timeline.end(), y.clone().log_scale())
+        .build_cartesian_2d(0.0..timeline.end(), logarithmic(y.clone()))
         .map_err(failed)?;
     chart
         .configure_mesh()
@@ -326,28 +331,17 @@ fn draw_over_time(
         .bold_line_style(BLACK.mix(0.12))
         .x_desc(timeline.label())
         .y_desc(title)
+        .y_label_formatter(&log_label)
         .label_style((FONT, 15))
         .draw()
         .map_err(failed)?;
-    for ((name, errors), color) in methods.iter().zip(METHODS.iter().cycle()) {
+    for ((_, errors), color) in methods.iter().zip(METHODS.iter().cycle()) {
         let shown = errors.iter().map(|error| error.is_answer().then(|| value(error).clamp(y.start, y.end)));
-        let mut lines = timeline.stretches(shown).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2));
-        let series = LineSeries::new(first, color.stroke_width(1));
-        chart.draw_series(series).map_err(failed)?.label(*name).legend(legend);
-        for line in lines {
+        for line in timeline.stretches(shown) {
             chart.draw_series(LineSeries::new(line, color.stroke_width(1))).map_err(failed)?;
         }
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .background_style(WHITE.mix(0.85))
-        .border_style(BLACK.mix(0.2))
-        .label_font((FONT, 14))
-        .draw()
-        .map_err(failed)
+    Ok(())
 }
 
 /// From the power of ten below all but the least values to the one above the greatest, at most five of them.

@@ -9,7 +9,9 @@ use plotters::prelude::*;
 use super::csv::quoted;
 use super::error_pictures::draw_plan;
 use super::{Figure, Section};
-use crate::evaluation::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, draw_scale, drawn, failed};
+use crate::evaluation::canvas::{
+    Area, FONT, METHODS, Mark, TRUTH, draw_key, draw_scale, drawn, failed, key_height, method_key,
+};
 use crate::evaluation::timeline::Timeline;
 use crate::{Error, Result, Stamp};
 
@@ -34,6 +36,8 @@ pub struct SaidState {
     pub stamp: Stamp,
     /// The state's name.
     pub state: String,
+    /// Since when it is in that state.
+    pub since: Stamp,
     /// Measurements that were not used up to then, by reason.
     pub refused: BTreeMap<String, u64>,
 }
@@ -113,8 +117,10 @@ fn confidence(said: &Said) -> Result<Figure> {
         let key: Vec<_> = std::iter::once(("claimed sigma, worst axis", TRUTH, Mark::Line)).chain(states).collect();
         draw_key(area, 84, &key)
     })?;
-    let mut csv = String::from("stamp,state\n");
-    said.states.iter().for_each(|state| csv.push_str(&format!("{},{}\n", state.stamp, quoted(&state.state))));
+    let mut csv = String::from("stamp,since,state\n");
+    said.states
+        .iter()
+        .for_each(|state| csv.push_str(&format!("{},{},{}\n", state.stamp, state.since, quoted(&state.state))));
     Ok(Figure {
         name: "states".into(),
         title: "How sure the node was, and in which state".into(),
@@ -135,7 +141,7 @@ fn bands<'a>(said: &'a Said, timeline: &Timeline) -> Vec<(f64, f64, &'a str)> {
     };
     let mut bands: Vec<(f64, f64, &str)> = Vec::new();
     for state in &said.states {
-        let from = at(state.stamp);
+        let from = at(state.since);
         if let Some(last) = bands.last_mut() {
             last.1 = from;
         }
@@ -192,9 +198,13 @@ fn refused(states: &[SaidState]) -> Result<Figure> {
     let last = states.last().ok_or_else(|| Error::message("picture", "states", "none"))?;
     let reasons: Vec<&String> = last.refused.keys().collect();
     let count = |state: &SaidState, reason: &String| state.refused.get(reason).copied().unwrap_or(0);
-    let highest = 1.1 * last.refused.values().copied().max().unwrap_or(0).max(1) as f64;
-    let svg = drawn((1100, 480), |area| {
-        let mut chart = ChartBuilder::on(area)
+    let highest = 1.1 * last.refused.values().copied().max().unwrap_or(0).max(4) as f64;
+    let key = method_key(reasons.iter().map(|reason| reason.as_str()));
+    let above = key_height(84, 1100, &key);
+    let svg = drawn((1100, 440 + above as u32), |area| {
+        draw_key(area, 84, &key)?;
+        let area = area.margin(above, 0, 0, 0);
+        let mut chart = ChartBuilder::on(&area)
             .margin(15)
             .x_label_area_size(44)
             .y_label_area_size(72)
@@ -206,24 +216,19 @@ fn refused(states: &[SaidState]) -> Result<Figure> {
             .bold_line_style(BLACK.mix(0.1))
             .x_desc(timeline.label())
             .y_desc("not used so far")
-            .y_label_formatter(&|count| format!("{count:.0}"))
+            .y_label_formatter(&|count| if count.fract() == 0.0 { count.to_string() } else { String::new() })
             .label_style((FONT, 15))
             .draw()
             .map_err(failed)?;
         for (reason, color) in reasons.iter().zip(METHODS.iter().cycle()) {
-            let line = states.iter().zip(&timeline.seconds).map(|(state, at)| (*at, count(state, reason) as f64));
-            let legend = move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2));
-            let series = LineSeries::new(line, color.stroke_width(2));
-            chart.draw_series(series).map_err(failed)?.label(reason.as_str()).legend(legend);
+            let mut steps: Vec<(f64, f64)> = Vec::new();
+            for (state, at) in states.iter().zip(&timeline.seconds) {
+                steps.extend(steps.last().map(|last| (*at, last.1)));
+                steps.push((*at, count(state, reason) as f64));
+            }
+            chart.draw_series(LineSeries::new(steps, color.stroke_width(2))).map_err(failed)?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.2))
-            .label_font((FONT, 14))
-            .draw()
-            .map_err(failed)
+        Ok(())
     })?;
     let mut csv = String::from("stamp,reason,count\n");
     for state in states {
@@ -261,6 +266,7 @@ mod tests {
         let state = |second: i64, state: &str| SaidState {
             stamp: at(second),
             state: state.into(),
+            since: at(if second == 2 { 1 } else { second }),
             refused: BTreeMap::from([("gated".to_owned(), second as u64)]),
         };
         let states = vec![state(0, "converging"), state(1, "tracking"), state(2, "tracking"), state(3, "lost")];

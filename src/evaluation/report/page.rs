@@ -69,11 +69,13 @@ fn add_section(page: &mut String, index: usize, section: &Section) {
 }
 
 fn add_table(page: &mut String, table: &Table) {
-    page.push_str("<div class=\"wide\"><table>\n");
-    let _ = writeln!(page, "<caption>{} {}</caption>", escaped(&table.caption), file_link(&table.name, "csv"));
+    let name = escaped(&table.name);
+    let _ = writeln!(page, "<div class=\"wide\" tabindex=\"0\"><table aria-describedby=\"about-{name}\">");
     page.push_str("<thead><tr>");
-    for name in &table.head {
-        let _ = write!(page, "<th scope=\"col\">{}</th>", escaped(name));
+    let is_text = |column: usize| table.rows.iter().any(|row| row[column].text.contains(char::is_alphabetic));
+    for (column, name) in table.head.iter().enumerate() {
+        let class = if is_text(column) { " class=\"text\"" } else { "" };
+        let _ = write!(page, "<th scope=\"col\"{class}>{}</th>", escaped(name));
     }
     page.push_str("</tr></thead>\n<tbody>\n");
     for row in &table.rows {
@@ -81,16 +83,18 @@ fn add_table(page: &mut String, table: &Table) {
         for (column, Cell { text, tone }) in row.iter().enumerate() {
             let (open, close) = if column == 0 { ("th scope=\"row\"", "th") } else { ("td", "td") };
             let class = match tone {
+                Tone::Plain if is_text(column) => " class=\"text\"",
                 Tone::Plain => "",
-                Tone::Good => " class=\"good\"",
-                Tone::Bad => " class=\"bad\"",
-                Tone::Aside => " class=\"aside\"",
+                Tone::Good => " class=\"text good\"",
+                Tone::Bad => " class=\"text bad\"",
+                Tone::Aside => " class=\"text aside\"",
             };
             let _ = write!(page, "<{open}{class}>{}</{close}>", escaped(text));
         }
         page.push_str("</tr>\n");
     }
-    page.push_str("</tbody></table></div>\n");
+    let (caption, link) = (escaped(&table.caption), file_link(&table.name, "csv"));
+    let _ = writeln!(page, "</tbody></table></div>\n<p class=\"about\" id=\"about-{name}\">{caption} {link}</p>");
 }
 
 fn add_figure(page: &mut String, figure: &Figure) {
