@@ -358,3 +358,48 @@ fn eval_replay_and_compare_write_reports_that_a_browser_shows() {
     let reports = reports.map(|name| folder.path().join(name).join("report.html"));
     look_at("eval_replay_and_compare_write_reports_that_a_browser_shows", &reports);
 }
+
+#[cfg(feature = "torch")]
+#[test]
+fn saliency_is_the_gradient_of_the_pose() {
+    use vloc::network::{Device, PixelFrame, PoseRegressor};
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/synthetic-room");
+    let mut regressor = PoseRegressor::load(&folder, Device::Cpu).unwrap();
+    let (width, height) = (regressor.card().network.input.width, regressor.card().network.input.height);
+    let image = RgbImage::from_fn(width, height, |x, y| {
+        let wave = |period: f64, at: u32| (120.0 + 60.0 * (f64::from(at) / period).sin()) as u8;
+        Rgb([wave(5.0, x), wave(7.0, y), wave(11.0, x + y)])
+    });
+    let map = regressor.saliency(&image).unwrap();
+    assert_eq!((map.width, map.height, map.translation.len()), (width, height, (width * height) as usize));
+    let mut pose = |image: &RgbImage| {
+        regressor.reset();
+        let frame = PixelFrame { stamp: Stamp::from_nanos(0), pixels: image.clone() };
+        regressor.regress(&frame).unwrap().absolute.map_from_camera
+    };
+    for (values, is_rotation) in [(&map.translation, false), (&map.rotation, true)] {
+        let hottest = (0..values.len()).max_by(|one, other| values[*one].total_cmp(&values[*other])).unwrap();
+        let at = (hottest as u32 % width, hottest as u32 / width);
+        // Central differences over two levels, per channel.
+        let squares = (0..3).map(|channel| {
+            let [above, below] = [2i16, -2].map(|levels| {
+                let mut moved = image.clone();
+                let value = &mut moved.get_pixel_mut(at.0, at.1).0[channel];
+                *value = (i16::from(*value) + levels) as u8;
+                pose(&moved)
+            });
+            let difference = below.local(above) / 4.0;
+            let start = if is_rotation { 3 } else { 0 };
+            difference.fixed_rows::<3>(start).norm_squared()
+        });
+        let found = squares.sum::<f64>().sqrt();
+        assert!((found / values[hottest] - 1.0).abs() < 0.2, "{found}, and by its gradient {}", values[hottest]);
+    }
+    let vector = regressor.embedding(&image).unwrap();
+    assert_eq!(
+        (vector.len() as i64, &vector),
+        (regressor.card().network.hidden[0], &regressor.embedding(&image).unwrap())
+    );
+    let wrong = regressor.saliency(&RgbImage::new(7, 5)).unwrap_err().to_string();
+    assert!(wrong.starts_with("network input: expected an image of"), "{wrong}");
+}

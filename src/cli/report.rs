@@ -90,12 +90,18 @@ impl Viewer<'_> {
     fn embedding(&self, shown: usize) -> Result<Section> {
         let steps = Progress::automatic().steps("embedding", shown as u64);
         let all = self.dataset.frames();
+        let progress = |index: usize| {
+            let sequence = all[index].sequence;
+            let first = all.partition_point(|frame| frame.sequence < sequence);
+            let last = all.partition_point(|frame| frame.sequence <= sequence) - 1;
+            (index - first) as f64 / (last - first).max(1) as f64
+        };
         let embedded = |(set, index): (FrameSet, usize)| {
             steps.advance(1);
             Ok(Embedded {
                 name: all[index].name.clone(),
                 set,
-                progress: index as f64 / (all.len() - 1).max(1) as f64,
+                progress: progress(index),
                 vector: self.regressor.embedding(&self.pixels(index)?)?,
             })
         };

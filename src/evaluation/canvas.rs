@@ -118,12 +118,13 @@ const KEY_LINE: i32 = 24;
 fn key_places(left: i32, width: i32, entries: &[KeyEntry]) -> Vec<(i32, i32)> {
     let (mut x, mut y) = (left, 26);
     let place = |(text, ..): &KeyEntry| {
-        let advance = 70 + 8 * text.chars().count() as i32;
-        if x > left && x + advance > width {
+        let letters = text.chars().count() as i32;
+        // A letter is about seven and a half pixels wide.
+        if x > left && x + 32 + 15 * letters / 2 > width {
             (x, y) = (left, y + KEY_LINE);
         }
         let place = (x, y);
-        x += advance;
+        x += 70 + 8 * letters;
         place
     };
     entries.iter().map(place).collect()

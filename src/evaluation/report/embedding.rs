@@ -6,7 +6,7 @@ use plotters::prelude::*;
 
 use super::csv::quoted;
 use super::{Figure, Section};
-use crate::evaluation::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, draw_scale, drawn, failed, scale_colour};
+use crate::evaluation::canvas::{Area, FONT, Mark, TRAINING, TRUTH, draw_key, draw_scale, drawn, failed, scale_colour};
 use crate::{Error, Result};
 
 /// Most frames that the directions are fitted to.
@@ -28,7 +28,7 @@ pub struct Embedded {
     pub name: String,
     /// Which set it belongs to.
     pub set: FrameSet,
-    /// Its place in the recording, from 0 (first) to 1 (last).
+    /// Its place in its own recording, from 0 (first) to 1 (last).
     pub progress: f64,
     /// The vector; as long for every frame.
     pub vector: Vec<f64>,
@@ -52,7 +52,7 @@ pub fn embedding(frames: &[Embedded]) -> Result<Section> {
         title: "Frames in the network's eyes".into(),
         caption: format!(
             "The vector of each frame just before the pose, in the two directions in which the training frames differ \
-             most ({percent:.0} % of their variance). The colour is the time in the recording. Places that look alike \
+             most ({percent:.0} % of their variance). The colour is the time in a frame's own recording. Places that look alike \
              lie together: where colours far apart meet, the network confuses two places; test frames away from all \
              training frames look like nothing that was taught."
         ),
@@ -132,7 +132,7 @@ fn draw(area: &Area, frames: &[Embedded], points: &[[f64; 2]], shares: [f64; 2])
         ];
         chart.draw_series(dot).map_err(failed)?;
     }
-    let key = [("test frame (ringed)", TRUTH, Mark::Dot), ("training frame", METHODS[0], Mark::Area)];
+    let key = [("test frame (ringed)", TRUTH, Mark::Dot), ("training frame (pale)", TRAINING, Mark::Dot)];
     draw_key(&plot, 80, &key)?;
     draw_scale(&margin, (12, 110), 440, ["first", "", "last"], "time")
 }

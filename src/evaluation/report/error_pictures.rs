@@ -189,7 +189,7 @@ pub(super) fn against_sigma(results: &[FrameResult]) -> Result<Option<Figure>> {
     }
     Ok(Some(Figure {
         name: "error_against_sigma".into(),
-        title: "Does the network know when it is wrong?".into(),
+        title: "Are hard frames known to be hard?".into(),
         caption: "Each dot is an answer: to the right what it claims (the standard deviation of one axis), upwards how \
                   wrong it is (over three axes). With true claims half of the dots lie below the dark line and 95 % \
                   below the coloured one, at every place along the axis. A cloud that rises to the right knows its hard \
