@@ -80,7 +80,7 @@ fn write_full_report(folder: &Path, results: &[FrameResult]) {
         name: results[index].name.clone(),
         error: results[index].error(),
         query: photo(index),
-        nearest: (index % 2 == 0).then(|| (AWKWARD.to_owned(), photo(index + 1), near)),
+        nearest: index.is_multiple_of(2).then(|| (AWKWARD.to_owned(), photo(index + 1), near)),
     };
     let exhibits: Vec<Exhibit> = worst(results, 10).into_iter().map(exhibit).collect();
     let heat = |power: i32| {
@@ -97,7 +97,7 @@ fn write_full_report(folder: &Path, results: &[FrameResult]) {
     };
     let embedded = |index: usize| Embedded {
         name: results[index].name.clone(),
-        set: if index % 2 == 0 { FrameSet::Training } else { FrameSet::Test },
+        set: if index.is_multiple_of(2) { FrameSet::Training } else { FrameSet::Test },
         progress: index as f64 / results.len() as f64,
         vector: (0..16).map(|axis| (0.05 * (index * (axis + 1)) as f64).sin()).collect(),
     };

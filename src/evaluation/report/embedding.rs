@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_main_direction_is_found_with_its_share() {
         let at = |index: usize| {
-            let (long, short) = (index as f64 - 4.5, if index % 2 == 0 { 0.1 } else { -0.1 });
+            let (long, short) = (index as f64 - 4.5, if index.is_multiple_of(2) { 0.1 } else { -0.1 });
             vec![0.6 * long, 0.8 * long, short, 7.0]
         };
         let frames: Vec<Embedded> = (0..10).map(|index| frame(index, FrameSet::Training, at(index))).collect();
