@@ -180,10 +180,8 @@ fn a_method_that_does_not_beat_its_baselines_is_marked() {
     let folder = tempfile::tempdir().unwrap();
     evaluated(&evaluation("regressor", &results), &results).unwrap().write(folder.path()).unwrap();
     let page = read(folder.path(), "report.html");
-    assert!(
-        page.contains("regressor does not beat oracle.") || page.contains("does not beat retrieval, oracle"),
-        "{page}"
-    );
+    // No answer turns as exactly as the baselines do.
+    assert!(page.contains("regressor does not beat retrieval; oracle."), "{page}");
     assert!(page.contains("<td class=\"text bad\">not beaten in both medians</td>"));
 }
 

@@ -53,7 +53,7 @@ pub(super) fn verdict(method: &MethodMetrics, baselines: &[MethodMetrics]) -> Ce
     match (baselines.is_empty(), unbeaten.is_empty()) {
         (true, _) => Cell { text: "nothing to compare with".into(), tone: Tone::Aside },
         (false, true) => Cell { text: "beats all baselines".into(), tone: Tone::Good },
-        (false, false) => Cell { text: format!("does not beat {}", unbeaten.join(", ")), tone: Tone::Bad },
+        (false, false) => Cell { text: format!("does not beat {}", unbeaten.join("; ")), tone: Tone::Bad },
     }
 }
 
