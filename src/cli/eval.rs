@@ -46,6 +46,10 @@ pub struct EvalArgs {
     /// Threads of one forward pass on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// For a model that sees parts of its input (PoseNet): how many parts of a frame to average; 128 is its "dense"
+    /// evaluation. Its covariances stay calibrated for the number it was trained with.
+    #[arg(long, value_name = "N")]
+    pub crops: Option<usize>,
     /// Who says what is true, for the report.
     #[arg(long, value_name = "TEXT", default_value = "the poses of the dataset")]
     pub ground_truth: String,
@@ -72,6 +76,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load(&args.model, args.device)?;
+    if let Some(count) = args.crops {
+        regressor = regressor.with_crops(count)?;
+    }
     let localized = localize(dataset.as_ref(), &split, &mut regressor)?;
     let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
     let device = describe(regressor.device());

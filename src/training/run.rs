@@ -22,8 +22,8 @@ use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::input::input_tensor;
 use crate::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseRegressor, SCHEMA_VERSION, TrainingRecord,
-    VLocNet, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
+    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
@@ -72,6 +72,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let config = &job.config;
     config.check()?;
     let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
+    config.check_with(&architecture)?;
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
     let checkpoint_folder = prepare_folder(job)?;
@@ -81,7 +82,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let device = job.device.resolve()?;
     tch::manual_seed(seed as i64);
     let store = VarStore::new(device);
-    let network = VLocNet::new(&store.root(), &architecture)?;
+    let network = PoseNetwork::new(&store.root(), &architecture)?;
     if let Some(path) = &job.pretrained {
         let report = checkpoint::load_pretrained(&store, path)?;
         progress.note(&format!("{} variables start from {}", report.loaded.len(), path.display()));
@@ -117,10 +118,14 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
         None => {
             let images: Vec<_> = split.validation[rows].iter().map(|&frame| pixels.plain(frame).0).collect();
-            input_tensor(&images, architecture.input, &architecture.normalization, device)
+            let input = input_tensor(&images, architecture.input, &architecture.normalization, device)?;
+            Ok(match architecture.crop {
+                Some(crop) => crop.middle(&input, architecture.input),
+                None => input,
+            })
         }
     };
-    let validate = |network: &VLocNet| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
+    let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
     let data = Data { plan: &plan, source, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
@@ -230,7 +235,7 @@ fn record(dataset: &dyn Dataset, split: &Split, job: &Job, state: &RunState) -> 
 /// Runs the model as it will run, in order over the validation frames, and fits the factors of its covariances.
 fn calibrate(
     mut card: ModelCard,
-    (network, store): (VLocNet, VarStore),
+    (network, store): (PoseNetwork, VarStore),
     pixels: &Pixels,
     frames: &[FrameInfo],
     validation: &[usize],
