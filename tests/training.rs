@@ -12,7 +12,7 @@ use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
     Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig,
-    Normalization, PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
+    PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;

@@ -49,6 +49,8 @@ pub struct Trainer {
     best: BTreeMap<String, Tensor>,
     state: RunState,
     folder: PathBuf,
+    /// When [`RunState::seconds`] was last brought up to date.
+    counted: Instant,
     saved: Instant,
 }
 
@@ -85,7 +87,7 @@ impl Trainer {
         let state = RunState { seed, loss_scale: LOSS_SCALE.1, ..RunState::default() };
         let folder = folder.to_owned();
         let config = config.clone();
-        let saved = Instant::now();
+        let now = Instant::now();
         Ok(Self {
             config,
             units,
@@ -99,7 +101,8 @@ impl Trainer {
             best,
             state,
             folder,
-            saved,
+            counted: now,
+            saved: now,
         })
     }
 
@@ -123,6 +126,7 @@ impl Trainer {
         self.odometry_adam.restore("odometry_adam", &tensors, &file)?;
         self.pose_adam.restore("pose_adam", &tensors, &file)?;
         self.state = state;
+        self.counted = Instant::now();
         Ok(())
     }
 
@@ -279,6 +283,8 @@ impl Trainer {
         add("", self.odometry_adam.state("odometry_adam"));
         add("", self.pose_adam.state("pose_adam"));
         self.state.average_steps = self.average.steps();
+        self.state.seconds += self.counted.elapsed().as_secs_f64();
+        self.counted = Instant::now();
         self.state.write(&self.folder, &tensors)?;
         self.saved = Instant::now();
         Ok(())
