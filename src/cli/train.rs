@@ -46,6 +46,9 @@ pub struct TrainArgs {
     /// Weights the trunk starts from: safetensors under torchvision's names.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// Trains the shared stages too, where the settings keep them as they start.
+    #[arg(long)]
+    pub unfreeze: bool,
     /// The model folder to write.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -92,8 +95,9 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     config.network = Some(network);
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.freeze_trunk &= !args.unfreeze;
     if config.freeze_trunk && args.weights.is_none() {
-        let found = "none, with freeze_trunk; give --weights, or set freeze_trunk: false in --config";
+        let found = "none, with freeze_trunk; give --weights, or --unfreeze to train it";
         return Err(Error::config("weights", "weights for the trunk, which is not trained", found));
     }
     let job = Job {
