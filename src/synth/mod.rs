@@ -23,11 +23,12 @@ mod path;
 mod render;
 mod solid;
 mod texture;
+mod truth;
 mod world;
 
 #[cfg(feature = "bag")]
 pub use bag::write_bag;
-pub use dataset::{ImageFormat, Recording, write_dataset};
+pub use dataset::{DatasetContents, ImageFormat, Recording, write_dataset};
 pub use imu::{GRAVITY_IN_MAP, ImuErrors, simulate_imu};
 pub use light::{Lamp, Lighting};
 pub use odometry::{OdometryNoise, OdometrySample, simulate_odometry};
@@ -36,6 +37,7 @@ pub use path::{Motion, Path, PathKind};
 pub use render::{Renderer, Sensor};
 pub use solid::Solid;
 pub use texture::Texture;
+pub use truth::Class;
 pub use world::World;
 
 use rand_chacha::ChaCha8Rng;
