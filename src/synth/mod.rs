@@ -3,8 +3,8 @@
 //! [`World`] is the room that stays: procedurally textured walls and furniture. A [`Pass`] is one recording in it:
 //! its own light, its own moving objects and its own robot [`Path`] with exact poses. A [`Renderer`] turns a moment
 //! of a pass into the image of a real [`crate::sensor::CameraModel`]: lens distortion, motion blur, vignetting and
-//! noise. [`simulate_imu`] and [`simulate_odometry`] measure the same path; [`write_dataset`] and `write_bag` put all of
-//! it into a 7-Scenes-style folder or a rosbag2.
+//! noise; it also knows the depth and the [`Class`] of each pixel. [`simulate_imu`] and [`simulate_odometry`] measure the
+//! same path; [`write_dataset`] and `write_bag` put all of it into a 7-Scenes-style folder or a rosbag2.
 //!
 //! The map frame has its origin on the floor in the middle of the room, z up. Everything is a function of the seed:
 //! the same seed gives the same bytes, however many threads work.
