@@ -7,7 +7,6 @@
 //! - [`pose_error`]: medians, recalls and wrong answers; a frame without an estimate is infinitely wrong.
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
-//! - [`retrieval`]: the baselines of Sattler et al. (CVPR 2019) that every table carries.
 //! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
 //!
@@ -20,7 +19,6 @@ pub mod latency;
 pub mod metrics;
 mod plots;
 pub mod pose_error;
-pub mod retrieval;
 pub mod table;
 pub mod trajectory_error;
 
@@ -34,7 +32,6 @@ pub use consistency::{Consistency, NeesSummary};
 pub use latency::Latency;
 pub use metrics::{Metrics, Provenance};
 pub use pose_error::{PoseError, PoseErrorSummary};
-pub use retrieval::Retrieval;
 pub use table::table;
 
 /// What a method said about one frame, and what is true.
