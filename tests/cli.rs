@@ -128,6 +128,9 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
 
     let table = done(&["eval", "--dataset", &room, "--model", model, "--out", &path("eval")]);
     assert!(table.contains("synthetic-room") && table.contains("6/6") && table.contains("(oracle)"), "{table}");
+    assert!(table.contains("\nthumbnail retrieval ") && table.contains("\nDenseVLAD, 25 interpolated "), "{table}");
+    let quick = ["eval", "--dataset", &room, "--model", model, "--out", &path("quick"), "--retrieval", "none"];
+    assert!(!done(&quick).contains("interpolated"));
     let metrics = fs::read_to_string(path("eval/metrics.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
     assert_eq!(metrics["method"]["errors"]["frames"], 6, "{metrics:#}");

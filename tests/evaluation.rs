@@ -11,12 +11,10 @@ use std::time::Duration;
 use nalgebra::{Matrix6, Quaternion, UnitQuaternion, Vector3, Vector6};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 use vloc::Stamp;
 use vloc::evaluation::trajectory_error::{Alignment, FramePairs, TrajectoryError, absolute, associated, relative};
 use vloc::evaluation::{
-    Baseline, Evaluation, FrameResult, Latency, Metrics, PoseError, PoseErrorSummary, Provenance, Retrieval, retrieval,
-    table,
+    Baseline, Evaluation, FrameResult, Latency, Metrics, PoseError, PoseErrorSummary, Provenance, table,
 };
 use vloc::geometry::{Se3, So3, Trajectory, Vector6 as Twist};
 use vloc::sensor::AbsolutePose;
@@ -326,47 +324,4 @@ fn structure_based_methods_on_redkitchen_are_as_good_as_published() {
         let (metres, degrees) = median(method);
         assert!(metres < 0.06 && degrees < 2.0, "{method}: {metres} m, {degrees} degrees");
     }
-}
-
-#[test]
-fn retrieval_on_redkitchen_is_as_good_as_known() {
-    let Some(data) = common::real_data_for("retrieval_on_redkitchen_is_as_good_as_known") else { return };
-    let folder = data.join("redkitchen/seq-01");
-    let frame = |index: usize| {
-        let image = image::open(folder.join(format!("frame-{index:06}.color.jpg"))).unwrap().into_rgb8();
-        (image, seven_scenes_pose(&folder.join(format!("frame-{index:06}.pose.txt"))))
-    };
-    let is_test_block = |index: &usize| (index / 100) % 4 == 2;
-    let training: Vec<usize> = (0..1000).filter(|index| !is_test_block(index)).collect();
-    let test: Vec<usize> =
-        (0..1000).filter(|index| is_test_block(index) && (10..90).contains(&(index % 100))).collect();
-    assert_eq!((training.len(), test.len()), (800, 160));
-    let known: Vec<_> = training.par_iter().map(|index| frame(*index)).collect();
-    let path: Vec<Se3> = known.iter().map(|(_, pose)| *pose).collect();
-    let retrieval = Retrieval::new(known.into_iter().map(Ok)).unwrap();
-
-    let queries: Vec<_> = test.par_iter().map(|index| frame(*index)).collect();
-    let medians = |name: &str, answer: &(dyn Fn(&image::RgbImage, Se3) -> Se3 + Sync)| {
-        let errors: Vec<_> =
-            queries.par_iter().map(|(image, truth)| PoseError::of(*truth, Some(answer(image, *truth)))).collect();
-        let summary = PoseErrorSummary::new(&errors).unwrap();
-        println!("{name}: {summary:?}");
-        (summary.median_translation_error.unwrap(), summary.median_rotation_error.unwrap())
-    };
-    let oracle = medians("oracle", &|_, truth| retrieval::nearest_pose(&path, truth).unwrap());
-    let nearest = medians("nearest", &|image, _| retrieval.nearest(image).unwrap());
-    let interpolated = medians("interpolated, 25", &|image, _| retrieval.interpolated(image, 25).unwrap());
-    // How the thumbnail is averaged moves the rotation of its neighbours by a few percent.
-    let close = |(metres, degrees): (f64, f64), expected: (f64, f64)| {
-        (metres / expected.0 - 1.0).abs() < 0.03 && (degrees / expected.1 - 1.0).abs() < 0.08
-    };
-    assert!(close(oracle, (0.155, 7.1)), "oracle {oracle:?}");
-    assert!(close(nearest, (0.235, 11.3)), "nearest {nearest:?}");
-    assert!(close(interpolated, (0.26, 8.4)), "interpolated {interpolated:?}");
-}
-
-fn seven_scenes_pose(path: &Path) -> Se3 {
-    let text = std::fs::read_to_string(path).unwrap();
-    let numbers: Vec<f64> = text.split_whitespace().map(|word| word.parse().unwrap()).collect();
-    Se3::from_matrix(&nalgebra::Matrix4::from_row_slice(&numbers), 1e-3).unwrap()
 }

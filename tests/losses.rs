@@ -5,7 +5,8 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
-    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, nll_loss, pose_errors, relative_pose, tangent,
+    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss, pose_errors,
+    relative_pose, tangent,
 };
 use vloc::network::{MapFromNormalized, PoseTensor};
 
@@ -54,6 +55,24 @@ fn tangent_operations_equal_those_of_geometry() {
 }
 
 #[test]
+fn mapnets_differences_of_a_case_by_hand() {
+    // Half of the angle is the logarithm of a quaternion: 0.2 predicted, 0.3 true about z; one metre too little in x.
+    let previous = tensor(&[pose([0.0; 3], [1.0, 0.0, 0.0])]);
+    let (current, truth) =
+        (tensor(&[pose([0.0, 0.0, 0.4], [2.0, 1.0, 0.0])]), tensor(&[pose([0.0, 0.0, 0.6], [3.0, 1.0, 0.0])]));
+    let errors = log_consistency_loss([&previous, &current], [&previous, &truth], Norm::L2);
+    assert!((value(&errors.translation) - 1.0).abs() < 1e-6 && (value(&errors.rotation) - 0.1).abs() < 1e-6);
+    // Both predictions moved alike: their difference stays.
+    let moved = tensor(&[pose([0.0; 3], [4.0, 0.0, 2.0])]);
+    let moved_current = tensor(&[pose([0.0, 0.0, 0.6], [6.0, 1.0, 2.0])]);
+    let errors = log_consistency_loss([&moved, &moved_current], [&previous, &truth], Norm::L1);
+    assert!(value(&errors.translation) < 1e-6 && value(&errors.rotation) < 1e-6);
+    let fixed = PoseWeights::Fixed { beta: 20.0 };
+    let errors = log_consistency_loss([&previous, &current], [&previous, &truth], Norm::L2);
+    assert!((value(&fixed.apply(&errors)) - 3.0).abs() < 1e-5, "1 + 20 * 0.1");
+}
+
+#[test]
 fn the_pose_loss_of_a_case_by_hand() {
     // 3-4-5 triangle; a half turn about x is the quaternion (0, 1, 0, 0), at distance sqrt 2 from (1, 0, 0, 0)
     let estimate = tensor(&[pose([0.0; 3], [0.0; 3]), pose([0.0; 3], [1.0; 3])]);
@@ -66,7 +85,7 @@ fn the_pose_loss_of_a_case_by_hand() {
     assert!((value(&errors.rotation) - 0.25).abs() < 1e-5);
 
     let store = nn::VarStore::new(Device::Cpu);
-    let weights = PoseWeights::new(&store.root(), 0.5, -3.0);
+    let weights = PoseWeights::learned(&store.root(), 0.5, -3.0);
     let expected = 7.0 / 6.0 * (-0.5f64).exp() + 0.5 + 0.25 * 3f64.exp() - 3.0;
     assert!((value(&weights.apply(&errors)) - expected).abs() < 1e-5);
 }
@@ -89,7 +108,7 @@ fn the_sign_of_a_quaternion_does_not_matter() {
 #[test]
 fn learned_weights_settle_at_the_logarithms_of_the_errors() {
     let store = nn::VarStore::new(Device::Cpu);
-    let weights = PoseWeights::new(&store.root(), 0.0, -3.0);
+    let weights = PoseWeights::learned(&store.root(), 0.0, -3.0);
     let errors = pose_errors(&tensor(&[pose([0.2, 0.0, 0.0], [0.5, 0.0, 0.0])]), &tensor(&[Se3::identity()]), Norm::L2);
     let mut optimizer = nn::Adam::default().build(&store, 0.05).unwrap();
     for _ in 0..600 {

@@ -30,7 +30,7 @@ fn write_model(folder: &Path, seed: i64) {
     tch::manual_seed(seed);
     let network = NetworkConfig::preset("vlocnet-small").unwrap();
     let store = tch::nn::VarStore::new(tch::Device::Cpu);
-    VLocNet::new(&store.root(), &network).unwrap();
+    PoseNetwork::new(&store.root(), &network).unwrap();
     std::fs::create_dir_all(folder).unwrap();
     let sha256 = checkpoint::save(&store, &folder.join(WEIGHTS_FILE), Precision::Single).unwrap();
     let parameters = store.variables().values().map(|tensor| tensor.numel() as u64).sum();

@@ -51,7 +51,7 @@ fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
     found.into_iter().map(|(name, bytes)| (name.rsplit('/').next().unwrap().to_owned(), bytes)).collect()
 }
 
-const SMALL: &str = "--width 32 --height 24 --passes 1 --frames 5 --test-frames 4 --format both";
+const SMALL: &str = "--width 32 --height 24 --passes 1 --frames 5 --test-frames 4 --format both --depth --labels";
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_on_one_thread_and_on_three() {
@@ -249,6 +249,8 @@ fn what_cannot_be_made_is_refused() {
         "parameter rate: expected 0.01 to 1000 per second, below 1e6 images, found 400 images at 0 per second"
     );
     assert!(refused("--passes 0 --test-frames 0").starts_with("parameter passes: expected at least one pass"));
+    let bag = refused("--format bag --depth");
+    assert!(bag.starts_with("parameter format: expected dataset or both, found --depth or --labels"), "{bag}");
     assert!(refused("--width 0").starts_with("parameter camera: expected positive sizes and focal lengths"));
     synth(folder.path(), "--width 8 --height 6 --passes 1 --frames 1 --test-frames 1").unwrap();
     assert!(refused("").contains("holds a dataset already"));

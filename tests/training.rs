@@ -11,8 +11,8 @@ use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, Block, Device, InputSize, MapFromNormalized, NetworkConfig, Normalization, Pooling, PoseRegressor,
-    PreviousPose, ResNetConfig, TrunkConfig, VLocNet,
+    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig,
+    PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;
@@ -67,14 +67,14 @@ impl Dataset for Waves {
 fn job(out: &Path) -> Job {
     let shape = ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [4, 4, 8, 8], activation: Activation::Elu };
     let network = NetworkConfig {
-        trunk: TrunkConfig::Resnet { shape },
+        encoder: EncoderConfig::Resnet { shape },
         input: InputSize { height: 36, width: 48 },
-        normalization: Normalization::default(),
-        pooling: Pooling::Grid { rows: 2, cols: 2, channels: 8 },
+        localizer: LocalizerConfig::Grid { rows: 2, cols: 2, channels: 8 },
         hidden: vec![16],
         dropout: 0.2,
         dropout_samples: 4,
-        previous_pose: PreviousPose::OwnOutput,
+        temporal: Temporal::PreviousPose,
+        ..NetworkConfig::preset("vlocnet-small").unwrap()
     };
     let config = TrainingConfig {
         network: Some(network),
@@ -229,7 +229,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
     let config = job(folder.path()).config;
     let network = config.network.clone().unwrap();
     let store = nn::VarStore::new(TorchDevice::Cpu);
-    let vlocnet = VLocNet::new(&store.root(), &network).unwrap();
+    let vlocnet = PoseNetwork::new(&store.root(), &network).unwrap();
     let dataset = Waves::new(40);
     let plan = PairPlan::new(dataset.frames(), &(0..40).collect::<Vec<_>>(), 2, 1).unwrap();
     let units = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };

@@ -5,21 +5,17 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::baselines::{RetrievalBaselines, baselines};
 use super::report::Viewer;
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, Split, SplitRule};
 use crate::evaluation::report::evaluated;
-use crate::evaluation::retrieval::nearest_pose;
-use crate::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, Provenance, Retrieval, table};
-use crate::geometry::Se3;
+use crate::evaluation::{Evaluation, FrameResult, Latency, Metrics, Provenance, table};
 use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor};
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
 use crate::{Error, Result};
-
-/// Neighbours that the interpolating retrieval baseline combines (25 on 7-Scenes: Sattler et al. 2019, table 2).
-const INTERPOLATED_NEIGHBOURS: usize = 25;
 
 /// Arguments of `vloc eval`.
 #[derive(Args, Clone, Debug)]
@@ -54,6 +50,13 @@ pub struct EvalArgs {
     /// Threads of one forward pass on the CPU.
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
+    /// For a model that sees parts of its input (PoseNet): how many parts of a frame to average; 128 is its "dense"
+    /// evaluation. Its covariances stay calibrated for the number it was trained with.
+    #[arg(long, value_name = "N")]
+    pub crops: Option<usize>,
+    /// Which image retrieval to compare with; each includes those before it.
+    #[arg(long, value_enum, default_value_t = RetrievalBaselines::DenseVlad)]
+    pub retrieval: RetrievalBaselines,
     /// Who says what is true, for the report.
     #[arg(long, value_name = "TEXT", default_value = "the poses of the dataset")]
     pub ground_truth: String,
@@ -83,6 +86,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load(&args.model, args.device)?;
+    if let Some(count) = args.crops {
+        regressor = regressor.with_crops(count)?;
+    }
     let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
     let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;
     let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
@@ -99,7 +105,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             model_sha256: Some(regressor.card().weights.sha256.clone()),
         },
-        baselines: baselines(dataset.as_ref(), &split)?,
+        baselines: baselines(dataset.as_ref(), &split, args.retrieval)?,
         hindsight: None,
         training_path: poses(&split.train),
         latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
@@ -168,28 +174,4 @@ fn localize(
         steps.advance(1);
     }
     Ok(localized)
-}
-
-/// What image retrieval makes of the same frames (Sattler et al. 2019), and the oracle that knows the true pose.
-fn baselines(dataset: &dyn Dataset, split: &Split) -> Result<Vec<Baseline>> {
-    let frames = dataset.frames();
-    let steps = Progress::automatic().steps("retrieval", (split.train.len() + split.test.len()) as u64);
-    let retrieval = Retrieval::new(split.train.iter().map(|&index| {
-        steps.advance(1);
-        dataset.image(index).map(|image| (image, frames[index].map_from_camera))
-    }))?;
-    let training: Vec<Se3> = split.train.iter().map(|&index| frames[index].map_from_camera).collect();
-    let (mut nearest, mut interpolated, mut oracle) = (Vec::new(), Vec::new(), Vec::new());
-    for &index in &split.test {
-        let image = dataset.image(index)?;
-        nearest.push(Some(retrieval.nearest(&image)?));
-        interpolated.push(Some(retrieval.interpolated(&image, INTERPOLATED_NEIGHBOURS)?));
-        oracle.push(nearest_pose(&training, frames[index].map_from_camera));
-        steps.advance(1);
-    }
-    Ok(vec![
-        Baseline { name: "thumbnail retrieval".to_owned(), poses: nearest },
-        Baseline { name: format!("thumbnail, {INTERPOLATED_NEIGHBOURS} interpolated"), poses: interpolated },
-        Baseline { name: "nearest training pose (oracle)".to_owned(), poses: oracle },
-    ])
 }

@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod baselines;
 mod compare;
 mod demo;
 mod eval;

@@ -7,11 +7,11 @@ use crate::evaluation::report::{
     Embedded, Exhibit, FrameSet, Heat, SaliencyExhibit, Section, embedding, order_by_error, saliency, worst,
     worst_frames,
 };
-use crate::evaluation::retrieval::nearest;
 use crate::evaluation::{FrameResult, PoseError};
 use crate::geometry::Se3;
 use crate::network::PoseRegressor;
 use crate::progress::Progress;
+use crate::retrieval::nearest;
 use crate::vision::Preprocessor;
 
 /// How many of the worst answers are shown.

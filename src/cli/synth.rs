@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::progress::Progress;
 use crate::sensor::{CameraModel, Distortion};
-use crate::synth::{ImageFormat, Pass, PassKind, PathKind, Recording, Renderer, Sensor, World};
+use crate::synth::{DatasetContents, ImageFormat, Pass, PassKind, PathKind, Recording, Renderer, Sensor, World};
 use crate::synth::{write_bag, write_dataset};
 use crate::{Error, Result, Stamp};
 
@@ -63,6 +63,12 @@ pub struct SynthArgs {
     /// Bags carry CompressedImage instead of raw rgb8 images
     #[arg(long)]
     pub compressed: bool,
+    /// Depth images in the dataset, as 7-Scenes has them (16-bit png, millimetres along the optical axis)
+    #[arg(long)]
+    pub depth: bool,
+    /// Label images in the dataset (8-bit png, the class of each pixel; labels.yaml names the classes)
+    #[arg(long)]
+    pub labels: bool,
 }
 
 /// What `vloc synth` writes.
@@ -122,12 +128,17 @@ pub fn run(args: &SynthArgs) -> Result<()> {
     if passes.is_empty() {
         return Err(Error::config("passes", "at least one pass", "--passes 0 --test-frames 0"));
     }
+    if args.format == Output::Bag && (args.depth || args.labels) {
+        let found = "--depth or --labels with --format bag, which holds neither";
+        return Err(Error::config("format", "dataset or both", found));
+    }
     let copies = if args.format == Output::Both { 2 } else { 1 };
     let images = passes.iter().map(|(_, recording)| recording.frames as u64).sum::<u64>();
     let progress = Progress::automatic();
     let steps = progress.steps("rendering", copies * images);
     if args.format != Output::Bag {
-        write_dataset(&args.out, &world, &renderer, &passes, args.images, &|| steps.advance(1))?;
+        let contents = DatasetContents { images: args.images, depth: args.depth, labels: args.labels };
+        write_dataset(&args.out, &world, &renderer, &passes, contents, &|| steps.advance(1))?;
         progress.note(&format!("{}: {images} images in {} sequences", args.out.display(), passes.len()));
     }
     if args.format != Output::Dataset {

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::config::load_yaml;
 use crate::dataset::{self, SplitRule};
-use crate::network::{Device, NetworkConfig, device};
+use crate::network::{Device, InputSize, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
 use crate::training::{Job, TrainingConfig, train};
 use crate::{Error, Result};
@@ -28,15 +28,27 @@ pub struct TrainArgs {
     /// Rule that divides the frames (see config/splits); test frames are never looked at.
     #[arg(long, value_name = "YAML")]
     pub split: PathBuf,
-    /// Architecture and settings: vlocnet, vlocnet-small or vlocnet-squeezenet.
-    #[arg(long, default_value = "vlocnet-squeezenet")]
+    /// Architecture and settings: a member of the family, see config/models.
+    #[arg(long, default_value = "vlocnet-squeezenet", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub preset: String,
+    /// An architecture of your own instead of the preset's: a file as those in config/models.
+    #[arg(long, value_name = "YAML")]
+    pub network: Option<PathBuf>,
+    /// Size of the network's input instead of the architecture's, such as 192x144; parts of it (crop) follow.
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    pub input: Option<InputSize>,
+    /// Pairs of frames per step, instead of the settings' number.
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<usize>,
     /// Settings instead of the preset's (see config/training).
     #[arg(long, value_name = "YAML")]
     pub config: Option<PathBuf>,
     /// Weights the trunk starts from: safetensors under torchvision's names.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
+    /// Trains the shared stages too, where the settings keep them as they start.
+    #[arg(long)]
+    pub unfreeze: bool,
     /// The model folder to write.
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
@@ -72,11 +84,20 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         Some(path) => load_yaml(path)?,
         None => TrainingConfig::preset(&args.preset)?,
     };
-    let network = NetworkConfig::preset(&args.preset)?;
-    config.network.get_or_insert(network);
+    let mut network = match (&args.network, config.network.take()) {
+        (Some(path), _) => load_yaml(path)?,
+        (None, Some(network)) => network,
+        (None, None) => NetworkConfig::preset(&args.preset)?,
+    };
+    if let Some(input) = args.input {
+        network = network.with_input(input);
+    }
+    config.network = Some(network);
     config.epochs = args.epochs.unwrap_or(config.epochs);
+    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.freeze_trunk &= !args.unfreeze;
     if config.freeze_trunk && args.weights.is_none() {
-        let found = "none, with freeze_trunk; give --weights, or set freeze_trunk: false in --config";
+        let found = "none, with freeze_trunk; give --weights, or --unfreeze to train it";
         return Err(Error::config("weights", "weights for the trunk, which is not trained", found));
     }
     let job = Job {

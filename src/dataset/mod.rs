@@ -12,6 +12,8 @@
 //! A [`SplitRule`] divides the frames into blocks for training, validation and test; never frame by frame at random,
 //! since neighbours in a video are nearly the same picture.
 
+mod depth;
+mod labels;
 #[cfg(feature = "bag")]
 mod rosbag2;
 #[cfg(feature = "bag")]
@@ -22,10 +24,10 @@ mod tum_rgbd;
 
 use std::path::Path;
 
-use image::RgbImage;
+use image::{GenericImageView, GrayImage, RgbImage};
 
 use crate::geometry::Se3;
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, DepthImage};
 use crate::{Error, Result, Stamp};
 
 #[cfg(feature = "bag")]
@@ -64,6 +66,31 @@ pub trait Dataset: Send + Sync {
     /// [`Error::Io`] or [`Error::Format`] with the file's name when it is missing, cut or of another size than the
     /// camera says.
     fn image(&self, index: usize) -> Result<RgbImage>;
+
+    /// Decodes the depth image of frame `index`: taken together with the image, at the frame's pose. `None` when there is
+    /// none for this frame. Its camera is its own: see the format's documentation for how it lies to the colour camera.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Format`] with the file's name when it is missing, cut, not 16-bit grey or of a size that
+    /// does not fit its camera.
+    fn depth(&self, _index: usize) -> Result<Option<DepthImage>> {
+        Ok(None)
+    }
+
+    /// The names of the classes of [`Dataset::labels`], by the value of a pixel; empty when there are no labels.
+    fn classes(&self) -> &[String] {
+        &[]
+    }
+
+    /// Decodes the label image of frame `index`: for each pixel of the image the index of its class in
+    /// [`Dataset::classes`]. `None` when there is none for this frame.
+    ///
+    /// # Errors
+    /// [`Error::Io`] or [`Error::Format`] with the file's name when it is missing, cut, not 8-bit grey, of another size
+    /// than the image, or holds a value without a class.
+    fn labels(&self, _index: usize) -> Result<Option<GrayImage>> {
+        Ok(None)
+    }
 
     /// The division into training and test sequences that comes with the dataset, when it has one.
     fn declared_split(&self) -> Option<&DeclaredSplit> {
@@ -115,7 +142,7 @@ fn unrecognised(path: &Path, is_folder: bool) -> Error {
 }
 
 /// Refuses an image whose size is not the calibration's.
-fn check_size(path: &Path, image: &RgbImage, camera: &CameraModel) -> Result<()> {
+fn check_size(path: &Path, image: &impl GenericImageView, camera: &CameraModel) -> Result<()> {
     if image.dimensions() == (camera.width, camera.height) {
         return Ok(());
     }
@@ -124,9 +151,9 @@ fn check_size(path: &Path, image: &RgbImage, camera: &CameraModel) -> Result<()>
     Err(Error::format(path, expected, found))
 }
 
-/// The calibration in `folder/camera.yaml`, when there is one.
-fn camera_beside(folder: &Path) -> Result<Option<CameraModel>> {
-    let path = folder.join("camera.yaml");
+/// The calibration in a file of `folder`, such as `camera.yaml`, when there is one.
+fn camera_beside(folder: &Path, name: &str) -> Result<Option<CameraModel>> {
+    let path = folder.join(name);
     if !path.is_file() {
         return Ok(None);
     }

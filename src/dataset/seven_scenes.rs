@@ -4,22 +4,39 @@
 //! 30 Hz, and each sequence starts one hour after the previous one. The published focal length of 585 is the depth
 //! camera's; the colour camera's is about 525. A `camera.yaml` beside the sequences (the fields of
 //! [`CameraModel`]) replaces the default. Scenes of other makers in this layout are welcome.
+//!
+//! `frame-XXXXXX.depth.png`, where it is there, has millimetres in 16 bits; 0 and 65535 are no reading. Depth is not
+//! registered to colour: its camera stands about 2.5 cm beside the colour camera, and the dataset has one pose for both
+//! (that of the depth camera, by KinectFusion), which this reader gives to both. Points of a depth image are right in
+//! the map; on the colour image of the same frame they lie off by up to 525 * 0.025 / z pixels. A `depth_camera.yaml`
+//! replaces the depth camera's default, as `camera.yaml` does that of colour.
+//!
+//! `labels.yaml` beside the sequences, a list of names, says what the values in `frame-XXXXXX.label.png` mean, 8-bit
+//! images of the colour image's size. 7-Scenes itself has none; the synthetic world can write them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 use nalgebra::Matrix4;
 
+use super::depth::{DepthUnit, read_depth};
+use super::labels::{read_classes, read_labels};
 use super::{Dataset, DeclaredSplit, FrameInfo, camera_beside, check_size};
 use crate::geometry::Se3;
-use crate::sensor::{CameraModel, Distortion};
+use crate::sensor::{CameraModel, DepthImage, Distortion};
 use crate::{Error, Result, Stamp, vision};
 
 /// The colour camera: nominal values, see the module's documentation.
 const COLOUR_CAMERA: CameraModel =
     CameraModel { width: 640, height: 480, fx: 525.0, fy: 525.0, cx: 320.0, cy: 240.0, distortion: Distortion::None };
+
+/// The depth camera: nominal values.
+const DEPTH_CAMERA: CameraModel = CameraModel { fx: 585.0, fy: 585.0, ..COLOUR_CAMERA };
+
+/// Millimetres; what lies too near or too far for the sensor is 0 or 65535.
+const DEPTH_UNIT: DepthUnit = DepthUnit { per_metre: 1000.0, no_reading: &[0, u16::MAX] };
 
 /// Endings of colour images, in the order in which they are looked for.
 const IMAGE_ENDINGS: [&str; 4] = [".color.png", ".color.jpg", ".png", ".jpg"];
@@ -31,10 +48,19 @@ const ROTATION_TOLERANCE: f64 = 2e-3;
 pub struct SevenScenes {
     name: String,
     camera: CameraModel,
+    depth_camera: CameraModel,
     frames: Vec<FrameInfo>,
-    images: Vec<PathBuf>,
+    files: Vec<Files>,
+    classes: Vec<String>,
     declared: Option<DeclaredSplit>,
     notes: Vec<String>,
+}
+
+/// What is on disk for a frame.
+struct Files {
+    image: PathBuf,
+    depth: Option<PathBuf>,
+    labels: Option<PathBuf>,
 }
 
 impl SevenScenes {
@@ -62,20 +88,24 @@ impl SevenScenes {
         if !is_scene {
             sequences.push((1, folder.to_owned()));
         }
-        let (mut frames, mut images) = (Vec::new(), Vec::new());
+        let (mut frames, mut files) = (Vec::new(), Vec::new());
         for (index, (_, path)) in sequences.iter().enumerate() {
-            read_sequence(path, index, &mut frames, &mut images)?;
+            read_sequence(path, index, &mut frames, &mut files)?;
         }
         let numbers: Vec<u32> = sequences.iter().map(|(number, _)| *number).collect();
         let mut notes = Vec::new();
         let declared = if is_scene { read_splits(folder, &numbers, &mut notes)? } else { None };
-        let beside = match (camera_beside(folder)?, folder.parent()) {
-            (None, Some(scene)) if !is_scene => camera_beside(scene)?,
-            (camera, _) => camera,
+        let beside = |name: &str| match (camera_beside(folder, name)?, folder.parent()) {
+            (None, Some(scene)) if !is_scene => camera_beside(scene, name),
+            (camera, _) => Ok(camera),
         };
+        let scene = if is_scene { Some(folder) } else { folder.parent() };
+        let classes = scene.map_or_else(|| Ok(Vec::new()), read_classes)?;
+        let camera = beside("camera.yaml")?.unwrap_or(COLOUR_CAMERA);
+        let depth_camera = beside("depth_camera.yaml")?.unwrap_or(DEPTH_CAMERA);
         let name =
             folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into());
-        Ok(Self { name, camera: beside.unwrap_or(COLOUR_CAMERA), frames, images, declared, notes })
+        Ok(Self { name, camera, depth_camera, frames, files, classes, declared, notes })
     }
 }
 
@@ -93,9 +123,24 @@ impl Dataset for SevenScenes {
     }
 
     fn image(&self, index: usize) -> Result<RgbImage> {
-        let image = vision::decode_file(&self.images[index])?;
-        check_size(&self.images[index], &image, &self.camera)?;
+        let path = &self.files[index].image;
+        let image = vision::decode_file(path)?;
+        check_size(path, &image, &self.camera)?;
         Ok(image)
+    }
+
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        let depth = self.files[index].depth.as_ref();
+        depth.map(|path| read_depth(path, &self.depth_camera, DEPTH_UNIT)).transpose()
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn labels(&self, index: usize) -> Result<Option<GrayImage>> {
+        let labels = self.files[index].labels.as_ref().filter(|_| !self.classes.is_empty());
+        labels.map(|path| read_labels(path, &self.camera, self.classes.len())).transpose()
     }
 
     fn declared_split(&self) -> Option<&DeclaredSplit> {
@@ -123,11 +168,12 @@ fn sequence_number(name: &str) -> Option<u32> {
 }
 
 /// Appends the frames of one sequence; each needs its pose and its image.
-fn read_sequence(folder: &Path, sequence: usize, frames: &mut Vec<FrameInfo>, images: &mut Vec<PathBuf>) -> Result<()> {
+fn read_sequence(folder: &Path, sequence: usize, frames: &mut Vec<FrameInfo>, files: &mut Vec<Files>) -> Result<()> {
     let names = file_names(folder)?;
     let mut poses = BTreeSet::new();
     let mut pictures: BTreeMap<String, &String> = BTreeMap::new();
-    for name in names.iter().filter(|name| name.starts_with("frame-") && !name.ends_with(".depth.png")) {
+    let is_other = |name: &String| name.ends_with(".depth.png") || name.ends_with(".label.png");
+    for name in names.iter().filter(|name| name.starts_with("frame-") && !is_other(name)) {
         if let Some(stem) = name.strip_suffix(".pose.txt") {
             poses.insert(stem.to_owned());
         } else if let Some(stem) = IMAGE_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)) {
@@ -157,7 +203,11 @@ fn read_sequence(folder: &Path, sequence: usize, frames: &mut Vec<FrameInfo>, im
         let stamp = stamps.as_ref().map_or(nominal, |stamps| stamps[place_in_time]);
         let place = folder.file_name().map_or_else(String::new, |name| format!("{}/", name.to_string_lossy()));
         frames.push(FrameInfo { name: format!("{place}{stem}"), stamp, sequence, map_from_camera });
-        images.push(folder.join(picture));
+        let beside = |ending: &str| {
+            let name = format!("{stem}.{ending}.png");
+            names.binary_search(&name).is_ok().then(|| folder.join(name))
+        };
+        files.push(Files { image: folder.join(picture), depth: beside("depth"), labels: beside("label") });
     }
     Ok(())
 }

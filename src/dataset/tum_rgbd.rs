@@ -4,6 +4,9 @@
 //! of an image is interpolated between its two neighbours, each at most 50 ms away. Images without such neighbours
 //! are left out and counted in [`Dataset::notes`]; nothing is extrapolated.
 //!
+//! Depth images, where there is a `depth.txt`, have 5000 units per metre in 16 bits, 0 for no reading, and are registered
+//! to the colour image: its camera is theirs. A frame has the depth image nearest in time, at most 20 ms away, or none.
+//!
 //! The cameras of `freiburg1`, `freiburg2` and `freiburg3` are known by the folder's name (the values of the dataset's
 //! page); any other recording needs a `camera.yaml` beside `rgb.txt`, and there it always wins.
 
@@ -12,13 +15,19 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use nalgebra::Vector3;
 
+use super::depth::{DepthUnit, read_depth};
 use super::{Dataset, FrameInfo, camera_beside, check_size};
 use crate::geometry::{Se3, So3};
-use crate::sensor::{CameraModel, Distortion};
+use crate::sensor::{CameraModel, DepthImage, Distortion};
 use crate::{Error, Result, Stamp, vision};
 
 /// How far a neighbouring pose may be from an image.
 const MAX_NEIGHBOUR_NANOS: i64 = 50_000_000;
+
+/// How far a depth image may be from its colour image, as in the dataset's own tools.
+const MAX_DEPTH_NANOS: i64 = 20_000_000;
+
+const DEPTH_UNIT: DepthUnit = DepthUnit { per_metre: 5000.0, no_reading: &[0] };
 
 /// One TUM RGB-D recording.
 pub struct TumRgbd {
@@ -26,6 +35,7 @@ pub struct TumRgbd {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
     images: Vec<PathBuf>,
+    depths: Vec<Option<PathBuf>>,
     notes: Vec<String>,
 }
 
@@ -43,7 +53,7 @@ impl TumRgbd {
     pub fn open(folder: &Path) -> Result<Self> {
         let name =
             folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into());
-        let camera = match camera_beside(folder)? {
+        let camera = match camera_beside(folder, "camera.yaml")? {
             Some(camera) => camera,
             None => known_camera(&name).ok_or_else(|| {
                 let expected = "a folder name with freiburg1, freiburg2 or freiburg3, or a camera.yaml in it";
@@ -52,7 +62,9 @@ impl TumRgbd {
         };
         let poses = read_poses(&folder.join("groundtruth.txt"))?;
         let listed = read_images(&folder.join("rgb.txt"))?;
-        let (mut frames, mut images) = (Vec::new(), Vec::new());
+        let depth_list = folder.join("depth.txt");
+        let listed_depths = if depth_list.is_file() { read_images(&depth_list)? } else { Vec::new() };
+        let (mut frames, mut images, mut depths) = (Vec::new(), Vec::new(), Vec::new());
         for (stamp, file) in &listed {
             let Some(map_from_camera) = pose_at(&poses, *stamp) else { continue };
             let path = folder.join(file);
@@ -61,6 +73,7 @@ impl TumRgbd {
             }
             frames.push(FrameInfo { name: file.clone(), stamp: *stamp, sequence: 0, map_from_camera });
             images.push(path);
+            depths.push(depth_at(&listed_depths, *stamp).map(|file| folder.join(file)));
         }
         let dropped = listed.len() - frames.len();
         if frames.is_empty() {
@@ -69,7 +82,7 @@ impl TumRgbd {
         }
         let note = format!("{dropped} of {} images without ground-truth poses within 50 ms left out", listed.len());
         let notes = if dropped > 0 { vec![note] } else { Vec::new() };
-        Ok(Self { name, camera, frames, images, notes })
+        Ok(Self { name, camera, frames, images, depths, notes })
     }
 }
 
@@ -90,6 +103,10 @@ impl Dataset for TumRgbd {
         let image = vision::decode_file(&self.images[index])?;
         check_size(&self.images[index], &image, &self.camera)?;
         Ok(image)
+    }
+
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        self.depths[index].as_ref().map(|path| read_depth(path, &self.camera, DEPTH_UNIT)).transpose()
     }
 
     fn notes(&self) -> &[String] {
@@ -172,4 +189,11 @@ fn pose_at(poses: &[(Stamp, Se3)], stamp: Stamp) -> Option<Se3> {
     let (behind, ahead) = (stamp.nanos_since(*before), after.nanos_since(stamp));
     let near = behind.max(ahead) <= MAX_NEIGHBOUR_NANOS;
     near.then(|| pose_before.interpolate(*pose_after, behind as f64 / (behind + ahead) as f64))
+}
+
+/// The file of the depth image nearest to a stamp that is near enough.
+fn depth_at(listed: &[(Stamp, String)], stamp: Stamp) -> Option<&String> {
+    let distance = |time: &Stamp| time.nanos_since(stamp).abs();
+    let nearest = listed.iter().min_by_key(|(time, _)| distance(time))?;
+    (distance(&nearest.0) <= MAX_DEPTH_NANOS).then_some(&nearest.1)
 }

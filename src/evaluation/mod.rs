@@ -7,7 +7,6 @@
 //! - [`pose_error`]: medians, recalls and wrong answers; a frame without an estimate is infinitely wrong.
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
-//! - [`retrieval`]: the baselines of Sattler et al. (CVPR 2019) that every table carries.
 //! - [`report`]: one HTML file with tables and pictures, of one evaluation or of several.
 //! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
@@ -24,7 +23,6 @@ pub mod metrics;
 mod plots;
 pub mod pose_error;
 pub mod report;
-pub mod retrieval;
 pub mod table;
 mod timeline;
 pub mod trajectory_error;
@@ -39,7 +37,6 @@ pub use consistency::{Consistency, NeesSummary};
 pub use latency::Latency;
 pub use metrics::{Metrics, Provenance};
 pub use pose_error::{PoseError, PoseErrorSummary};
-pub use retrieval::Retrieval;
 pub use table::table;
 
 /// What a method said about one frame, and what is true.

@@ -4,12 +4,14 @@
 //! scalar, the mean over the batch; a pair of learned weights joins translation and rotation ([`PoseWeights`]).
 
 mod geometric_consistency;
+mod log_consistency;
 mod nll;
 mod pose;
 mod relative;
 pub mod tangent;
 
 pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
+pub use log_consistency::log_consistency_loss;
 pub use nll::nll_loss;
-pub use pose::{Norm, PoseErrors, PoseWeights, pose_errors};
+pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;

@@ -1,15 +1,20 @@
-//! The pose loss with learned weights (Kendall & Cipolla 2017, arXiv 1704.00390, eq. 4):
+//! The pose loss, with a fixed weight (PoseNet; Kendall, Grimes & Cipolla 2015, arXiv 1505.07427, eq. 2):
+//!
+//! L = L_x + β L_q
+//!
+//! or with learned weights (Kendall & Cipolla 2017, arXiv 1704.00390, eq. 4):
 //!
 //! L = L_x e^(-s_x) + s_x + L_q e^(-s_q) + s_q
 //!
-//! with L_x the length of the error of the translation, and L_q that of the quaternions, whose sign is aligned first
-//! (`q` and `-q` are one rotation). At the minimum over s the weights are the inverses of the errors, whatever the
-//! units. The loss may become negative; that is no error.
+//! with L_x the length of the error of the translation, and L_q that of the rotation in the numbers the network gives:
+//! quaternions, whose sign is aligned first (`q` and `-q` are one rotation), their logarithms (MapNet), or sines and
+//! cosines (BranchNet). At the minimum over s the weights are the inverses of the errors, whatever the units. That loss
+//! may become negative; that is no error.
 
 use tch::{Kind, Tensor, nn};
 
 use super::tangent::row_norm;
-use crate::network::PoseTensor;
+use crate::network::{PoseOutput, PoseTensor, RotationOutput};
 
 /// How the components of an error are joined to its length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +25,16 @@ pub enum Norm {
     L2,
     /// The mean of the absolute components (MapNet).
     L1,
+}
+
+impl Norm {
+    /// Mean over the rows, scalar.
+    pub(super) fn of(self, rows: &Tensor) -> Tensor {
+        match self {
+            Norm::L2 => row_norm(rows).mean(None::<Kind>),
+            Norm::L1 => rows.abs().mean(None::<Kind>),
+        }
+    }
 }
 
 /// Mean errors of a batch, scalars.
@@ -38,32 +53,51 @@ pub fn pose_errors(estimate: &PoseTensor, truth: &PoseTensor, norm: Norm) -> Pos
     let sign = cosine.ge(0.0).to_kind(cosine.kind()) * 2.0 - 1.0;
     let translation = &estimate.translation_b3 - &truth.translation_b3;
     let rotation = &estimate.quaternion_b4 - &truth.quaternion_b4 * sign;
-    let length = |rows: &Tensor| match norm {
-        Norm::L2 => row_norm(rows).mean(None::<Kind>),
-        Norm::L1 => rows.abs().mean(None::<Kind>),
-    };
-    PoseErrors { translation: length(&translation), rotation: length(&rotation) }
+    PoseErrors { translation: norm.of(&translation), rotation: norm.of(&rotation) }
 }
 
-/// The learned pair (s_x, s_q): logarithms of the expected errors.
+/// The errors of what a head said against the truth, in the numbers that the head gives.
+pub fn output_errors(output: &PoseOutput, truth: &PoseTensor, rotation: RotationOutput, norm: Norm) -> PoseErrors {
+    if rotation == RotationOutput::Quaternion {
+        return pose_errors(output.pose(), truth, norm);
+    }
+    let translation = &output.pose().translation_b3 - &truth.translation_b3;
+    let rotation = output.rotation_bn() - rotation.encode(&truth.quaternion_b4);
+    PoseErrors { translation: norm.of(&translation), rotation: norm.of(&rotation) }
+}
+
+/// How the errors of translation and rotation are joined.
 #[derive(Debug)]
-pub struct PoseWeights {
-    s_translation: Tensor,
-    s_rotation: Tensor,
+pub enum PoseWeights {
+    /// By the learned pair (s_x, s_q): logarithms of the expected errors.
+    Learned {
+        /// s_x.
+        s_translation: Tensor,
+        /// s_q.
+        s_rotation: Tensor,
+    },
+    /// By a fixed weight.
+    Fixed {
+        /// Of the rotation against the translation.
+        beta: f64,
+    },
 }
 
 impl PoseWeights {
-    /// The pair under `path`, as `s_translation` and `s_rotation`. VLocNet starts at 0 and -3.
-    pub fn new(path: &nn::Path, s_translation: f64, s_rotation: f64) -> Self {
+    /// The learned pair under `path`, as `s_translation` and `s_rotation`. VLocNet starts at 0 and -3.
+    pub fn learned(path: &nn::Path, s_translation: f64, s_rotation: f64) -> Self {
         let weight = |name: &str, value| path.var(name, &[], nn::Init::Const(value));
-        Self { s_translation: weight("s_translation", s_translation), s_rotation: weight("s_rotation", s_rotation) }
+        let (s_translation, s_rotation) = (weight("s_translation", s_translation), weight("s_rotation", s_rotation));
+        Self::Learned { s_translation, s_rotation }
     }
 
-    /// L_x e^(-s_x) + s_x + L_q e^(-s_q) + s_q.
-    pub fn apply(&self, errors: &PoseErrors) -> Tensor {
-        &errors.translation * (-&self.s_translation).exp()
-            + &self.s_translation
-            + &errors.rotation * (-&self.s_rotation).exp()
-            + &self.s_rotation
+    /// The loss of these errors.
+    pub fn apply(&self, PoseErrors { translation, rotation }: &PoseErrors) -> Tensor {
+        match self {
+            Self::Learned { s_translation, s_rotation } => {
+                translation * (-s_translation).exp() + s_translation + rotation * (-s_rotation).exp() + s_rotation
+            }
+            Self::Fixed { beta } => translation + rotation * *beta,
+        }
     }
 }

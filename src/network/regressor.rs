@@ -8,12 +8,14 @@ use tch::{Kind, Tensor};
 
 use super::card::{ModelCard, WEIGHTS_FILE};
 use super::checkpoint;
+use super::config::NetworkConfig;
 use super::device::{Device, guarded};
 use super::input::input_tensor;
-use super::localizer::{Dropout, Localizer, PoseOutput};
-use super::pose_tensor::{MapFromNormalized, numbers};
+use super::pose_head::PoseOutput;
+use super::pose_network::PoseNetwork;
+use super::pose_tensor::{MapFromNormalized, PoseTensor, numbers};
+use super::temporal::History;
 use super::uncertainty::{dropout_masks, raw_covariance};
-use super::vlocnet::{History, VLocNet};
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
@@ -40,7 +42,7 @@ pub struct Regression {
 #[derive(Debug)]
 struct Previous {
     stamp: Stamp,
-    odometry_features: Tensor,
+    odometry_features: Option<Tensor>,
     output: PoseOutput,
 }
 
@@ -70,9 +72,10 @@ struct Prediction {
 #[derive(Debug)]
 pub struct PoseRegressor {
     card: ModelCard,
-    network: VLocNet,
+    network: PoseNetwork,
     store: VarStore,
     masks: Vec<Tensor>,
+    odometry_masks: Vec<Tensor>,
     half_precision: bool,
     previous: Option<Previous>,
 }
@@ -88,7 +91,7 @@ impl PoseRegressor {
         let weights = folder.join(WEIGHTS_FILE);
         let device = device.resolve()?;
         let mut store = VarStore::new(device);
-        let network = guarded("building the network", || VLocNet::new(&store.root(), &card.network))??;
+        let network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
         guarded("loading the weights", || checkpoint::load(&store, &weights))??;
         let found = checkpoint::sha256(&weights)?;
         if found != card.weights.sha256 {
@@ -104,9 +107,11 @@ impl PoseRegressor {
     }
 
     /// A regressor over a network in memory, for validation while it trains.
-    pub fn from_parts(card: ModelCard, network: VLocNet, store: VarStore) -> Self {
+    pub fn from_parts(card: ModelCard, network: PoseNetwork, store: VarStore) -> Self {
         let masks = dropout_masks(&card.network, store.device());
-        Self { card, network, store, masks, half_precision: false, previous: None }
+        let widths = &card.network.hidden;
+        let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
+        Self { card, network, store, masks, odometry_masks, half_precision: false, previous: None }
     }
 
     /// Computes in half precision where a GPU does; a CPU stays with single.
@@ -115,9 +120,30 @@ impl PoseRegressor {
         self
     }
 
+    /// Averages the poses of `count` parts of each frame, where the architecture sees parts.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an architecture that sees the whole input, or a count out of range.
+    pub fn with_crops(mut self, count: usize) -> Result<Self> {
+        match &mut self.card.network.crop {
+            Some(crop) => crop.count = count,
+            None => {
+                let expected = "a model that sees parts of its input (crop in its model.yaml)";
+                return Err(Error::config("crops", expected, format!("{}, which sees all of it", self.card.name)));
+            }
+        }
+        self.card.network.check()?;
+        Ok(self)
+    }
+
     /// The model's card.
     pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// The network, for a look into it.
+    pub(super) fn network(&self) -> &PoseNetwork {
+        &self.network
     }
 
     /// Where it computes.
@@ -172,16 +198,16 @@ impl PoseRegressor {
             let interval = frame.stamp.seconds_since(previous.stamp);
             interval > 0.0 && interval <= max_interval
         });
-        let config = &self.card.network;
-        let input = input_tensor(&[&frame.pixels], config.input, &config.normalization, self.device())?;
+        let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
         let (absolute, relative, odometry_features) =
             guarded("network", || tch::no_grad(|| tch::autocast(half, || self.forward(&input, previous.as_ref()))))?;
-        let frame_units = &self.card.map_from_normalized;
+        let units = &self.card.map_from_normalized;
+        let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let result = (
-            prediction(&absolute, frame_units)?,
+            if parts { mean_prediction(&absolute, units)? } else { prediction(&absolute, units)? },
             match (&previous, relative) {
-                (Some(previous), Some(output)) => Some((previous.stamp, prediction(&output, &frame_units.relative())?)),
+                (Some(previous), Some(output)) => Some((previous.stamp, prediction(&output, &units.relative())?)),
                 _ => None,
             },
         );
@@ -189,42 +215,62 @@ impl PoseRegressor {
         Ok(result)
     }
 
-    /// The embedding `bh` and the absolute output of frames that stand for themselves, without dropout; gradients flow
-    /// to the input.
-    pub(super) fn single(&self, input_b3hw: &Tensor) -> (Tensor, PoseOutput) {
-        let features = self.network.global_features(&self.network.shared(input_b3hw, false), &History::none(), false);
-        let localizer = self.network.global_localizer();
-        let embedding_bh = localizer.embed(&features);
-        let output = localizer.regress(&embedding_bh, Dropout::Off);
-        (embedding_bh, output)
+    /// What the network sees of a frame: one row, or one per part of it.
+    fn input(&self, frame: &PixelFrame) -> Result<Tensor> {
+        let NetworkConfig { input, normalization, crop, .. } = &self.card.network;
+        let image = input_tensor(&[&frame.pixels], *input, normalization, self.device())?;
+        Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// Absolute output, relative output, and the features for the next frame. Outputs have the deterministic
-    /// prediction in their first row and the samples behind it.
-    fn forward(&self, input_b3hw: &Tensor, previous: Option<&Previous>) -> (PoseOutput, Option<PoseOutput>, Tensor) {
+    /// Absolute output, relative output, and the features for the next frame. Outputs of one row in have the
+    /// deterministic prediction in their first row and the samples behind it.
+    fn forward(
+        &self,
+        input_b3hw: &Tensor,
+        previous: Option<&Previous>,
+    ) -> (PoseOutput, Option<PoseOutput>, Option<Tensor>) {
         let network = &self.network;
         let shared = network.shared(input_b3hw, false);
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
-        let sampled = |localizer: &Localizer, features: &Tensor| {
-            localizer.regress(&localizer.embed(features), Dropout::Masks(&self.masks))
+        let absolute = match input_b3hw.size()[0] {
+            1 => network.absolute_samples(&shared, &history, &self.masks),
+            _ => network.absolute(&shared, &history, false),
         };
-        let absolute = sampled(network.global_localizer(), &network.global_features(&shared, &history, false));
-        let current = network.odometry_features(&shared, false);
-        let relative = previous.map(|previous| {
-            let joined = network.joined_features(&previous.odometry_features, &current, false);
-            sampled(network.odometry_localizer(), &joined)
-        });
-        (absolute, relative, current)
+        let Some(odometry) = network.odometry() else { return (absolute, None, None) };
+        let current = odometry.features(&shared, false);
+        let before = previous.and_then(|previous| previous.odometry_features.as_ref());
+        let relative = before.map(|before| odometry.relative_samples(before, &current, &self.odometry_masks));
+        (absolute, relative, Some(current))
     }
 }
 
 /// The first row as the prediction, the others as samples of it; metres.
 fn prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
     let poses = output.pose().to_poses(units)?;
-    let log_variance = numbers(&output.log_variance_b6().narrow(0, 0, 1).to_kind(Kind::Double));
-    let variances = Vector6::from_fn(|axis, _| {
+    let variances = variances(output.log_variance_b6().map(|rows| rows.narrow(0, 0, 1)), units);
+    Ok(Prediction { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
+}
+
+/// The mean over all rows as the prediction, the rows as samples of it: parts of one image; metres.
+fn mean_prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
+    let PoseTensor { translation_b3, quaternion_b4 } = output.pose();
+    let of_first =
+        (quaternion_b4 * quaternion_b4.narrow(0, 0, 1)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
+    let aligned = quaternion_b4 * (of_first.ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0);
+    let mean = |rows: &Tensor| rows.mean_dim([0i64].as_slice(), true, None::<Kind>);
+    let quaternion = mean(&aligned);
+    let norm = quaternion.square().sum(None::<Kind>).sqrt();
+    let pose =
+        PoseTensor { translation_b3: mean(translation_b3), quaternion_b4: quaternion / norm }.to_poses(units)?[0];
+    let variances = variances(output.log_variance_b6().map(|rows| mean(&rows.exp()).log()), units);
+    Ok(Prediction { pose, raw_covariance: raw_covariance(pose, &variances, &output.pose().to_poses(units)?)? })
+}
+
+/// Predicted variances in metres and radians; none where the samples alone say it.
+fn variances(log_variance_16: Option<Tensor>, units: &MapFromNormalized) -> Vector6 {
+    let Some(log_variance) = log_variance_16.map(|row| numbers(&row)) else { return Vector6::zeros() };
+    Vector6::from_fn(|axis, _| {
         let unit = if axis < 3 { units.scale } else { 1.0 };
         log_variance[axis].exp() * unit * unit
-    });
-    Ok(Prediction { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
+    })
 }

@@ -2,16 +2,19 @@
 //!
 //! Saliency is the norm of the pose's gradient with respect to the colours of a pixel (Simonyan, Vedaldi & Zisserman
 //! 2014, section 3), over all outputs and channels: `s(x, y) = |∂pose / ∂colours(x, y)|`. Translation in metres and
-//! rotation in radians per level of colour (of 256). Both maps are of the frame alone: without a frame before, without
-//! dropout. The quaternion has unit length, so a rotation by an angle moves it by half of it.
+//! rotation in radians per level of colour (of 256). Both are of the frame alone: without a frame before, without
+//! dropout; of a network that sees parts of its input, of the part in the middle. The quaternion has unit length, so a
+//! rotation by an angle moves it by half of it.
 
 use image::RgbImage;
 use tch::{Kind, Tensor};
 
+use super::config::NetworkConfig;
 use super::device::guarded;
 use super::input::input_tensor;
 use super::pose_tensor::numbers;
 use super::regressor::PoseRegressor;
+use super::temporal::History;
 use crate::Result;
 
 /// How much each pixel of the network's input moves the pose, row by row.
@@ -39,7 +42,8 @@ impl PoseRegressor {
         let std = config.normalization.std.map(|std| (255.0 * std) as f32);
         let maps = guarded("saliency", || {
             let input_b3hw = input_b3hw.set_requires_grad(true);
-            let (_, output) = self.single(&input_b3hw);
+            let shared = self.network().shared(&self.seen(&input_b3hw), false);
+            let output = self.network().absolute(&shared, &History::none(), false);
             let levels_13hw = Tensor::from_slice(&std).view([1, 3, 1, 1]).to_device(self.device());
             let map = |outputs: &Tensor| numbers(&squared_gradient(outputs, &input_b3hw, &levels_13hw).sqrt());
             (map(&output.pose().translation_b3), map(&output.pose().quaternion_b4))
@@ -54,14 +58,25 @@ impl PoseRegressor {
     }
 
     /// The vector that stands for a frame: the last deterministic layer before the pose, as long as the first width of
-    /// the network's `hidden`. What is remembered of the frame before is neither used nor changed.
+    /// the network's `hidden` (twice that with a branch for the orientation). What is remembered of the frame before is neither used nor changed.
     ///
     /// # Errors
     /// As [`PoseRegressor::saliency`].
     pub fn embedding(&self, pixels: &RgbImage) -> Result<Vec<f64>> {
         let config = &self.card().network;
         let input_b3hw = input_tensor(&[pixels], config.input, &config.normalization, self.device())?;
-        guarded("embedding", || numbers(&tch::no_grad(|| self.single(&input_b3hw).0)))
+        guarded("embedding", || {
+            tch::no_grad(|| {
+                let shared = self.network().shared(&self.seen(&input_b3hw), false);
+                numbers(&self.network().embedding(&shared, &History::none()))
+            })
+        })
+    }
+
+    /// What the network sees of the images.
+    fn seen(&self, input_b3hw: &Tensor) -> Tensor {
+        let NetworkConfig { crop, input, .. } = &self.card().network;
+        crop.as_ref().map_or_else(|| input_b3hw.shallow_clone(), |crop| crop.middle(input_b3hw, *input))
     }
 }
 

@@ -26,11 +26,13 @@ const CHI2_90: [f64; 2] = [6.251_388_631, 10.644_640_676];
 const MIN_FRAMES: usize = 20;
 
 /// Masks of inverted dropout for one frame, `[1 + samples, width]` per fully connected layer: the first row keeps all
-/// (the deterministic prediction), the others are samples. Units are kept with `1 - dropout` and scaled by its inverse.
+/// (the deterministic prediction), the others are samples. Branches stand side by side. Units are kept with `1 - dropout` and scaled by its inverse.
 pub fn dropout_masks(config: &NetworkConfig, device: Device) -> Vec<Tensor> {
     let mut generator = ChaCha8Rng::seed_from_u64(0);
     let (keep, rows) = (1.0 - config.dropout, 1 + config.dropout_samples);
-    let mask = |&width: &i64| {
+    let branches = config.branches() as i64;
+    let mask = |width: &i64| {
+        let width = width * branches;
         let mut values = vec![1.0f32; width as usize];
         let samples = (0..config.dropout_samples * width as usize)
             .map(|_| if generator.random_bool(keep) { (1.0 / keep) as f32 } else { 0.0 });

@@ -1,6 +1,6 @@
 //! Camera models: how a point in front of the camera becomes a pixel.
 
-use nalgebra::{Vector2, Vector3};
+use nalgebra::{Matrix2, Vector2, Vector3};
 use serde::{Deserialize, Serialize};
 
 /// Lens distortion, in the coefficients and order of `sensor_msgs/CameraInfo`.
@@ -106,6 +106,38 @@ impl CameraModel {
                 normalized * (theta_d / r)
             }
         }
+    }
+
+    /// The ray through a pixel of the image as it comes, with z = 1; `None` where no ray is found that the lens bends there.
+    pub fn unproject(&self, pixel: &Vector2<f64>) -> Option<Vector3<f64>> {
+        let ideal = self.undistort(&self.ray(pixel).xy())?;
+        Some(Vector3::new(ideal.x, ideal.y, 1.0))
+    }
+
+    /// The normalized image coordinates that [`CameraModel::distort`] takes to `distorted`: Newton's method. `None` where
+    /// it finds none.
+    pub fn undistort(&self, distorted: &Vector2<f64>) -> Option<Vector2<f64>> {
+        if self.distortion == Distortion::None {
+            return Some(*distorted);
+        }
+        let mut ideal = *distorted;
+        for _ in 0..50 {
+            let defect = self.distort(&ideal) - distorted;
+            if defect.amax() < 1e-11 {
+                return Some(ideal);
+            }
+            ideal -= self.distortion_jacobian(&ideal).try_inverse()? * defect;
+        }
+        None
+    }
+
+    /// The derivative of [`CameraModel::distort`], by central differences.
+    pub fn distortion_jacobian(&self, normalized: &Vector2<f64>) -> Matrix2<f64> {
+        let step = 1e-6;
+        let column = |axis: Vector2<f64>| {
+            (self.distort(&(normalized + axis * step)) - self.distort(&(normalized - axis * step))) / (2.0 * step)
+        };
+        Matrix2::from_columns(&[column(Vector2::x()), column(Vector2::y())])
     }
 
     /// Whether sizes and focal lengths are positive and every number is finite; an uncalibrated `CameraInfo`

@@ -5,6 +5,10 @@
 //! DIR/camera.yaml                         the CameraModel of the images
 //! DIR/seq-01/frame-000000.color.jpg       the image
 //! DIR/seq-01/frame-000000.pose.txt        map_from_camera, 4x4, optical frame
+//! DIR/seq-01/frame-000000.depth.png       where asked for: depth along the optical axis, 16 bit, millimetres
+//! DIR/depth_camera.yaml                   and the CameraModel of the depths: that of the images
+//! DIR/seq-01/frame-000000.label.png       where asked for: the class of each pixel, 8 bit
+//! DIR/labels.yaml                         and the names of the classes, from 0
 //! DIR/seq-01/timestamps.txt               the stamp of each frame, seconds
 //! ```
 
@@ -13,13 +17,14 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path as FilePath;
 
-use image::RgbImage;
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
+use image::{EncodableLayout, ImageBuffer, Luma, PixelWithColorType, RgbImage};
 use rayon::prelude::*;
 
-use super::{Pass, PassKind, Renderer, World};
+use super::{Class, Pass, PassKind, Renderer, World};
 use crate::geometry::Se3;
+use crate::sensor::DepthImage;
 use crate::{Error, Result, Stamp};
 
 /// How images are stored.
@@ -55,6 +60,17 @@ impl ImageFormat {
         done.map_err(|error| Error::compute("encoding a rendered image", error))?;
         Ok(bytes.into_inner())
     }
+}
+
+/// What a dataset holds beside poses and stamps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DatasetContents {
+    /// How the images are stored.
+    pub images: ImageFormat,
+    /// Depth images as well.
+    pub depth: bool,
+    /// Label images as well: the [`Class`] of each pixel.
+    pub labels: bool,
 }
 
 /// When a pass is recorded.
@@ -99,7 +115,7 @@ pub fn write_dataset(
     world: &World,
     renderer: &Renderer,
     passes: &[(Pass, Recording)],
-    format: ImageFormat,
+    contents: DatasetContents,
     progress: &(dyn Fn() + Sync),
 ) -> Result<()> {
     let (train, test) = (folder.join("TrainSplit.txt"), folder.join("TestSplit.txt"));
@@ -111,10 +127,17 @@ pub fn write_dataset(
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     for (number, (pass, recording)) in (1..).zip(passes) {
         let sequence = folder.join(format!("seq-{number:02}"));
-        write_sequence(&sequence, world, renderer, pass, recording, format, progress)?;
+        write_sequence(&sequence, world, renderer, pass, recording, contents, progress)?;
     }
     let camera = serde_yaml::to_string(renderer.camera()).map_err(|error| Error::compute("camera.yaml", error))?;
     write(&folder.join("camera.yaml"), camera.as_bytes())?;
+    if contents.depth {
+        write(&folder.join("depth_camera.yaml"), camera.as_bytes())?;
+    }
+    if contents.labels {
+        let names: String = Class::ALL.iter().map(|class| format!("- {}\n", class.name())).collect();
+        write(&folder.join("labels.yaml"), names.as_bytes())?;
+    }
     let split = |of_test: bool| -> String {
         let chosen = (1..).zip(passes).filter(|(_, (pass, _))| (pass.kind == PassKind::Test) == of_test);
         chosen.map(|(number, _)| format!("sequence{number}\n")).collect()
@@ -129,21 +152,47 @@ fn write_sequence(
     renderer: &Renderer,
     pass: &Pass,
     recording: &Recording,
-    format: ImageFormat,
+    contents: DatasetContents,
     progress: &(dyn Fn() + Sync),
 ) -> Result<()> {
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     let frames: Vec<(Stamp, f64)> = recording.times().collect();
     frames.par_iter().enumerate().try_for_each(|(index, &(_, t))| {
-        let image = format.encode(&renderer.render(world, pass, t))?;
-        write(&folder.join(format!("frame-{index:06}.color.{}", format.extension())), &image)?;
-        let pose = pose_text(pass.map_from_camera(t));
-        write(&folder.join(format!("frame-{index:06}.pose.txt")), pose.as_bytes())?;
+        let file = |ending: &str| folder.join(format!("frame-{index:06}.{ending}"));
+        let image = contents.images.encode(&renderer.render(world, pass, t))?;
+        write(&file(&format!("color.{}", contents.images.extension())), &image)?;
+        write(&file("pose.txt"), pose_text(pass.map_from_camera(t)).as_bytes())?;
+        if contents.depth {
+            write(&file("depth.png"), &depth_png(&renderer.depth(world, pass, t)?)?)?;
+        }
+        if contents.labels {
+            write(&file("label.png"), &png(&renderer.labels(world, pass, t)?)?)?;
+        }
         progress();
         Ok::<(), Error>(())
     })?;
     let stamps: String = frames.iter().map(|(stamp, _)| format!("{stamp}\n")).collect();
     write(&folder.join("timestamps.txt"), stamps.as_bytes())
+}
+
+/// Millimetres, as 7-Scenes has them: 0 where there is no reading, at most 65534.
+fn depth_png(depth: &DepthImage) -> Result<Vec<u8>> {
+    let millimetres = |x: u32, y: u32| {
+        let reading = depth.at(x, y).map(|metres| (1000.0 * metres).round().clamp(1.0, 65534.0));
+        Luma([reading.unwrap_or(0.0) as u16])
+    };
+    png(&ImageBuffer::from_fn(depth.camera().width, depth.camera().height, millimetres))
+}
+
+fn png<P>(image: &ImageBuffer<P, Vec<P::Subpixel>>) -> Result<Vec<u8>>
+where
+    P: PixelWithColorType,
+    [P::Subpixel]: EncodableLayout,
+{
+    let mut bytes = Cursor::new(Vec::new());
+    let done = image.write_with_encoder(PngEncoder::new(&mut bytes));
+    done.map_err(|error| Error::compute("encoding a rendered image", error))?;
+    Ok(bytes.into_inner())
 }
 
 /// The homogeneous 4x4 matrix, rows of tab-separated numbers.

@@ -7,7 +7,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::paint::{Area, Canvas, vivid};
-use super::{Solid, Texture, random_stream};
+use super::{Class, Solid, Texture, random_stream};
 
 /// Ten pieces along the four walls of a room of `size` metres, none deeper than 0.5 m.
 pub(super) fn along_walls(seed: u64, size: &Vector3<f32>) -> Vec<Solid> {
@@ -16,10 +16,12 @@ pub(super) fn along_walls(seed: u64, size: &Vector3<f32>) -> Vec<Solid> {
         [(0, 0.3), (0, 0.72), (1, 0.25), (1, 0.75), (2, 0.2), (2, 0.5), (2, 0.82), (3, 0.22), (3, 0.55), (3, 0.85)];
     let piece = |(index, &(wall, share)): (usize, &(usize, f32))| {
         let mut random = random_stream(seed, "furniture", index as u64);
+        let (half_height, class) =
+            [(0.2, Class::Bench), (0.45, Class::Cabinet), (0.3, Class::Chest), (0.65, Class::Shelf)][index % 4];
         let half = Vector3::new(
             random.random_range(0.25..0.45),
             random.random_range(0.15..0.22),
-            [0.2, 0.45, 0.3, 0.65][index % 4] * random.random_range(0.8..1.2),
+            half_height * random.random_range(0.8..1.2),
         );
         let along = |extent: f32| (share - 0.5) * extent + random_shift(seed, index);
         let centre = match wall {
@@ -29,7 +31,7 @@ pub(super) fn along_walls(seed: u64, size: &Vector3<f32>) -> Vec<Solid> {
             _ => Vector3::new(along(size.x), 0.5 * size.y - half.y - 0.03, half.z),
         };
         let yaw = if wall < 2 { std::f32::consts::FRAC_PI_2 } else { 0.0 };
-        Solid { centre, half, yaw, faces: faces(&mut random, &half) }
+        Solid { centre, half, yaw, faces: faces(&mut random, &half), classes: [class; 6] }
     };
     places.iter().enumerate().map(piece).collect()
 }

@@ -16,7 +16,7 @@ pub(super) fn check(camera: &CameraModel) -> Result<()> {
         for (u, v) in [(column, -0.5), (column, bottom), (-0.5, row), (right, row)] {
             let pixel = Vector2::new(u, v);
             let (ideal, _) = without_lens(camera, &pixel)?;
-            let folds = |step: u32| jacobian(camera, &(ideal * f64::from(step) / 16.0)).determinant() <= 0.0;
+            let folds = |step: u32| camera.distortion_jacobian(&(ideal * f64::from(step) / 16.0)).determinant() <= 0.0;
             if (0..=16).any(folds) {
                 return Err(refusal(camera, &pixel));
             }
@@ -45,32 +45,19 @@ pub(super) fn rays_through_lens<const N: usize>(
     }))
 }
 
-/// The undistorted normalized coordinates of a pixel and the derivative of undistortion there: Newton's method.
+/// The undistorted normalized coordinates of a pixel and the derivative of undistortion there.
 fn without_lens(camera: &CameraModel, pixel: &Vector2<f64>) -> Result<(Vector2<f64>, Matrix2<f64>)> {
-    let distorted = Vector2::new((pixel.x - camera.cx) / camera.fx, (pixel.y - camera.cy) / camera.fy);
-    let mut ideal = distorted;
-    for _ in 0..50 {
-        let Some(inverse) = jacobian(camera, &ideal).try_inverse() else { break };
-        let defect = camera.distort(&ideal) - distorted;
-        if defect.amax() < 1e-11 {
-            return Ok((ideal, inverse));
-        }
-        ideal -= inverse * defect;
-    }
-    Err(refusal(camera, pixel))
+    let distorted = camera.ray(pixel).xy();
+    let found = camera.undistort(&distorted).and_then(|ideal| {
+        let inverse = camera.distortion_jacobian(&ideal).try_inverse()?;
+        Some((ideal, inverse))
+    });
+    found.ok_or_else(|| refusal(camera, pixel))
 }
 
 fn refusal(camera: &CameraModel, pixel: &Vector2<f64>) -> Error {
     let found = format!("{:?}, which has no ray for pixel ({:.1}, {:.1})", camera.distortion, pixel.x, pixel.y);
     Error::config("camera.distortion", "coefficients that can be inverted over the whole image", found)
-}
-
-/// Central differences of [`CameraModel::distort`].
-fn jacobian(camera: &CameraModel, at: &Vector2<f64>) -> Matrix2<f64> {
-    let step = 1e-6;
-    let column =
-        |axis: Vector2<f64>| (camera.distort(&(at + axis * step)) - camera.distort(&(at - axis * step))) / (2.0 * step);
-    Matrix2::from_columns(&[column(Vector2::x()), column(Vector2::y())])
 }
 
 #[cfg(test)]

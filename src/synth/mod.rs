@@ -3,8 +3,8 @@
 //! [`World`] is the room that stays: procedurally textured walls and furniture. A [`Pass`] is one recording in it:
 //! its own light, its own moving objects and its own robot [`Path`] with exact poses. A [`Renderer`] turns a moment
 //! of a pass into the image of a real [`crate::sensor::CameraModel`]: lens distortion, motion blur, vignetting and
-//! noise. [`simulate_imu`] and [`simulate_odometry`] measure the same path; [`write_dataset`] and `write_bag` put all of
-//! it into a 7-Scenes-style folder or a rosbag2.
+//! noise; it also knows the depth and the [`Class`] of each pixel. [`simulate_imu`] and [`simulate_odometry`] measure the
+//! same path; [`write_dataset`] and `write_bag` put all of it into a 7-Scenes-style folder or a rosbag2.
 //!
 //! The map frame has its origin on the floor in the middle of the room, z up. Everything is a function of the seed:
 //! the same seed gives the same bytes, however many threads work.
@@ -23,11 +23,12 @@ mod path;
 mod render;
 mod solid;
 mod texture;
+mod truth;
 mod world;
 
 #[cfg(feature = "bag")]
 pub use bag::write_bag;
-pub use dataset::{ImageFormat, Recording, write_dataset};
+pub use dataset::{DatasetContents, ImageFormat, Recording, write_dataset};
 pub use imu::{GRAVITY_IN_MAP, ImuErrors, simulate_imu};
 pub use light::{Lamp, Lighting};
 pub use odometry::{OdometryNoise, OdometrySample, simulate_odometry};
@@ -36,6 +37,7 @@ pub use path::{Motion, Path, PathKind};
 pub use render::{Renderer, Sensor};
 pub use solid::Solid;
 pub use texture::Texture;
+pub use truth::Class;
 pub use world::World;
 
 use rand_chacha::ChaCha8Rng;

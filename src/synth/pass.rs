@@ -5,7 +5,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
 use super::path::Wave;
-use super::{Lighting, Motion, Path, PathKind, Solid, World, furniture, random_stream};
+use super::{Class, Lighting, Motion, Path, PathKind, Solid, World, furniture, random_stream};
 use crate::geometry::{Se3, So3};
 
 /// What a pass is for. Each kind and index is a different path, light and crowd.
@@ -136,7 +136,8 @@ impl Mover {
             frequency: random.random_range(0.15..0.35),
             phase: random.random_range(0.0..std::f64::consts::TAU),
         };
-        let solid = Solid { centre, half, yaw: random.random_range(0.0..3.0), faces: furniture::faces(random, &half) };
+        let (yaw, faces) = (random.random_range(0.0..3.0), furniture::faces(random, &half));
+        let solid = Solid { centre, half, yaw, faces, classes: [Class::Mover; 6] };
         Self { solid, along, wave, spin: random.random_range(-0.4..0.4) }
     }
 

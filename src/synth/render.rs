@@ -6,7 +6,7 @@ use rand::Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::solid::View;
+use super::solid::{Hit, View};
 use super::texture::Rgb;
 use super::{Pass, Solid, World, lens, random_stream};
 use crate::sensor::CameraModel;
@@ -125,16 +125,17 @@ impl Renderer {
 }
 
 /// The camera and the moving objects at one moment of the exposure.
-struct Moment {
+pub(super) struct Moment {
     origin: Vector3<f32>,
-    rotation: Matrix3<f32>,
+    /// From the optical frame to the map.
+    pub rotation: Matrix3<f32>,
     movers: Vec<Solid>,
     /// Angle between neighbouring pixels, radians.
     pixel_angle: f32,
 }
 
 impl Moment {
-    fn new(pass: &Pass, t: f64, pixel_angle: f32) -> Self {
+    pub fn new(pass: &Pass, t: f64, pixel_angle: f32) -> Self {
         let map_from_camera = pass.map_from_camera(t);
         Self {
             origin: map_from_camera.translation.cast(),
@@ -146,7 +147,7 @@ impl Moment {
 }
 
 /// All boxes as seen at one moment.
-struct Scene<'a> {
+pub(super) struct Scene<'a> {
     pass: &'a Pass,
     moment: &'a Moment,
     room: View<'a>,
@@ -154,7 +155,7 @@ struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    fn new(world: &'a World, pass: &'a Pass, moment: &'a Moment) -> Self {
+    pub fn new(world: &'a World, pass: &'a Pass, moment: &'a Moment) -> Self {
         let boxes = world.furniture.iter().chain(&moment.movers);
         Self {
             pass,
@@ -164,15 +165,21 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// The light that comes along a ray of the camera.
-    fn trace(&self, ray: &Vector3<f32>) -> Rgb {
-        let direction = self.moment.rotation * ray;
-        let (mut nearest, mut hit) = (&self.room, self.room.leave(&direction));
+    /// What a ray (map frame) meets first.
+    pub fn nearest(&self, direction: &Vector3<f32>) -> (&View<'a>, Hit) {
+        let (mut nearest, mut hit) = (&self.room, self.room.leave(direction));
         for view in &self.boxes {
-            if let Some(entry) = view.enter(&direction).filter(|entry| entry.distance < hit.distance) {
+            if let Some(entry) = view.enter(direction).filter(|entry| entry.distance < hit.distance) {
                 (nearest, hit) = (view, entry);
             }
         }
+        (nearest, hit)
+    }
+
+    /// The light that comes along a ray of the camera.
+    fn trace(&self, ray: &Vector3<f32>) -> Rgb {
+        let direction = self.moment.rotation * ray;
+        let (nearest, hit) = self.nearest(&direction);
         let outward = nearest.normal(hit.face);
         let cosine = outward.dot(&direction);
         let towards_viewer = if cosine > 0.0 { -outward } else { outward };

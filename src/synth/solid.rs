@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nalgebra::Vector3;
 
-use super::Texture;
+use super::{Class, Texture};
 
 /// A textured box, upright, turned about the vertical. Metres, map frame.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct Solid {
     pub yaw: f32,
     /// Texture of each face: -x, +x, -y, +y, -z, +z.
     pub faces: [Arc<Texture>; 6],
+    /// What each face belongs to.
+    pub classes: [Class; 6],
 }
 
 /// Where a ray meets a face.

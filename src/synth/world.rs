@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::furniture;
 use super::paint::{Area, Canvas, colour};
-use super::{Solid, Texture, random_stream};
+use super::{Class, Solid, Texture, random_stream};
 
 /// A furnished room. The origin of the map is on the floor in its middle; x along the longer side, z up.
 #[derive(Clone, Debug)]
@@ -44,7 +44,8 @@ impl World {
             Arc::new(paint_floor(&mut random_stream(seed, "floor", 0), [size.x, size.y])),
             Arc::new(paint_ceiling(&mut random_stream(seed, "ceiling", 0), [size.x, size.y])),
         ];
-        let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces };
+        let classes = [Class::Wall, Class::Wall, Class::Wall, Class::Wall, Class::Floor, Class::Ceiling];
+        let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces, classes };
         Self { seed, room, furniture: furniture::along_walls(seed, &size) }
     }
 }

@@ -3,6 +3,9 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
+use image::RgbImage;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use tch::Tensor;
 
 use super::pairs::{Pair, View};
@@ -33,10 +36,21 @@ pub(super) struct PixelSource<'a> {
 impl Source for PixelSource<'_> {
     fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
         let (images, poses): (Vec<_>, Vec<_>) = self.pixels.augmented(views).into_iter().unzip();
-        let references: Vec<_> = images.iter().collect();
         let network = self.network;
-        Ok((input_tensor(&references, network.input, &network.normalization, tch::Device::Cpu)?, poses))
+        let seen = images.into_iter().zip(views).map(|(image, view)| part(image, network, view.draw));
+        let images: Vec<RgbImage> = seen.collect();
+        let references: Vec<_> = images.iter().collect();
+        Ok((input_tensor(&references, network.seen(), &network.normalization, tch::Device::Cpu)?, poses))
     }
+}
+
+/// A part of the image at random, where the network sees parts.
+fn part(image: RgbImage, network: &NetworkConfig, draw: u64) -> RgbImage {
+    let Some(crop) = network.crop else { return image };
+    let mut generator = ChaCha8Rng::seed_from_u64(!draw);
+    let x = generator.random_range(0..=image.width() - crop.width);
+    let y = generator.random_range(0..=image.height() - crop.height);
+    image::imageops::crop_imm(&image, x, y, crop.width, crop.height).to_image()
 }
 
 /// Pairs ready for a step.

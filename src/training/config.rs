@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::loss::Norm;
-use crate::network::NetworkConfig;
 use crate::network::checkpoint::Precision;
+use crate::network::{LocalizerConfig, NetworkConfig};
 use crate::vision::Augmentation;
 use crate::{Error, Result};
 
@@ -18,6 +18,31 @@ pub struct RotationAugmentation {
     pub yaw: f64,
     /// About the direction of view.
     pub roll: f64,
+}
+
+/// How the errors of translation and rotation are joined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Weighting {
+    /// By learned weights (PoseNet with learned weights, VLocNet, MapNet).
+    #[default]
+    Learned,
+    /// By a fixed one (PoseNet).
+    Fixed {
+        /// Weight of the rotation, in the numbers of its head, against the normalized translation.
+        beta: f64,
+    },
+}
+
+/// What two absolute poses of a pair must agree in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Consistency {
+    /// The motion in the axes of the camera (VLocNet).
+    #[default]
+    Motion,
+    /// The differences of positions and of logarithms of quaternions (MapNet).
+    Differences,
 }
 
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
@@ -42,10 +67,16 @@ pub struct TrainingConfig {
     pub average_decay: f64,
     /// How errors become a loss.
     pub norm: Norm,
+    /// How those of translation and rotation are joined.
+    pub weighting: Weighting,
+    /// Weight of each auxiliary head, where the architecture has some.
+    pub auxiliary_weight: f64,
     /// Weight of the Gaussian likelihood that teaches the log-variances. It does not move the poses directly.
     pub variance_weight: f64,
-    /// Weight of the geometric consistency of the two absolute poses of a pair; 0 for none.
+    /// Weight of the consistency of the two absolute poses of a pair; 0 for none.
     pub consistency_weight: f64,
+    /// What they must agree in.
+    pub consistency: Consistency,
     /// Frames of a pair are at most this many frames apart.
     pub max_skip: usize,
     /// An odometry step before every this many pose steps; VLocNet: 1.
@@ -82,8 +113,11 @@ impl Default for TrainingConfig {
             gradient_clip: 5.0,
             average_decay: 0.99,
             norm: Norm::L1,
+            weighting: Weighting::Learned,
+            auxiliary_weight: 0.3,
             variance_weight: 0.1,
             consistency_weight: 0.2,
+            consistency: Consistency::Motion,
             max_skip: 3,
             odometry_every: 1,
             freeze_trunk: false,
@@ -100,25 +134,23 @@ impl Default for TrainingConfig {
 }
 
 impl TrainingConfig {
-    /// The training that suits a [network preset](NetworkConfig::preset).
+    /// Checks whether the training suits the architecture.
     ///
     /// # Errors
-    /// [`Error::Config`] for an unknown name, with the known ones.
-    pub fn preset(name: &str) -> Result<Self> {
-        let network = NetworkConfig::preset(name)?;
-        let config = Self { network: Some(network), ..Self::default() };
-        Ok(match name {
-            "vlocnet-squeezenet" => {
-                let (precision, norm) = (Precision::Half, Norm::L2);
-                let rotation = RotationAugmentation { pitch: 10.0, yaw: 12.0, roll: 10.0 };
-                Self { freeze_trunk: true, epochs: 160, cached_copies: 8, norm, rotation, precision, ..config }
+    /// [`Error::Config`] when a part of the architecture needs what this training does not keep.
+    pub fn check_with(&self, network: &NetworkConfig) -> Result<()> {
+        let looks_between = match network.localizer {
+            _ if !network.auxiliary_heads.is_empty() => Some("auxiliary_heads"),
+            LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
+            _ => None,
+        };
+        match looks_between {
+            Some(part) if self.freeze_trunk => {
+                let found = format!("true, with {part}, which looks at maps in between that are not cached");
+                Err(Error::config("freeze_trunk", "false for this architecture", found))
             }
-            "vlocnet-small" => {
-                let precision = Precision::Half;
-                Self { epochs: 60, odometry_every: 4, average_decay: 0.995, precision, ..config }
-            }
-            _ => Self { learning_rate: 1e-4, weight_decay: 5e-4, ..config },
-        })
+            _ => Ok(()),
+        }
     }
 
     /// Checks every number against its range.
@@ -137,6 +169,10 @@ impl TrainingConfig {
         if self.batch_size < 2 {
             return Err(Error::config("batch_size", "at least 2", self.batch_size.to_string()));
         }
+        let beta = match self.weighting {
+            Weighting::Learned => 1.0,
+            Weighting::Fixed { beta } => beta,
+        };
         let ranges = [
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
@@ -144,6 +180,8 @@ impl TrainingConfig {
             ("average_decay", self.average_decay, 0.0, 0.99999),
             ("variance_weight", self.variance_weight, 0.0, 1e3),
             ("consistency_weight", self.consistency_weight, 0.0, 1e3),
+            ("auxiliary_weight", self.auxiliary_weight, 0.0, 1e3),
+            ("weighting.beta", beta, f64::MIN_POSITIVE, 1e6),
             ("rotation.pitch", self.rotation.pitch, 0.0, 45.0),
             ("rotation.yaw", self.rotation.yaw, 0.0, 45.0),
             ("rotation.roll", self.rotation.roll, 0.0, 45.0),
@@ -162,17 +200,6 @@ impl TrainingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_files_are_the_presets() {
-        for name in crate::network::PRESETS {
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("config/training/{name}.yaml"));
-            let file: TrainingConfig = crate::config::load_yaml(&path).unwrap();
-            let mut preset = TrainingConfig::preset(name).unwrap();
-            preset.network = None;
-            assert_eq!(file, preset, "{}", path.display());
-        }
-    }
 
     #[test]
     fn numbers_out_of_range_are_named() {

@@ -12,7 +12,7 @@ use super::pairs::{View, mix};
 use super::pixels::Pixels;
 use crate::geometry::Se3;
 use crate::network::input::input_tensor;
-use crate::network::{NetworkConfig, VLocNet};
+use crate::network::{NetworkConfig, PoseNetwork};
 use crate::progress::Progress;
 use crate::{Error, Result};
 
@@ -37,13 +37,13 @@ impl FeatureCache {
     pub fn compute(
         pixels: &Pixels,
         frames: &[usize],
-        network: (&VLocNet, &NetworkConfig, Device),
+        network: (&PoseNetwork, &NetworkConfig, Device),
         config: &TrainingConfig,
         seed: u64,
         progress: &Progress,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self> {
-        let (vlocnet, architecture, device) = network;
+        let (network, architecture, device) = network;
         let rows = frames.iter().enumerate().map(|(row, &frame)| (frame, row)).collect();
         let bar = progress.steps("computing features", ((config.cached_copies + 1) * frames.len()) as u64);
         let mut cache = Self { rows, features: Mutex::default(), poses: Vec::new() };
@@ -65,8 +65,11 @@ impl FeatureCache {
                 };
                 let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
                 let input = input_tensor(&references, architecture.input, &architecture.normalization, device)?;
-                let shared = tch::no_grad(|| vlocnet.shared(&input, false));
-                features.push(shared.to_kind(Kind::Half).to_device(Device::Cpu));
+                let seen = architecture
+                    .crop
+                    .map_or_else(|| input.shallow_clone(), |crop| crop.middle(&input, architecture.input));
+                let shared = tch::no_grad(|| network.shared(&seen, false));
+                features.push(shared.last().to_kind(Kind::Half).to_device(Device::Cpu));
                 poses.extend(images.iter().map(|(_, pose)| *pose));
                 bar.advance(chunk.len() as u64);
             }

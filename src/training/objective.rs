@@ -3,11 +3,15 @@
 use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
-use super::config::TrainingConfig;
-use crate::Result;
+use super::config::{Consistency, TrainingConfig, Weighting};
 use crate::geometry::Se3;
-use crate::loss::{ConsistencyGradient, PoseWeights, geometric_consistency_loss, nll_loss, pose_errors, relative_pose};
-use crate::network::{History, MapFromNormalized, NetworkConfig, PoseOutput, PoseTensor, PreviousPose, VLocNet};
+use crate::loss::{
+    ConsistencyGradient, PoseErrors, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss,
+    output_errors, relative_pose,
+};
+use crate::network::{
+    Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
+};
 
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
@@ -31,20 +35,25 @@ pub(super) struct Objective {
     consistency: PoseWeights,
     odometry: PoseWeights,
     settings: TrainingConfig,
+    rotation: RotationOutput,
     with_history: bool,
 }
 
 impl Objective {
     /// The learned weights under `path`: `absolute`, `consistency` and `odometry`.
-    pub(super) fn new(path: &Path, config: &TrainingConfig, network: &NetworkConfig) -> Result<Self> {
-        let weights = |name: &str| PoseWeights::new(&(path / name), 0.0, -3.0);
-        Ok(Self {
+    pub(super) fn new(path: &Path, config: &TrainingConfig, network: &NetworkConfig) -> Self {
+        let weights = |name: &str| match config.weighting {
+            Weighting::Learned => PoseWeights::learned(&(path / name), 0.0, -3.0),
+            Weighting::Fixed { beta } => PoseWeights::Fixed { beta },
+        };
+        Self {
             absolute: weights("absolute"),
             consistency: weights("consistency"),
             odometry: weights("odometry"),
             settings: config.clone(),
-            with_history: network.previous_pose == PreviousPose::OwnOutput,
-        })
+            rotation: network.rotation,
+            with_history: network.temporal != Temporal::None,
+        }
     }
 
     /// Whether the pose step owns this learned weight; else the odometry step does.
@@ -52,56 +61,76 @@ impl Objective {
         !name.starts_with("odometry")
     }
 
-    /// The loss of the odometry stream: the motion of each pair.
-    pub(super) fn odometry(&self, network: &VLocNet, shared: &Tensor, truth: &Truth) -> Tensor {
-        let features = network.odometry_features(shared, true);
+    /// The loss of the odometry stream: the motion of each pair; zero for a network without one.
+    pub(super) fn odometry(&self, network: &PoseNetwork, shared: &Features, truth: &Truth) -> Tensor {
+        let Some(stream) = network.odometry() else {
+            return Tensor::zeros([], (Kind::Float, shared.last().device()));
+        };
+        let features = stream.features(shared, true);
         let half = features.size()[0] / 2;
-        let output = network.relative(&features.narrow(0, 0, half), &features.narrow(0, half, half), true);
+        let output = stream.relative(&features.narrow(0, 0, half), &features.narrow(0, half, half), true);
         let motion = relative_pose(&truth.previous, &truth.current);
-        self.likely(&output, &motion) + self.odometry.apply(&pose_errors(output.pose(), &motion, self.settings.norm))
+        self.likely(&output, &motion) + self.odometry.apply(&self.errors(&output, &motion))
     }
 
-    /// The loss of the absolute poses of both frames of each pair, and of their consistency.
-    pub(super) fn pose(&self, network: &VLocNet, shared: &Tensor, truth: &Truth) -> Tensor {
-        let (previous, current) = self.absolute_outputs(network, shared);
-        let norm = self.settings.norm;
+    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, and of the consistency.
+    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth) -> Tensor {
+        let half = shared.last().size()[0] / 2;
+        let frames = [shared.narrow(0, half), shared.narrow(half, half)];
+        let [previous, current] = self.absolute_outputs(network, &frames);
         let loss_of = |output: &PoseOutput, truth: &PoseTensor| {
-            self.likely(output, truth) + self.absolute.apply(&pose_errors(output.pose(), truth, norm))
+            self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth))
         };
         let mut loss = (loss_of(&previous, &truth.previous) + loss_of(&current, &truth.current)) * 0.5;
+        for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
+            for output in network.auxiliary(frames) {
+                loss += self.absolute.apply(&self.errors(&output, truth)) * (0.5 * self.settings.auxiliary_weight);
+            }
+        }
         if self.settings.consistency_weight > 0.0 {
-            let gradient = ConsistencyGradient::Both;
-            let errors = geometric_consistency_loss(
-                previous.pose(),
-                current.pose(),
-                &truth.previous,
-                &truth.current,
-                gradient,
-                norm,
-            );
+            let errors = self.consistency_errors([previous.pose(), current.pose()], truth);
             loss += self.consistency.apply(&errors) * self.settings.consistency_weight;
         }
         loss
     }
 
+    fn errors(&self, output: &PoseOutput, truth: &PoseTensor) -> PoseErrors {
+        output_errors(output, truth, self.rotation, self.settings.norm)
+    }
+
+    fn consistency_errors(&self, [previous, current]: [&PoseTensor; 2], truth: &Truth) -> PoseErrors {
+        let norm = self.settings.norm;
+        match self.settings.consistency {
+            Consistency::Motion => {
+                let gradient = ConsistencyGradient::Both;
+                geometric_consistency_loss(previous, current, &truth.previous, &truth.current, gradient, norm)
+            }
+            Consistency::Differences => {
+                log_consistency_loss([previous, current], [&truth.previous, &truth.current], norm)
+            }
+        }
+    }
+
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
-    fn absolute_outputs(&self, network: &VLocNet, shared: &Tensor) -> (PoseOutput, PoseOutput) {
-        let half = shared.size()[0] / 2;
-        let (previous, current) = (shared.narrow(0, 0, half), shared.narrow(0, half, half));
-        let previous = network.absolute(&previous, &History::none(), true);
+    fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> [PoseOutput; 2] {
+        let previous = network.absolute(previous, &History::none(), true);
         let history = match self.with_history {
             true => {
-                let keep = Tensor::rand([half, 1], (Kind::Float, shared.device())).gt(NO_HISTORY);
+                let features = current.last();
+                let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
                 History::of(&previous).keep(&keep.to_kind(Kind::Float))
             }
             false => History::none(),
         };
-        let current = network.absolute(&current, &history, true);
-        (previous, current)
+        let current = network.absolute(current, &history, true);
+        [previous, current]
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {
-        nll_loss(output.pose(), output.log_variance_b6(), truth, true) * self.settings.variance_weight
+        match output.log_variance_b6() {
+            Some(log_variance) => nll_loss(output.pose(), log_variance, truth, true) * self.settings.variance_weight,
+            None => Tensor::zeros([], (Kind::Float, output.rotation_bn().device())),
+        }
     }
 }
 

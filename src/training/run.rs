@@ -1,12 +1,14 @@
 //! The way from a dataset to a model folder.
 //!
 //! The folder holds, beside the model itself: `training.yaml` (the effective configuration), `split.yaml`, `log.csv` (a
-//! line per epoch) and `checkpoint/` (to go on after an interruption; removed when the training is done).
+//! line per epoch), `timing.yaml` and `checkpoint/` (to go on after an interruption; removed when the training is done).
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 
@@ -20,10 +22,11 @@ use super::validation::{ValidationErrors, validate};
 use crate::config::load_yaml;
 use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::network::device::describe;
 use crate::network::input::input_tensor;
 use crate::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseRegressor, SCHEMA_VERSION, TrainingRecord,
-    VLocNet, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
+    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
@@ -33,9 +36,24 @@ use crate::{Error, Result};
 const CONFIG_FILE: &str = "training.yaml";
 const SPLIT_FILE: &str = "split.yaml";
 const LOG_FILE: &str = "log.csv";
+const TIMING_FILE: &str = "timing.yaml";
 const CHECKPOINT_FOLDER: &str = "checkpoint";
 /// Fewer validation frames calibrate nothing.
 const MIN_CALIBRATION_FRAMES: usize = 20;
+
+/// How long a training took, and where: beside the card, which two equal trainings share.
+#[derive(Clone, Debug, Serialize)]
+struct Timing {
+    seconds: f64,
+    device: String,
+    threads: i32,
+}
+
+impl Timing {
+    fn new(seconds: f64, device: tch::Device) -> Self {
+        Self { seconds: seconds.round(), device: describe(device), threads: tch::get_num_threads() }
+    }
+}
 
 /// What to train, on what, and where it goes.
 #[derive(Clone, Debug)]
@@ -72,6 +90,8 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let config = &job.config;
     config.check()?;
     let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
+    config.check_with(&architecture)?;
+    let started = Instant::now();
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
     let checkpoint_folder = prepare_folder(job)?;
@@ -81,7 +101,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let device = job.device.resolve()?;
     tch::manual_seed(seed as i64);
     let store = VarStore::new(device);
-    let network = VLocNet::new(&store.root(), &architecture)?;
+    let network = PoseNetwork::new(&store.root(), &architecture)?;
     if let Some(path) = &job.pretrained {
         let report = checkpoint::load_pretrained(&store, path)?;
         progress.note(&format!("{} variables start from {}", report.loaded.len(), path.display()));
@@ -117,13 +137,18 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
         None => {
             let images: Vec<_> = split.validation[rows].iter().map(|&frame| pixels.plain(frame).0).collect();
-            input_tensor(&images, architecture.input, &architecture.normalization, device)
+            let input = input_tensor(&images, architecture.input, &architecture.normalization, device)?;
+            Ok(match architecture.crop {
+                Some(crop) => crop.middle(&input, architecture.input),
+                None => input,
+            })
         }
     };
-    let validate = |network: &VLocNet| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
+    let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
     let data = Data { plan: &plan, source, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
+    let preparation = started.elapsed().as_secs_f64();
     let mut trainer = Trainer::new((network, store), &architecture, config, units, seed, &checkpoint_folder)?;
     if job.resume {
         trainer.resume()?;
@@ -155,6 +180,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     };
     let card = calibrate(card, (network, store), &pixels, frames, &split.validation, progress)?;
     card.write(&job.out)?;
+    write_yaml(&job.out.join(TIMING_FILE), &Timing::new(preparation + state.seconds, device))?;
     fs::remove_dir_all(&checkpoint_folder).map_err(Error::io("remove", &checkpoint_folder))?;
     Ok(card)
 }
@@ -230,7 +256,7 @@ fn record(dataset: &dyn Dataset, split: &Split, job: &Job, state: &RunState) -> 
 /// Runs the model as it will run, in order over the validation frames, and fits the factors of its covariances.
 fn calibrate(
     mut card: ModelCard,
-    (network, store): (VLocNet, VarStore),
+    (network, store): (PoseNetwork, VarStore),
     pixels: &Pixels,
     frames: &[FrameInfo],
     validation: &[usize],

@@ -60,6 +60,9 @@ pub struct RunState {
     pub average_steps: u64,
     /// The epoch under way.
     pub sums: LossSums,
+    /// Seconds of training so far, those of an interrupted run that it goes on from included.
+    #[serde(default)]
+    pub seconds: f64,
     /// The epochs so far.
     pub history: Vec<EpochRecord>,
     /// The epoch whose weights are kept, from 1, and its score; lower is better.

@@ -16,7 +16,7 @@ use super::pairs::{Pair, PairPlan, mix};
 use super::schedule::learning_rate;
 use super::state::{EpochRecord, RunState};
 use super::validation::ValidationErrors;
-use crate::network::{MapFromNormalized, NetworkConfig, VLocNet};
+use crate::network::{Features, MapFromNormalized, NetworkConfig, PoseNetwork};
 use crate::progress::{Progress, Steps};
 use crate::{Error, Result};
 
@@ -32,14 +32,14 @@ pub struct Data<'a> {
     /// Whether those are features of the frozen trunk rather than network inputs.
     pub shared: bool,
     /// The errors of a network on the validation frames; `None` without any.
-    pub validate: &'a dyn Fn(&VLocNet) -> Result<Option<ValidationErrors>>,
+    pub validate: &'a dyn Fn(&PoseNetwork) -> Result<Option<ValidationErrors>>,
 }
 
 /// A network, its optimizers and how far they are.
 pub struct Trainer {
     config: TrainingConfig,
     units: MapFromNormalized,
-    network: VLocNet,
+    network: PoseNetwork,
     store: VarStore,
     loss_store: VarStore,
     objective: Objective,
@@ -49,6 +49,8 @@ pub struct Trainer {
     best: BTreeMap<String, Tensor>,
     state: RunState,
     folder: PathBuf,
+    /// When [`RunState::seconds`] was last brought up to date.
+    counted: Instant,
     saved: Instant,
 }
 
@@ -58,7 +60,7 @@ impl Trainer {
     /// # Errors
     /// Those of [`TrainingConfig::check`].
     pub fn new(
-        (network, store): (VLocNet, VarStore),
+        (network, store): (PoseNetwork, VarStore),
         architecture: &NetworkConfig,
         config: &TrainingConfig,
         units: MapFromNormalized,
@@ -67,21 +69,25 @@ impl Trainer {
     ) -> Result<Self> {
         config.check()?;
         let loss_store = VarStore::new(store.device());
-        let objective = Objective::new(&loss_store.root(), config, architecture)?;
-        let adam = |stream: &str, pose: bool| {
-            let owned = |name: &str| name.starts_with(stream) || (name.starts_with("trunk.") && !config.freeze_trunk);
+        let objective = Objective::new(&loss_store.root(), config, architecture);
+        let adam = |pose: bool| {
+            // Everything behind the shared stages but the odometry stream belongs to the pose step.
+            let owned = |name: &str| match name.starts_with("trunk.") {
+                true => !config.freeze_trunk && (pose || network.odometry().is_some()),
+                false => name.starts_with("odometry.") != pose,
+            };
             let weights = learning(&store).into_iter().filter(|(name, _)| owned(name));
             let losses = learning(&loss_store).into_iter().filter(|(name, _)| Objective::belongs_to_pose(name) == pose);
             let losses = losses.map(|(name, tensor)| (format!("loss.{name}"), tensor));
             Adam::new(weights.chain(losses), AdamConfig { weight_decay: config.weight_decay, ..Default::default() })
         };
-        let (odometry_adam, pose_adam) = (adam("odometry.", false), adam("global.", true));
+        let (odometry_adam, pose_adam) = (adam(false), adam(true));
         let average = WeightAverage::new(&store, config.average_decay);
         let best = snapshot(&store);
         let state = RunState { seed, loss_scale: LOSS_SCALE.1, ..RunState::default() };
         let folder = folder.to_owned();
         let config = config.clone();
-        let saved = Instant::now();
+        let now = Instant::now();
         Ok(Self {
             config,
             units,
@@ -95,7 +101,8 @@ impl Trainer {
             best,
             state,
             folder,
-            saved,
+            counted: now,
+            saved: now,
         })
     }
 
@@ -119,6 +126,7 @@ impl Trainer {
         self.odometry_adam.restore("odometry_adam", &tensors, &file)?;
         self.pose_adam.restore("pose_adam", &tensors, &file)?;
         self.state = state;
+        self.counted = Instant::now();
         Ok(())
     }
 
@@ -147,7 +155,7 @@ impl Trainer {
     }
 
     /// The network and its weights.
-    pub fn into_network(self) -> (VLocNet, VarStore, RunState) {
+    pub fn into_network(self) -> (PoseNetwork, VarStore, RunState) {
         (self.network, self.store, self.state)
     }
 
@@ -181,7 +189,7 @@ impl Trainer {
         let input = batch.input.to_device(device);
         let truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
         let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
-        if step.is_multiple_of(self.config.odometry_every) {
+        if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {
             let loss = self.half_step(&input, &truth, shared, rate, Stream::Odometry)?;
             self.state.sums.odometry = (self.state.sums.odometry.0 + loss, self.state.sums.odometry.1 + 1);
         }
@@ -203,7 +211,7 @@ impl Trainer {
         let loss = tch::autocast(mixed, || {
             let frozen = self.config.freeze_trunk;
             let features = match shared {
-                true => input.shallow_clone(),
+                true => Features::of_last(input.shallow_clone()),
                 false if frozen => tch::no_grad(|| self.network.shared(input, false)),
                 false => self.network.shared(input, true),
             };
@@ -275,6 +283,8 @@ impl Trainer {
         add("", self.odometry_adam.state("odometry_adam"));
         add("", self.pose_adam.state("pose_adam"));
         self.state.average_steps = self.average.steps();
+        self.state.seconds += self.counted.elapsed().as_secs_f64();
+        self.counted = Instant::now();
         self.state.write(&self.folder, &tensors)?;
         self.saved = Instant::now();
         Ok(())

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::Result;
 use crate::geometry::Se3;
-use crate::network::{History, MapFromNormalized, VLocNet};
+use crate::network::{Features, History, MapFromNormalized, PoseNetwork};
 
 /// Frames per forward pass.
 const CHUNK: usize = 64;
@@ -43,13 +43,13 @@ impl ValidationErrors {
     }
 }
 
-/// Errors over `truth`, with `input` giving the tensor of rows `start..end`: network inputs, or shared features where
+/// Errors over `truth`, with `input` giving the tensor of rows `start..end`: what the network sees, or shared features where
 /// `shared` says so.
 ///
 /// # Errors
 /// [`crate::Error::Compute`] when a pose is not finite, and what `input` says.
 pub fn validate(
-    network: &VLocNet,
+    network: &PoseNetwork,
     units: &MapFromNormalized,
     truth: &[Se3],
     shared: bool,
@@ -60,7 +60,7 @@ pub fn validate(
         let rows = start..(start + CHUNK).min(truth.len());
         let input = input(rows.clone())?;
         let output = tch::no_grad(|| {
-            let features = if shared { input } else { network.shared(&input, false) };
+            let features = if shared { Features::of_last(input) } else { network.shared(&input, false) };
             network.absolute(&features, &History::none(), false)
         });
         pairs.extend(output.pose().to_poses(units)?.into_iter().zip(truth[rows].iter().copied()));

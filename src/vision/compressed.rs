@@ -1,9 +1,9 @@
-//! Compressed image messages and image files (jpeg, png) to 8-bit RGB.
+//! Compressed image messages and image files (jpeg, png) to 8-bit RGB, and depth images (png) to 16-bit grey.
 
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{ImageError, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageBuffer, ImageError, ImageFormat, ImageReader, Limits, Luma, RgbImage};
 
 use super::decode::{MAX_PIXELS, check_size};
 use crate::sensor::CompressedImage;
@@ -27,6 +27,33 @@ pub fn decode_compressed(image: &CompressedImage) -> Result<RgbImage> {
 pub fn decode_file(path: &Path) -> Result<RgbImage> {
     let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
     decode_bytes(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))
+}
+
+/// Reads and decodes a png file of 16-bit grey, as depth images are; the values are not changed.
+///
+/// # Errors
+/// [`Error::Io`] when unreadable, [`Error::Format`] with the file's name when it is no png, is cut, has an absurd size or
+/// other pixels.
+pub fn decode_grey16_file(path: &Path) -> Result<ImageBuffer<Luma<u16>, Vec<u16>>> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let image = decode_dynamic(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))?;
+    match image {
+        DynamicImage::ImageLuma16(grey) => Ok(grey),
+        other => Err(Error::format(path, "a png image of one channel of 16 bits", format!("{:?}", other.color()))),
+    }
+}
+
+/// Reads and decodes a png file of 8-bit grey, as label images are; the values are not changed.
+///
+/// # Errors
+/// As [`decode_grey16_file`].
+pub fn decode_grey8_file(path: &Path) -> Result<GrayImage> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let image = decode_dynamic(&bytes).map_err(|(expected, found)| Error::format(path, expected, found))?;
+    match image {
+        DynamicImage::ImageLuma8(grey) => Ok(grey),
+        other => Err(Error::format(path, "a png image of one channel of 8 bits", format!("{:?}", other.color()))),
+    }
 }
 
 /// Columns and rows of a jpeg or png image, as its header says: to know before it is decoded.
@@ -69,8 +96,13 @@ fn broken(format: ImageFormat, error: &ImageError) -> (String, String) {
     (format!("a complete {name} image"), error.to_string())
 }
 
-/// The pixels of jpeg or png bytes, or (expected, found).
+/// The pixels of jpeg or png bytes as 8-bit RGB, or (expected, found).
 fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
+    Ok(decode_dynamic(bytes)?.into_rgb8())
+}
+
+/// The pixels of jpeg or png bytes as they are stored, or (expected, found).
+fn decode_dynamic(bytes: &[u8]) -> Result<DynamicImage, (String, String)> {
     let (format, _) = header(bytes)?;
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
         let found = format!("{} bytes without an end-of-image marker: the data are cut", bytes.len());
@@ -80,7 +112,7 @@ fn decode_bytes(bytes: &[u8]) -> Result<RgbImage, (String, String)> {
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
-    Ok(reader.decode().map_err(|error| broken(format, &error))?.into_rgb8())
+    reader.decode().map_err(|error| broken(format, &error))
 }
 
 /// Whether the end-of-image marker follows the first scan. Decoders fill what is missing with grey and say nothing.

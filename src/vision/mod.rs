@@ -18,7 +18,7 @@ mod resize;
 mod yuv;
 
 pub use augment::Augmentation;
-pub use compressed::{compressed_size, decode_compressed, decode_file};
+pub use compressed::{compressed_size, decode_compressed, decode_file, decode_grey8_file, decode_grey16_file};
 pub use contrast::contrast;
 pub use decode::{MAX_PIXELS, MAX_SIDE, decode};
 pub use preprocess::{Preprocessor, network_camera};

@@ -8,15 +8,15 @@ use tch::nn::VarStore;
 use vloc::Stamp;
 use vloc::network::checkpoint::Precision;
 use vloc::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, NetworkConfig, PRESETS, PixelFrame, PoseRegressor,
-    SCHEMA_VERSION, TrainingRecord, VLocNet, ValidationRecord, WeightsRecord, device,
+    Calibration, Device, MapFromNormalized, ModelCard, NetworkConfig, PRESETS, PixelFrame, PoseNetwork, PoseRegressor,
+    SCHEMA_VERSION, TrainingRecord, ValidationRecord, WeightsRecord, device,
 };
 use vloc::sensor::CameraModel;
 
 fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
     let network = NetworkConfig::preset(preset).expect("a preset");
     let store = VarStore::new(processor);
-    let vlocnet = VLocNet::new(&store.root(), &network).expect("a network");
+    let vlocnet = PoseNetwork::new(&store.root(), &network).expect("a network");
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: preset.to_owned(),

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Trains and evaluates the family on 7-Scenes redkitchen (both splits) and in the synthetic room, and prints the tables.
+# It can be stopped at any time: started again, it goes on with the training that was interrupted.
+#
+#   scripts/benchmark_models.sh [PRESET ...]       all presets but those that need a GPU's memory to make sense
+#
+#   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
+#   OUT=out/benchmark     where models and evaluations go
+#   EPOCHS=40 INPUT=128x96 BATCH=16   the budget of every member: the same for all
+#   DEVICE=auto           where to compute
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
+epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-auto}
+presets=("$@")
+[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus posenet posenet-learned
+  bayesian-posenet lstm-pose hourglass-pose svs-pose branchnet mapnet)
+scripts/setup.sh
+[ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+cargo build --release --bin vloc
+target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+vloc=$target/release/vloc
+squeezenet=$data/weights/squeezenet1_0_imagenet.safetensors
+
+train_and_evaluate() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arguments of train]
+  local name=$1 preset=$2 dataset=$3 training_split=$4 test_split=$5 model=$out/$6/$1/model evaluation=$out/$6/$1/eval
+  shift 6
+  if [ ! -e "$model/model.yaml" ]; then
+    local resume=()
+    [ -e "$model/checkpoint/state.json" ] && resume=(--resume)
+    printf '== %s: %s\n' "$name" "$model"
+    "$vloc" train --dataset "$dataset" --split "$training_split" --preset "$preset" --input "$input" --epochs "$epochs" \
+      --batch-size "$batch" --device "$device" --out "$model" "$@" "${resume[@]}"
+  fi
+  [ -e "$evaluation/metrics.json" ] ||
+    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --out "$evaluation" >/dev/null
+}
+
+on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
+  local preset
+  for preset in "${presets[@]}"; do
+    if [ "$preset" = vlocnet-squeezenet ]; then
+      if [ -r "$squeezenet" ]; then
+        train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"
+        train_and_evaluate "$preset-fine-tuned" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet" --unfreeze
+      fi
+      train_and_evaluate "$preset-from-scratch" "$preset" "$2" "$3" "$4" "$1" --unfreeze
+    else
+      train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1"
+    fi
+  done
+  python3 scripts/benchmark_table.py "$out/$1"
+}
+
+room=$out/room
+[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room"
+on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml
+if [ -d "$data/redkitchen" ]; then
+  splits=config/splits
+  on_dataset interpolation "$data/redkitchen" $splits/interpolation_validation.yaml $splits/interpolation.yaml
+  on_dataset extrapolation "$data/redkitchen" $splits/extrapolation_validation.yaml $splits/extrapolation.yaml
+else
+  printf 'redkitchen is not in %s: the synthetic room alone was measured\n' "$data"
+fi

@@ -1,0 +1,64 @@
+"""Prints the table of a folder of models and evaluations that scripts/benchmark_models.sh made, as Markdown.
+
+usage: python3 scripts/benchmark_table.py FOLDER
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+
+def number(text, key):
+    """The number behind `key:` in a YAML file of ours."""
+    return float(re.search(rf"^\s*{key}: ([0-9.e+-]+)$", text, re.MULTILINE)[1])
+
+
+def pose(errors):
+    return f"{errors['median_translation_error']:.3f} m, {errors['median_rotation_error']:.2f}°"
+
+
+def percent(share):
+    return f"{100 * share:.0f} %"
+
+
+def beats(errors, baseline):
+    return all(errors[key] < baseline[key] for key in ("median_translation_error", "median_rotation_error"))
+
+
+def row(folder, metrics):
+    model = folder / "model"
+    card, timing = (model / "model.yaml").read_text(), (model / "timing.yaml").read_text()
+    own, nees = metrics["method"]["errors"], metrics["consistency"]["pose"]
+    network = next(latency for latency in metrics["latency"] if latency["step"] == "network")
+    retrieval = [baseline["errors"] for baseline in metrics["baselines"] if "oracle" not in baseline["name"]]
+    mark = "" if all(beats(own, errors) for errors in retrieval) else " †"
+    return [f"`{folder.name}`{mark}", pose(own), percent(own["recall_25cm_2deg"]), percent(own["recall_50cm_5deg"]),
+            percent(own["wrong_rate"]), f"{nees['mean']:.1f}", percent(nees["coverage_90"]),
+            f"{number(card, 'parameters') / 1e6:.1f} M", f"{network['median_ms']:.1f} ms",
+            f"{number(timing, 'seconds') / 60:.0f} min"]
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    folders = sorted(path.parent.parent for path in Path(sys.argv[1]).glob("*/eval/metrics.json"))
+    if not folders:
+        sys.exit(f"{sys.argv[1]}: expected folders with eval/metrics.json, found none; run scripts/benchmark_models.sh")
+    read = {folder: json.loads((folder / "eval/metrics.json").read_text()) for folder in folders}
+    order = sorted(folders, key=lambda folder: read[folder]["method"]["errors"]["median_translation_error"])
+    first = read[order[0]]
+    titles = ["model", "median", "25 cm 2°", "50 cm 5°", "wrong", "NEES (6)", "90 % ellipsoid", "parameters", "forward", "training"]
+    print(f"\n{first['provenance']['dataset']}, {first['provenance']['split']}, {first['method']['errors']['frames']} frames\n")
+    print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles))
+    for folder in order:
+        print("| " + " | ".join(row(folder, read[folder])) + " |")
+    for baseline in first["baselines"]:
+        errors = baseline["errors"]
+        print("| " + " | ".join([baseline["name"], pose(errors), percent(errors["recall_25cm_2deg"]),
+                                 percent(errors["recall_50cm_5deg"]), percent(errors["wrong_rate"])] + [""] * 5) + " |")
+    print("\n† does not beat image retrieval in both medians")
+
+
+if __name__ == "__main__":
+    main()

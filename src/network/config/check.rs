@@ -1,0 +1,120 @@
+//! Numbers against their ranges, and whether parts go together.
+
+use super::{
+    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, Temporal, Variance,
+};
+use crate::{Error, Result};
+
+impl NetworkConfig {
+    /// Checks every number against its range, and whether the parts go together.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the key, what it should be and what to change.
+    pub fn check(&self) -> Result<()> {
+        self.check_sizes()?;
+        self.check_regressor()?;
+        self.check_composition()
+    }
+
+    fn check_sizes(&self) -> Result<()> {
+        let InputSize { height, width } = self.input;
+        sizes("network.input", &[height.into(), width.into()], 4096)?;
+        let seen = self.seen();
+        if seen.height.min(seen.width) < 32 {
+            let key = if self.crop.is_some() { "network.crop" } else { "network.input" };
+            let found = format!("{}x{}", seen.height, seen.width);
+            return Err(Error::config(key, "at least 32 rows and columns", found));
+        }
+        if let Some(CropConfig { height: rows, width: cols, count }) = self.crop {
+            if rows > height || cols > width {
+                let expected = format!("at most the input, {height}x{width}");
+                return Err(Error::config("network.crop", expected, format!("{rows}x{cols}")));
+            }
+            sizes("network.crop.count", &[count as i64], 1024)?;
+        }
+        if let EncoderConfig::Resnet { shape } = &self.encoder {
+            sizes("network.encoder.shape.depths", &shape.depths, 64)?;
+            sizes("network.encoder.shape.widths", &shape.widths, 4096)?;
+        }
+        match self.localizer {
+            LocalizerConfig::Average => Ok(()),
+            LocalizerConfig::Grid { rows, cols, channels } => sizes("network.localizer", &[rows, cols, channels], 1024),
+            LocalizerConfig::Lstm { rows, cols, units } => sizes("network.localizer", &[rows, cols, units], 4096),
+            LocalizerConfig::Hourglass { channels, rows, cols } => {
+                sizes("network.localizer", &[rows, cols, channels], 1024)
+            }
+        }
+    }
+
+    fn check_regressor(&self) -> Result<()> {
+        sizes("network.hidden", &self.hidden, 65_536)?;
+        if self.hidden.is_empty() {
+            return Err(Error::config("network.hidden", "at least one width", "none"));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(Error::config("network.dropout", "0 <= dropout < 1", self.dropout.to_string()));
+        }
+        if self.dropout_samples > 1024 {
+            return Err(Error::config("network.dropout_samples", "0 to 1024", self.dropout_samples.to_string()));
+        }
+        let samples = self.crop.map_or(self.dropout_samples, |crop| crop.count.max(self.dropout_samples));
+        if self.variance == Variance::Samples && (samples < 2 || self.dropout == 0.0) {
+            let found = format!("samples, with dropout {} and {samples} of them", self.dropout);
+            let expected = "predicted, or samples with a dropout above 0 and at least 2 dropout_samples";
+            return Err(Error::config("network.variance", expected, found));
+        }
+        let Normalization { mean, std } = &self.normalization;
+        if !mean.iter().all(|value| value.is_finite()) || !std.iter().all(|value| value.is_finite() && *value > 0.0) {
+            return Err(Error::config(
+                "network.normalization",
+                "finite means, positive std",
+                format!("{mean:?} {std:?}"),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_composition(&self) -> Result<()> {
+        let stages = self.encoder.stages();
+        let refuse = |key: &str, expected: String, found: String| Err(Error::config(key, expected, found));
+        let shared = self.shared_stages();
+        if !(1..=stages).contains(&shared) {
+            return refuse("network.shared_stages", format!("1 to {stages} for this encoder"), shared.to_string());
+        }
+        let first = if self.temporal == Temporal::None { shared } else { self.joining_stage() };
+        if let Some(branch) = self.orientation_branch
+            && !(first..=stages).contains(&branch)
+        {
+            let expected = format!("{first} to {stages}: behind what position and orientation share");
+            return refuse("network.orientation_branch", expected, branch.to_string());
+        }
+        if let Some(stage) = self.auxiliary_heads.iter().find(|stage| **stage >= shared) {
+            let expected = format!("shared stages, 0 to {}", shared - 1);
+            return refuse("network.auxiliary_heads", expected, stage.to_string());
+        }
+        let is_resnet = matches!(self.encoder, EncoderConfig::Resnet { .. });
+        if matches!(self.localizer, LocalizerConfig::Hourglass { .. }) && !is_resnet {
+            return refuse(
+                "network.localizer",
+                "a resnet encoder for hourglass, which adds its maps on the way up".to_owned(),
+                "another encoder; take resnet, or the localizer grid".to_owned(),
+            );
+        }
+        if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
+            let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();
+            return refuse(
+                "network.crop",
+                "single frames: parts of two frames show different places".to_owned(),
+                found,
+            );
+        }
+        Ok(())
+    }
+}
+
+fn sizes(key: &str, values: &[i64], max: i64) -> Result<()> {
+    match values.iter().find(|value| !(1..=max).contains(value)) {
+        Some(value) => Err(Error::config(key, format!("1 to {max}"), value.to_string())),
+        None => Ok(()),
+    }
+}

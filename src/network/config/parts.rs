@@ -1,0 +1,99 @@
+//! What stands behind the encoder, and beside it.
+
+use serde::{Deserialize, Serialize};
+
+/// From feature maps to one vector per image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum LocalizerConfig {
+    /// Global average pooling (PoseNet, MapNet, VLocNet): forgets where in the image something was.
+    Average,
+    /// A 1x1 convolution to few channels, averaged to a grid and flattened: keeps the geometry.
+    Grid {
+        /// Cells from top to bottom.
+        rows: i64,
+        /// Cells from left to right.
+        cols: i64,
+        /// Channels per cell.
+        channels: i64,
+    },
+    /// LSTM-Pose: a fully connected layer whose output, as a picture, is read by LSTMs in four directions.
+    Lstm {
+        /// Rows of that picture.
+        rows: i64,
+        /// Columns of that picture.
+        cols: i64,
+        /// Width of each LSTM's state.
+        units: i64,
+    },
+    /// Hourglass-Pose: up again to a quarter of the resolution, with the encoder's maps added on the way.
+    Hourglass {
+        /// Channels of the last map.
+        channels: i64,
+        /// Cells from top to bottom that it is averaged to.
+        rows: i64,
+        /// Cells from left to right.
+        cols: i64,
+    },
+}
+
+/// What the numbers of the orientation's head are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationOutput {
+    /// A quaternion w, x, y, z, normalized (PoseNet, VLocNet).
+    #[default]
+    Quaternion,
+    /// The logarithm of the unit quaternion: axis times half the angle (MapNet).
+    LogQuaternion,
+    /// Sine and cosine of roll, pitch and yaw (BranchNet).
+    Euler6,
+}
+
+/// Whether the network also says how the camera moved since the frame before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Odometry {
+    /// It knows single frames.
+    None,
+    /// Both frames pass the same stages, then their features are joined (VLocNet).
+    #[default]
+    Siamese,
+}
+
+/// What the global stream knows of the frame before. Never a pose from elsewhere.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Temporal {
+    /// Nothing: each frame stands for itself.
+    #[default]
+    None,
+    /// The network's own previous output, or a learned token where there is none (VLocNet).
+    #[serde(alias = "own_output")]
+    PreviousPose,
+    /// The features of the frame before, weighed element by element (VLocNet++).
+    PreviousFeatures,
+}
+
+/// Where the variance of a prediction comes from, beside the samples of dropout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variance {
+    /// The network predicts it for each frame (Kendall & Gal 2017).
+    #[default]
+    Predicted,
+    /// From nowhere: the samples alone say it (Bayesian PoseNet).
+    Samples,
+}
+
+/// Parts of the input that the network sees, instead of all of it (PoseNet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropConfig {
+    /// Rows of a part.
+    pub height: u32,
+    /// Columns of a part.
+    pub width: u32,
+    /// Parts per frame whose poses are averaged, evenly spread; 1: the one in the middle. Training takes one at random.
+    pub count: usize,
+}

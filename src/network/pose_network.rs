@@ -1,0 +1,271 @@
+//! The composition: encoder -> localizer -> pose head, for where the camera is, and where the member of the family has
+//! it, how it moved.
+//!
+//! ```text
+//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before) ─ last stage ─ localizer ─ head ─ absolute pose
+//!                         │                                        (last stage ─ localizer ─ of orientation alone)
+//!                         ├─ auxiliary heads, in training
+//! frame before ── same ───┴─ odometry: stages of both frames, joined ─ last stage ─ localizer ─ head ─ relative pose
+//! ```
+//!
+//! VLocNet (Valada, Radwan & Burgard 2018, arXiv 1803.03642) is all of the upper and the lower line. Where it differs
+//! from the paper: both frames pass the *same* stages (siamese), so that each frame is computed once and its features
+//! wait for the next; the paper gives the earlier frame weights of its own. Both streams also predict log-variances.
+//!
+//! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.` or `odometry.`, then
+//! torchvision's (`trunk.layer1.0.conv1.weight`).
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use super::auxiliary::AuxiliaryHead;
+use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, Odometry, Temporal};
+use super::encoder::Encoder;
+use super::localizer::Localizer;
+use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
+use super::temporal::{Fusion, History};
+use crate::Result;
+
+impl NetworkConfig {
+    /// The nonlinearity behind the encoder.
+    pub(super) fn activation(&self) -> Activation {
+        match &self.encoder {
+            EncoderConfig::Resnet { shape } => shape.activation,
+            EncoderConfig::Squeezenet => Activation::Elu,
+            _ => Activation::Relu,
+        }
+    }
+}
+
+/// What the shared stages make of a batch: the map behind each, or of a cache the last alone.
+#[derive(Debug)]
+pub struct Features {
+    maps: Vec<Tensor>,
+}
+
+impl Features {
+    /// The last map alone, `bchw`.
+    pub fn of_last(map_bchw: Tensor) -> Self {
+        Self { maps: vec![map_bchw] }
+    }
+
+    /// The last map, `bchw`.
+    pub fn last(&self) -> &Tensor {
+        &self.maps[self.maps.len() - 1]
+    }
+
+    /// The rows from `start`, `length` of them.
+    pub fn narrow(&self, start: i64, length: i64) -> Self {
+        Self { maps: self.maps.iter().map(|map| map.narrow(0, start, length)).collect() }
+    }
+}
+
+/// The last stages, the localizer and the branch of the head that only the orientation uses.
+#[derive(Debug)]
+struct OrientationBranch {
+    stages: Encoder,
+    localizer: Option<Localizer>,
+}
+
+#[derive(Debug)]
+struct GlobalStream {
+    before: Encoder,
+    fusion: Option<Fusion>,
+    keeps_features: bool,
+    behind: Encoder,
+    localizer: Localizer,
+    orientation: Option<OrientationBranch>,
+    head: PoseHead,
+}
+
+/// The stream that says how the camera moved.
+#[derive(Debug)]
+pub struct OdometryStream {
+    before: Encoder,
+    behind: Encoder,
+    localizer: Localizer,
+    head: PoseHead,
+}
+
+/// The network. See the module documentation.
+#[derive(Debug)]
+pub struct PoseNetwork {
+    shared: Encoder,
+    global: GlobalStream,
+    auxiliary: Vec<AuxiliaryHead>,
+    odometry: Option<OdometryStream>,
+}
+
+impl PoseNetwork {
+    /// The network with random weights, its parameters under `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) when the configuration is out of range or cannot be composed.
+    pub fn new(path: &Path, config: &NetworkConfig) -> Result<Self> {
+        config.check()?;
+        let shared = Encoder::new(&(path / "trunk"), &config.encoder, 0..config.shared_stages(), 3);
+        let global = GlobalStream::new(path, config, &shared);
+        let channels = config.encoder.channels();
+        let auxiliary = config.auxiliary_heads.iter();
+        let auxiliary = auxiliary
+            .map(|&stage| AuxiliaryHead::new(&(path / "auxiliary"), stage, channels[stage], config.rotation))
+            .collect();
+        let odometry = (config.odometry == Odometry::Siamese).then(|| OdometryStream::new(path, config));
+        Ok(Self { shared, global, auxiliary, odometry })
+    }
+
+    /// Normalized colours `b3hw` to the features that the streams share.
+    pub fn shared(&self, input_b3hw: &Tensor, train: bool) -> Features {
+        Features { maps: self.shared.forward(input_b3hw, train) }
+    }
+
+    /// Absolute poses of the frames whose shared features these are.
+    pub fn absolute(&self, shared: &Features, history: &History, train: bool) -> PoseOutput {
+        self.global.forward(shared, history, train, Dropout::training(train))
+    }
+
+    /// The same of one frame, with the deterministic prediction in the first row and samples of the dropout behind it.
+    pub(super) fn absolute_samples(&self, shared: &Features, history: &History, masks: &[Tensor]) -> PoseOutput {
+        self.global.forward(shared, history, false, Dropout::Masks(masks))
+    }
+
+    /// What the head sees of each frame, `bh`: images that look alike to it are near.
+    pub fn embedding(&self, shared: &Features, history: &History) -> Tensor {
+        self.global.embed(shared, history, false).0
+    }
+
+    /// The poses of the auxiliary heads, in training.
+    pub fn auxiliary(&self, shared: &Features) -> Vec<PoseOutput> {
+        self.auxiliary.iter().map(|head| head.forward(&shared.maps)).collect()
+    }
+
+    /// The odometry stream of a member that has one.
+    pub fn odometry(&self) -> Option<&OdometryStream> {
+        self.odometry.as_ref()
+    }
+}
+
+impl GlobalStream {
+    fn new(path: &Path, config: &NetworkConfig, shared: &Encoder) -> Self {
+        let (own, encoder) = (path / "global", &config.encoder);
+        let (cut, joint, end) = (config.shared_stages(), config.joining_stage(), encoder.stages());
+        let mut channels = encoder.channels();
+        let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
+        let fusion = match config.temporal {
+            Temporal::None => None,
+            temporal => Fusion::new(&own, temporal, size_at_joint(config, shared, &before, path)),
+        };
+        let joined = fusion.as_ref().map_or(channels[joint - 1], |fusion| fusion.channels(channels[joint - 1]));
+        let behind = Encoder::new(&own, encoder, joint..end, joined);
+        if joint == end {
+            channels[end - 1] = joined;
+        }
+        let activation = config.activation();
+        let localizer = Localizer::new(&own, config.localizer, &channels, activation);
+        let orientation = config.orientation_branch.map(|first_stage| {
+            let path = path / "orientation";
+            let channels_in = if first_stage == joint { joined } else { channels[first_stage - 1] };
+            let stages = Encoder::new(&path, encoder, first_stage..end, channels_in);
+            let localizer = (first_stage < end).then(|| Localizer::new(&path, config.localizer, &channels, activation));
+            OrientationBranch { stages, localizer }
+        });
+        let mut branches = vec![(own, localizer.width())];
+        if orientation.is_some() {
+            branches.push((path / "orientation", localizer.width()));
+        }
+        let head = PoseHead::new(&branches, HeadShape::of(config));
+        let keeps_features = config.temporal == Temporal::PreviousFeatures;
+        Self { before, fusion, keeps_features, behind, localizer, orientation, head }
+    }
+
+    fn forward(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> PoseOutput {
+        let (embedding, joined) = self.embed(shared, history, train);
+        self.head.regress(&embedding, dropout).with_joined(joined)
+    }
+
+    /// The embedding `bh`, and the features in front of the fusion where the next frame needs them.
+    fn embed(&self, shared: &Features, history: &History, train: bool) -> (Tensor, Option<Tensor>) {
+        let mut maps: Vec<Tensor> = shared.maps.iter().map(Tensor::shallow_clone).collect();
+        maps.extend(self.before.forward(shared.last(), train));
+        let own = maps[maps.len() - 1].shallow_clone();
+        let joined = self.fusion.as_ref().map(|fusion| fusion.forward(&own, history));
+        if let Some(joined) = joined {
+            let last = maps.len() - 1;
+            maps[last] = joined;
+        }
+        maps.extend(self.behind.forward(&maps[maps.len() - 1], train));
+        let vector = self.localizer.forward(&maps, train);
+        let vectors = match &self.orientation {
+            None => vec![vector],
+            Some(branch) => vec![vector.shallow_clone(), branch.vector(&vector, &maps, train)],
+        };
+        (self.head.embed(&vectors), self.keeps_features.then_some(own))
+    }
+}
+
+impl OrientationBranch {
+    /// The vector of the orientation, from the maps of the position's way; where only the fully connected layers part,
+    /// it is the position's.
+    fn vector(&self, of_position: &Tensor, maps: &[Tensor], train: bool) -> Tensor {
+        let Some(localizer) = &self.localizer else { return of_position.shallow_clone() };
+        let common = &maps[..maps.len() - self.stages.len()];
+        let mut maps: Vec<Tensor> = common.iter().map(Tensor::shallow_clone).collect();
+        maps.extend(self.stages.forward(&maps[maps.len() - 1], train));
+        localizer.forward(&maps, train)
+    }
+}
+
+impl OdometryStream {
+    fn new(path: &Path, config: &NetworkConfig) -> Self {
+        let (own, encoder) = (path / "odometry", &config.encoder);
+        let (cut, joint, end) = (config.shared_stages(), config.joining_stage(), encoder.stages());
+        let mut channels = encoder.channels();
+        let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
+        let joined = 2 * channels[joint - 1];
+        let behind = Encoder::new(&own, encoder, joint..end, joined);
+        if joint == end {
+            channels[end - 1] = joined;
+        }
+        // Two frames joined late have no maps of their own to climb up along.
+        let localizer = match config.localizer {
+            LocalizerConfig::Hourglass { channels, rows, cols } => LocalizerConfig::Grid { rows, cols, channels },
+            other => other,
+        };
+        let localizer = Localizer::new(&own, localizer, &channels, config.activation());
+        let head = PoseHead::new(&[(own, localizer.width())], HeadShape::of(config));
+        Self { before, behind, localizer, head }
+    }
+
+    /// What the stream keeps of a frame until the next comes, `bchw`.
+    pub fn features(&self, shared: &Features, train: bool) -> Tensor {
+        self.before.forward(shared.last(), train).pop().unwrap_or_else(|| shared.last().shallow_clone())
+    }
+
+    /// Poses of the current frames in the axes of the previous ones, from [`OdometryStream::features`] of each.
+    pub fn relative(&self, previous_bchw: &Tensor, current_bchw: &Tensor, train: bool) -> PoseOutput {
+        self.forward(previous_bchw, current_bchw, train, Dropout::training(train))
+    }
+
+    /// The same of one pair, with the deterministic prediction in the first row and samples behind it.
+    pub(super) fn relative_samples(&self, previous: &Tensor, current: &Tensor, masks: &[Tensor]) -> PoseOutput {
+        self.forward(previous, current, false, Dropout::Masks(masks))
+    }
+
+    fn forward(&self, previous: &Tensor, current: &Tensor, train: bool, dropout: Dropout) -> PoseOutput {
+        let mut maps = vec![Tensor::cat(&[previous, current], 1)];
+        maps.extend(self.behind.forward(&maps[0], train));
+        self.head.regress(&self.head.embed(&[self.localizer.forward(&maps, train)]), dropout)
+    }
+}
+
+/// Size of the map where frames are joined, found by looking: a fusion has weights per element of it.
+fn size_at_joint(config: &NetworkConfig, shared: &Encoder, before: &Encoder, path: &Path) -> [i64; 3] {
+    let seen = config.seen();
+    let image = Tensor::zeros([1, 3, seen.height.into(), seen.width.into()], (Kind::Float, path.device()));
+    let size = tch::no_grad(|| {
+        let mut maps = shared.forward(&image, false);
+        maps.extend(before.forward(&maps[maps.len() - 1], false));
+        maps[maps.len() - 1].size()
+    });
+    [size[1], size[2], size[3]]
+}

@@ -1,0 +1,98 @@
+//! What the global stream knows of the frame before: its own output, or its features.
+//!
+//! A [`History`] is made from outputs of the network alone:
+//!
+//! ```compile_fail,E0451
+//! use vloc::network::{PoseOutput, PoseTensor};
+//! fn from_ground_truth(pose: PoseTensor, rotation_bn: tch::Tensor) -> PoseOutput {
+//!     PoseOutput { pose, rotation_bn, log_variance_b6: None, joined_bchw: None } // private fields: no pose of a dataset becomes a history
+//! }
+//! ```
+
+mod previous_features;
+mod previous_pose;
+
+use tch::nn::Path;
+use tch::{Kind, Tensor};
+
+use super::config::Temporal;
+use super::pose_head::PoseOutput;
+use super::pose_tensor::PoseTensor;
+use previous_features::PreviousFeatures;
+use previous_pose::PreviousPose;
+
+/// What a stream said and saw of the frame before, per row of a batch, or that there was none.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Normalized translation and quaternion (w >= 0), `b7`.
+    pose_b7: Option<Tensor>,
+    /// Features where frames are joined, `bchw`.
+    features_bchw: Option<Tensor>,
+    /// Whether the row has a frame before (0 or 1), `b1`.
+    known_b1: Option<Tensor>,
+}
+
+impl History {
+    /// No row has a frame before.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// What the network said and saw of the frame before, without its gradient.
+    pub fn of(output: &PoseOutput) -> Self {
+        Self::of_pose(&output.pose().detach(), output.joined_bchw().map(Tensor::detach))
+    }
+
+    /// The same of the first row alone, behind which inference has its samples.
+    pub(super) fn of_first(output: &PoseOutput) -> Self {
+        Self::of_pose(&output.pose().narrow(0, 1), output.joined_bchw().map(Tensor::shallow_clone))
+    }
+
+    fn of_pose(pose: &PoseTensor, features_bchw: Option<Tensor>) -> Self {
+        let positive = pose.quaternion_b4.narrow(1, 0, 1).ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0;
+        let pose_b7 = Tensor::cat(&[&pose.translation_b3, &(&pose.quaternion_b4 * positive)], 1);
+        let known_b1 = pose_b7.narrow(1, 0, 1).ones_like();
+        Self { pose_b7: Some(pose_b7), features_bchw, known_b1: Some(known_b1) }
+    }
+
+    /// The same where `keep_b1` is 1, no frame before where it is 0: training sees both.
+    pub fn keep(self, keep_b1: &Tensor) -> Self {
+        Self { known_b1: self.known_b1.map(|known_b1| known_b1 * keep_b1), ..self }
+    }
+}
+
+/// How the frame before is joined to the features of the global stream.
+#[derive(Debug)]
+pub(super) enum Fusion {
+    Pose(PreviousPose),
+    Features(PreviousFeatures),
+}
+
+impl Fusion {
+    /// For features of this size, where the configuration asks for one.
+    pub(super) fn new(path: &Path, temporal: Temporal, size_chw: [i64; 3]) -> Option<Self> {
+        match temporal {
+            Temporal::None => None,
+            Temporal::PreviousPose => Some(Self::Pose(PreviousPose::new(&(path / "previous_pose"), size_chw))),
+            Temporal::PreviousFeatures => {
+                Some(Self::Features(PreviousFeatures::new(&(path / "previous_features"), size_chw)))
+            }
+        }
+    }
+
+    /// Channels behind it for `channels` in front of it.
+    pub(super) fn channels(&self, channels: i64) -> i64 {
+        match self {
+            Fusion::Pose(_) => 2 * channels,
+            Fusion::Features(_) => channels,
+        }
+    }
+
+    /// Features `bchw` with what is known of the frame before.
+    pub(super) fn forward(&self, features_bchw: &Tensor, history: &History) -> Tensor {
+        match self {
+            Fusion::Pose(fusion) => fusion.forward(features_bchw, history),
+            Fusion::Features(fusion) => fusion.forward(features_bchw, history),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The trainings that suit the members of the family: the files in `config/training`.
+
+use super::config::TrainingConfig;
+use crate::network::{NetworkConfig, PRESETS};
+use crate::{Error, Result};
+
+/// Texts of the files named so, in `config/training`.
+macro_rules! texts {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/training/", $name, ".yaml")))),*]
+    };
+}
+
+const TEXTS: &[(&str, &str)] = texts![
+    "vlocnet",
+    "vlocnet-small",
+    "vlocnet-squeezenet",
+    "vlocnet-plus-plus",
+    "posenet",
+    "posenet-learned",
+    "bayesian-posenet",
+    "lstm-pose",
+    "hourglass-pose",
+    "svs-pose",
+    "branchnet",
+    "mapnet",
+];
+
+impl TrainingConfig {
+    /// The training that suits a [network preset](NetworkConfig::preset), with its architecture.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an unknown name, with the known ones.
+    pub fn preset(name: &str) -> Result<Self> {
+        let unknown = || Error::config("preset", format!("one of {}", PRESETS.join(", ")), format!("{name:?}"));
+        let (_, text) = TEXTS.iter().find(|(known, _)| *known == name).ok_or_else(unknown)?;
+        let broken = |error| Error::compute(format!("reading the training preset {name}"), error);
+        let config: Self = serde_yaml::from_str(text).map_err(broken)?;
+        Ok(Self { network: Some(NetworkConfig::preset(name)?), ..config })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_file_is_a_preset_that_can_be_trained() {
+        for kind in ["models", "training"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(kind);
+            let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            let names: BTreeSet<String> =
+                files.map(|file| file.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+            let mut known: BTreeSet<String> = PRESETS.iter().map(|name| (*name).to_owned()).collect();
+            if kind == "training" {
+                known.insert("synthetic_room".to_owned());
+            }
+            assert_eq!(names, known, "{kind}");
+        }
+        for name in PRESETS {
+            let config = TrainingConfig::preset(name).unwrap();
+            config.check().unwrap();
+            let network = config.network.as_ref().unwrap();
+            network.check().unwrap();
+            config.check_with(network).unwrap();
+        }
+        let error = TrainingConfig::preset("vlocnet-large").unwrap_err().to_string();
+        assert!(error.starts_with("parameter preset: expected one of vlocnet, vlocnet-small"), "{error}");
+    }
+}

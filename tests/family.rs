@@ -1,0 +1,176 @@
+//! What makes each member of the family itself, and compositions that cannot be.
+#![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+use vloc::network::{
+    CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry, PRESETS,
+    PoseNetwork, Temporal,
+};
+
+/// A preset at an input that every encoder takes.
+fn tiny(name: &str) -> NetworkConfig {
+    NetworkConfig::preset(name).unwrap().with_input(InputSize { height: 96, width: 128 })
+}
+
+fn build(config: &NetworkConfig) -> (PoseNetwork, VarStore) {
+    tch::set_num_threads(1);
+    tch::manual_seed(3);
+    let store = VarStore::new(Device::Cpu);
+    (PoseNetwork::new(&store.root(), config).unwrap(), store)
+}
+
+fn images(config: &NetworkConfig, rows: i64) -> Tensor {
+    let seen = config.seen();
+    Tensor::randn([rows, 3, seen.height.into(), seen.width.into()], (Kind::Float, Device::Cpu))
+}
+
+fn gradient_reaches(store: &VarStore, prefix: &str) -> bool {
+    let variables = store.variables();
+    let mut of_part = variables.iter().filter(|(name, variable)| name.starts_with(prefix) && variable.requires_grad());
+    of_part.any(|(_, variable)| variable.grad().defined() && variable.grad().abs().max().double_value(&[]) > 0.0)
+}
+
+#[test]
+fn every_member_gives_poses_of_unit_quaternions_and_its_gradient_reaches_its_encoder() {
+    for name in PRESETS {
+        let config = tiny(name);
+        let (network, store) = build(&config);
+        let shared = network.shared(&images(&config, 2), true);
+        let output = network.absolute(&shared, &History::none(), true);
+        let pose = output.pose();
+        assert_eq!((pose.translation_b3.size(), pose.quaternion_b4.size()), (vec![2, 3], vec![2, 4]), "{name}");
+        let norms = pose.quaternion_b4.square().sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
+        assert!((norms - 1.0).abs().max().double_value(&[]) < 1e-5, "{name}");
+        (pose.translation_b3.square().sum(None::<Kind>) + output.rotation_bn().square().sum(None::<Kind>)).backward();
+        assert!(gradient_reaches(&store, "trunk."), "{name}");
+        assert_eq!(network.odometry().is_some(), config.odometry == Odometry::Siamese, "{name}");
+        assert_eq!(network.auxiliary(&shared).len(), config.auxiliary_heads.len(), "{name}");
+        let validated = network.absolute(&network.shared(&images(&config, 2), false), &History::none(), false);
+        assert_eq!(validated.log_variance_b6().is_some(), name != &"bayesian-posenet", "{name}");
+    }
+}
+
+#[test]
+fn branches_part_where_the_paper_has_it() {
+    for name in ["branchnet", "svs-pose"] {
+        let config = tiny(name);
+        let (network, store) = build(&config);
+        let shared = network.shared(&images(&config, 2), true);
+        let output = network.absolute(&shared, &History::none(), true);
+        output.pose().translation_b3.sum(None::<Kind>).backward();
+        assert!(gradient_reaches(&store, "global.") && gradient_reaches(&store, "trunk."), "{name}");
+        assert!(!gradient_reaches(&store, "orientation."), "{name}: the position is not the orientation's business");
+        let output = network.absolute(&network.shared(&images(&config, 2), true), &History::none(), true);
+        output.rotation_bn().square().sum(None::<Kind>).backward();
+        assert!(gradient_reaches(&store, "orientation."), "{name}");
+        let own = store.variables().keys().any(|name| name.starts_with("orientation.inception5b"));
+        assert_eq!(own, name == "branchnet", "{name}: a way of its own behind inception 4c");
+    }
+}
+
+#[test]
+fn posenets_auxiliary_heads_stand_behind_4a_and_4d_and_feed_the_stages_before_them() {
+    let config = tiny("posenet");
+    let (network, store) = build(&config);
+    let outputs = network.auxiliary(&network.shared(&images(&config, 2), true));
+    outputs[0].pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.inception4a."));
+    assert!(!gradient_reaches(&store, "trunk.inception4b."));
+    let outputs = network.auxiliary(&network.shared(&images(&config, 2), true));
+    outputs[1].pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.inception4d.") && !gradient_reaches(&store, "trunk.inception4e."));
+}
+
+#[test]
+fn an_lstm_reads_from_four_sides() {
+    let config = tiny("lstm-pose");
+    let (network, store) = build(&config);
+    let output = network.absolute(&network.shared(&images(&config, 2), true), &History::none(), true);
+    output.pose().translation_b3.sum(None::<Kind>).backward();
+    for reader in ["down", "up", "right", "left"] {
+        assert!(gradient_reaches(&store, &format!("global.lstm.{reader}.")), "{reader}");
+    }
+}
+
+#[test]
+fn an_hourglass_sees_the_early_maps() {
+    let config = tiny("hourglass-pose");
+    let (network, store) = build(&config);
+    for (name, variable) in store.variables() {
+        if name.starts_with("global.hourglass.up3.") {
+            let _ = tch::no_grad(|| variable.shallow_clone().zero_());
+        }
+    }
+    // With nothing from below, what the last step up adds is all there is: the map of layer1.
+    let output = network.absolute(&network.shared(&images(&config, 2), true), &History::none(), true);
+    output.pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.layer1.") && !gradient_reaches(&store, "trunk.layer2."));
+    // An odd size does not divide evenly on the way down.
+    let odd = NetworkConfig::preset("hourglass-pose").unwrap().with_input(InputSize { height: 117, width: 151 });
+    let (network, _store) = build(&odd);
+    network.absolute(&network.shared(&images(&odd, 1), false), &History::none(), false);
+}
+
+#[test]
+fn vlocnet_plus_plus_weighs_the_features_of_the_frame_before() {
+    let config = tiny("vlocnet-plus-plus");
+    let (network, store) = build(&config);
+    let frames = images(&config, 2);
+    let [first, second] = [0, 1].map(|row| network.shared(&frames.narrow(0, row, 1), false));
+    let pose = |shared: &Features, history: &History| {
+        network.absolute(shared, history, false).pose().translation_b3.shallow_clone()
+    };
+    let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let alone = pose(&second, &History::none());
+    let of = |shared: &Features| History::of(&network.absolute(shared, &History::none(), false));
+    assert!(distance(&alone, &pose(&second, &of(&first))) > 1e-6, "another frame before is seen");
+    assert!(distance(&alone, &pose(&second, &of(&second))) < 1e-6, "a first frame stands in for the one before it");
+    let none = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
+    assert!(distance(&alone, &pose(&second, &of(&first).keep(&none))) < 1e-6, "a forgotten one too");
+    // One weight per element of the map, as the paper has it.
+    let weights = &store.variables()["global.previous_features.previous"];
+    assert_eq!(weights.size(), [1, 1024, 6, 8]);
+    let _ = tch::no_grad(|| weights.shallow_clone().zero_());
+    assert!(distance(&pose(&second, &of(&first)), &pose(&second, &of(&second))) < 1e-6, "without weight it is nothing");
+}
+
+#[test]
+fn what_cannot_be_composed_says_what_to_change() {
+    let error = |config: NetworkConfig| config.check().unwrap_err().to_string();
+    for (config, text) in [
+        (
+            NetworkConfig {
+                localizer: LocalizerConfig::Hourglass { channels: 8, rows: 2, cols: 2 },
+                ..tiny("posenet")
+            },
+            "network.localizer: expected a resnet encoder for hourglass",
+        ),
+        (
+            NetworkConfig { encoder: EncoderConfig::Squeezenet, ..tiny("posenet") },
+            "network.auxiliary_heads: expected shared stages, 0 to 3, found 4",
+        ),
+        (
+            NetworkConfig { orientation_branch: Some(3), ..tiny("branchnet") },
+            "network.orientation_branch: expected 4 to 6: behind what position and orientation share, found 3",
+        ),
+        (NetworkConfig { shared_stages: Some(9), ..tiny("mapnet") }, "network.shared_stages: expected 1 to 5"),
+        (
+            NetworkConfig { odometry: Odometry::Siamese, ..tiny("posenet") },
+            "network.crop: expected single frames: parts of two frames show different places",
+        ),
+        (
+            NetworkConfig { temporal: Temporal::PreviousFeatures, ..tiny("lstm-pose") },
+            "network.crop: expected single frames",
+        ),
+        (
+            NetworkConfig { crop: Some(CropConfig { height: 200, width: 64, count: 1 }), ..tiny("posenet") },
+            "network.crop: expected at most the input, 96x128, found 200x64",
+        ),
+        (NetworkConfig { dropout_samples: 0, ..tiny("bayesian-posenet") }, "network.variance: expected predicted, or"),
+    ] {
+        let found = error(config);
+        assert!(found.contains(text), "{found}");
+    }
+}
