@@ -1,6 +1,6 @@
 //! The sections of one evaluation.
 
-use super::{Report, Section, error_pictures as pictures, latency, tables};
+use super::{Report, Section, claim_pictures, error_pictures, latency, place_pictures, tables};
 use crate::Result;
 use crate::evaluation::{Evaluation, FrameResult, Metrics};
 
@@ -13,19 +13,19 @@ use crate::evaluation::{Evaluation, FrameResult, Metrics};
 pub fn evaluated(evaluation: &Evaluation, results: &[FrameResult]) -> Result<Report> {
     let metrics = evaluation.summarize(results)?;
     let errors = evaluation.errors_by_method(results);
-    let curves = pictures::curves(&errors, evaluation.errors_csv(results))?;
+    let curves = error_pictures::curves(&errors, evaluation.errors_csv(results))?;
     let mut sections = vec![
         Section::new("Summary").with(tables::summary(&metrics)),
         Section::new("Where these numbers come from").with(tables::provenance(&metrics.provenance)),
         Section::new("How wrong").with(curves),
     ];
-    let mut place = Section::new("Where").with(pictures::trajectory(&evaluation.training_path, results)?);
+    let mut place = Section::new("Where").with(place_pictures::trajectory(&evaluation.training_path, results)?);
     if let Some(trajectory) = &metrics.trajectory {
         place = place.with(tables::trajectory(trajectory));
     }
     sections.push(place);
     if metrics.method.errors.answered > 0 {
-        sections.push(Section::new("When").with(pictures::over_time(results)?));
+        sections.push(Section::new("When").with(error_pictures::over_time(results)?));
         sections.push(uncertainty(&metrics, results)?);
     }
     if !metrics.latency.is_empty() {
@@ -47,7 +47,7 @@ fn uncertainty(metrics: &Metrics, results: &[FrameResult]) -> Result<Section> {
     if let Some(consistency) = &metrics.consistency {
         section = section.with(tables::consistency(consistency));
     }
-    for figure in [pictures::against_sigma(results)?, pictures::nees(results)?].into_iter().flatten() {
+    for figure in [claim_pictures::against_sigma(results)?, claim_pictures::nees(results)?].into_iter().flatten() {
         section = section.with(figure);
     }
     Ok(section)

@@ -7,7 +7,7 @@ use nalgebra::Vector3;
 use plotters::prelude::*;
 
 use super::csv::quoted;
-use super::error_pictures::draw_plan;
+use super::place_pictures::draw_plan;
 use super::{Figure, Section};
 use crate::evaluation::canvas::{
     Area, FONT, METHODS, Mark, TRUTH, draw_key, draw_scale, drawn, failed, key_height, method_key,

@@ -10,6 +10,7 @@
 //!   elsewhere and hand over images and plain numbers.
 //! - [`live`] draws what a node said over time, also where no truth is known.
 
+mod claim_pictures;
 mod compare;
 mod csv;
 mod embedding;
@@ -20,6 +21,7 @@ mod gallery;
 mod latency;
 mod live;
 mod page;
+mod place_pictures;
 mod run;
 mod tables;
 
@@ -30,11 +32,11 @@ use crate::{Error, Result};
 pub use compare::compared;
 pub(in crate::evaluation) use csv::quoted;
 pub use embedding::{Embedded, FrameSet, embedding};
-pub use error_pictures::fused;
 pub use evaluated::evaluated;
 pub use frames::{order_by_error, worst};
 pub use gallery::{Exhibit, Gallery, Heat, SaliencyExhibit, saliency, worst_frames};
 pub use live::{Said, SaidPose, SaidState, live};
+pub use place_pictures::fused;
 pub use run::Run;
 
 /// The content of a report.
