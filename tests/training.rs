@@ -74,7 +74,7 @@ fn job(out: &Path) -> Job {
         dropout: 0.2,
         dropout_samples: 4,
         temporal: Temporal::PreviousPose,
-        ..NetworkConfig::preset("vlocnet-small").unwrap()
+        ..NetworkConfig::preset("vlocnet-small").unwrap_or_else(|error| panic!("{error}"))
     };
     let config = TrainingConfig {
         network: Some(network),

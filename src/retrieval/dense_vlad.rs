@@ -46,7 +46,8 @@ pub struct DenseVladSettings {
     /// Words of the vocabulary.
     pub words: usize,
     /// Components that are kept: at most a quarter of the number of training images. Fewer than 64 training images are
-    /// not whitened at all.
+    /// not whitened at all. The number matters little: on the validation blocks of 7-Scenes *redkitchen* the nearest
+    /// image is 0.17 to 0.18 m away (median) with any from 32 to 175.
     pub dimension: usize,
     /// Seed of the vocabulary.
     pub seed: u64,

@@ -111,7 +111,7 @@ mod tests {
         for distortion in [Distortion::None, plumb_bob] {
             let camera = CameraModel { distortion, ..CameraModel::pinhole(64, 48, 38.0) };
             let renderer = Renderer::new(&camera, Sensor::default()).unwrap();
-            for t in [0.0, 7.0, 14.0, 21.0, 28.0, 35.0] {
+            for t in (0..25).map(|step| 3.0 * f64::from(step)) {
                 let labels = renderer.labels(&world, &pass, t).unwrap();
                 let depth = renderer.depth(&world, &pass, t).unwrap();
                 for (x, y, label) in labels.enumerate_pixels() {

@@ -14,7 +14,7 @@ use lstm::FourDirections;
 enum Kind {
     Average,
     Grid { reduce: nn::Conv2D, cells: [i64; 2] },
-    Lstm(FourDirections),
+    Lstm(Box<FourDirections>),
     Hourglass(Box<Hourglass>),
 }
 
@@ -37,7 +37,8 @@ impl Localizer {
                 (Kind::Grid { reduce, cells: [rows, cols] }, rows * cols * channels)
             }
             LocalizerConfig::Lstm { rows, cols, units } => {
-                (Kind::Lstm(FourDirections::new(&(path / "lstm"), last, [rows, cols], units)), 4 * units)
+                let lstm = FourDirections::new(&(path / "lstm"), last, [rows, cols], units);
+                (Kind::Lstm(Box::new(lstm)), 4 * units)
             }
             LocalizerConfig::Hourglass { channels: out, rows, cols } => {
                 let hourglass = Hourglass::new(&(path / "hourglass"), channels, out, [rows, cols]);
