@@ -1,7 +1,6 @@
 //! The parts of a report that need images and the network: the worst frames, what the network looks at, and what it
 //! finds alike.
 
-use crate::Result;
 use crate::dataset::{Dataset, Split};
 use crate::evaluation::report::{
     Embedded, Exhibit, FrameSet, Heat, SaliencyExhibit, Section, embedding, order_by_error, saliency, worst,
@@ -13,6 +12,7 @@ use crate::network::PoseRegressor;
 use crate::progress::Progress;
 use crate::retrieval::nearest;
 use crate::vision::Preprocessor;
+use crate::{Error, Result};
 
 /// How many of the worst answers are shown.
 const WORST: usize = 10;
@@ -31,13 +31,20 @@ impl Viewer<'_> {
     /// The sections; those without anything to show are left out. `results` are those of the split's test frames.
     ///
     /// # Errors
-    /// An image that cannot be read, or a failure of libtorch.
+    /// An image that cannot be read, or a failure of libtorch; without gradients the report says so instead.
     pub fn sections(&self, results: &[FrameResult]) -> Result<Vec<Section>> {
         let ordered = order_by_error(results);
         let mut sections = Vec::new();
         if !ordered.is_empty() {
             sections.push(self.worst(results)?);
-            sections.push(self.saliency(results, &ordered)?);
+            sections.push(match self.saliency(results, &ordered) {
+                // A network may have no gradient on this device, as recurrent ones on some GPUs: the rest stands.
+                Err(Error::Compute { what, reason }) => {
+                    tracing::warn!("the report shows no saliency: {what}: {reason}");
+                    Section::new("What the network looks at").with(format!("Not known: {what}: {reason}"))
+                }
+                section => section?,
+            });
         }
         let shown = thinned(&self.split.train).len() + thinned(&self.split.test).len();
         if shown >= 3 {
