@@ -1,6 +1,6 @@
 //! Weights on disk: `safetensors`, a header of names, shapes and offsets in front of plain numbers. No pickle, no code.
 //!
-//! Names are the module paths of [`VLocNet`](super::VLocNet); a file fits when it has every name with its shape and
+//! Names are the module paths of [`PoseNetwork`](super::PoseNetwork); a file fits when it has every name with its shape and
 //! no other. Half precision halves the file and is read back to single.
 
 use std::collections::{BTreeMap, HashMap};

@@ -58,7 +58,7 @@ impl ResNetConfig {
     }
 }
 
-/// The convolutional network in front (see [`encoder`](super::encoder)).
+/// The convolutional network in front (see [`encoder`](crate::network::encoder)).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum EncoderConfig {
