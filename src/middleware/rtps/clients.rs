@@ -1,7 +1,7 @@
 //! Whether those who ask would hear the answer.
 //!
 //! A client asks on one topic and listens on another, and discovery makes them known one after the other: a question can
-//! be here before the ear for its answer is, and what is written then is lost to it.
+//! be here before the ear for its answer is, even before the one who asks is known, and what is written then is lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use ros2_client::dds::rustdds::GUID;
 use ros2_client::dds::rustdds::dds::statusevents::DomainParticipantStatusEvent;
 
 /// How long an answer waits for discovery, and how often it looks.
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(1);
 
 /// The ends of services in the network that are not this node's.
@@ -51,7 +51,7 @@ impl Clients {
         }
     }
 
-    /// Waits until as many listen for answers as ask, at most [`PATIENCE`].
+    /// Waits until somebody is known to ask and as many listen for answers, at most [`PATIENCE`].
     pub(super) async fn wait(&self, requests: &str, responses: &str) {
         let all_listen = async {
             while !self.all_listen(requests, responses) {
@@ -66,7 +66,7 @@ impl Clients {
         let ends = self.lock();
         let asking = ends.asking.values().filter(|topic| *topic == requests).count();
         let is_reached = |(guid, topic): &(&GUID, &String)| *topic == responses && ends.reached.contains(guid);
-        ends.listening.iter().filter(is_reached).count() >= asking
+        asking > 0 && ends.listening.iter().filter(is_reached).count() >= asking
     }
 
     fn lock(&self) -> MutexGuard<'_, Ends> {
