@@ -131,6 +131,9 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
     assert!(table.contains("\nthumbnail retrieval ") && table.contains("\nDenseVLAD, 25 interpolated "), "{table}");
     let quick = ["eval", "--dataset", &room, "--model", model, "--out", &path("quick"), "--retrieval", "none"];
     assert!(!done(&quick).contains("interpolated"));
+    let own = ["eval", "--dataset", &room, "--model", model, "--out", &path("own"), "--retrieval", "embedding"];
+    let own = done(&own);
+    assert!(own.contains("\nthe model's embedding ") && own.contains("\nits embedding, 25 interpolated "), "{own}");
     let metrics = fs::read_to_string(path("eval/metrics.json")).unwrap();
     let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
     assert_eq!(metrics["method"]["errors"]["frames"], 6, "{metrics:#}");

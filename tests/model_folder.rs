@@ -56,7 +56,12 @@ fn write_model(folder: &Path, network: NetworkConfig, precision: Precision) -> M
     tch::manual_seed(3);
     let store = VarStore::new(Processor::Cpu);
     PoseNetwork::new(&store.root(), &network).unwrap();
-    let sha256 = checkpoint::save(&store, &folder.join(WEIGHTS_FILE), precision).unwrap();
+    write_store(folder, network, &store, precision)
+}
+
+/// A model folder with these weights.
+fn write_store(folder: &Path, network: NetworkConfig, store: &VarStore, precision: Precision) -> ModelCard {
+    let sha256 = checkpoint::save(store, &folder.join(WEIGHTS_FILE), precision).unwrap();
     let parameters = store.variables().values().map(|tensor| tensor.numel() as u64).sum();
     let card = ModelCard { weights: WeightsRecord { precision, sha256, parameters }, ..card(network) };
     card.write(folder).unwrap();
@@ -84,8 +89,11 @@ fn a_card_comes_back_as_it_was_written() {
 #[test]
 fn half_precision_halves_the_file_and_hardly_changes_the_answer() {
     let (single, half) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    write_model(single.path(), small(), Precision::Single);
-    write_model(half.path(), small(), Precision::Half);
+    // One set of weights: tests beside this one draw from the same generator.
+    let store = VarStore::new(Processor::Cpu);
+    PoseNetwork::new(&store.root(), &small()).unwrap();
+    write_store(single.path(), small(), &store, Precision::Single);
+    write_store(half.path(), small(), &store, Precision::Half);
     let size = |folder: &Path| fs::metadata(folder.join(WEIGHTS_FILE)).unwrap().len() as f64;
     assert!(size(half.path()) < 0.52 * size(single.path()));
     assert!(size(half.path()) < 4e6, "{} bytes", size(half.path()));
@@ -310,4 +318,34 @@ fn a_small_network_learns_eight_frames_by_heart() {
             assert!(moved, "no gradient reaches {name}");
         }
     }
+}
+
+#[test]
+fn a_dense_evaluation_averages_parts_and_a_model_that_sees_all_has_none() {
+    let posenet = NetworkConfig::preset("posenet").unwrap().with_input(InputSize { height: 72, width: 96 });
+    let folder = tempfile::tempdir().unwrap();
+    write_model(folder.path(), posenet.clone(), Precision::Single);
+    let answer = |count: usize, frame: &PixelFrame| {
+        let regressor = PoseRegressor::load(folder.path(), Device::Cpu).unwrap();
+        regressor.with_crops(count).unwrap().regress(frame).unwrap().absolute
+    };
+    // Every part of a picture of one colour is the same.
+    let stamp = Stamp::from_seconds(1.0).unwrap();
+    let plain = PixelFrame { stamp, pixels: RgbImage::from_pixel(96, 72, image::Rgb([90, 120, 30])) };
+    let (middle, dense) = (answer(1, &plain), answer(12, &plain));
+    assert!(middle.map_from_camera.local(dense.map_from_camera).norm() < 1e-4);
+    // Parts of another picture differ, and their spread is in the covariance.
+    let varied = frame(1.0, 5, &posenet);
+    let (middle, dense) = (answer(1, &varied), answer(12, &varied));
+    let difference = middle.map_from_camera.local(dense.map_from_camera).norm();
+    assert!(difference > 1e-6, "{difference:e}");
+    assert!(dense.covariance.symmetric_eigenvalues().min() > 0.0);
+    assert_eq!(dense, answer(12, &varied));
+
+    let whole = tempfile::tempdir().unwrap();
+    write_model(whole.path(), small(), Precision::Single);
+    let error = PoseRegressor::load(whole.path(), Device::Cpu).unwrap().with_crops(4).unwrap_err().to_string();
+    assert!(error.starts_with("parameter crops: expected a model that sees parts of its input"), "{error}");
+    let error = PoseRegressor::load(folder.path(), Device::Cpu).unwrap().with_crops(0).unwrap_err().to_string();
+    assert!(error.starts_with("parameter network.crop.count: expected 1 to 1024, found 0"), "{error}");
 }

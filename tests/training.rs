@@ -292,3 +292,16 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_frozen_trunk_does_not_suit_what_looks_in_between() {
+    let folder = tempfile::tempdir().unwrap();
+    for (preset, part) in [("posenet", "auxiliary_heads"), ("hourglass-pose", "the localizer hourglass")] {
+        let mut job = job(&folder.path().join(preset));
+        job.config.network = Some(NetworkConfig::preset(preset).unwrap());
+        job.config.freeze_trunk = true;
+        let error = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap_err().to_string();
+        let expected = format!("parameter freeze_trunk: expected false for this architecture, found true, with {part}");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What `vloc eval` compares with: image retrieval (Sattler et al. 2019), and the oracle that knows the true pose.
 
 use clap::ValueEnum;
+use image::RgbImage;
 
 use crate::Result;
 use crate::dataset::{Dataset, Split};
@@ -21,13 +22,23 @@ pub enum RetrievalBaselines {
     Thumbnail,
     /// Thumbnails and DenseVLAD: 20 s for a thousand images of 640x480 on two cores
     DenseVlad,
+    /// These and what the model itself finds alike: a forward pass for each image
+    Embedding,
 }
+
+/// An image to what the model's head sees of it.
+pub(super) type Embed<'a> = &'a dyn Fn(&RgbImage) -> Result<Vec<f64>>;
 
 /// The baselines' poses for the test frames.
 ///
 /// # Errors
 /// A frame that cannot be read or is too small for a descriptor.
-pub(super) fn baselines(dataset: &dyn Dataset, split: &Split, wanted: RetrievalBaselines) -> Result<Vec<Baseline>> {
+pub(super) fn baselines(
+    dataset: &dyn Dataset,
+    split: &Split,
+    wanted: RetrievalBaselines,
+    embed: Embed,
+) -> Result<Vec<Baseline>> {
     let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
     let training: Vec<Se3> = poses(&split.train);
     let image = |place: usize| dataset.image(split.train[place]);
@@ -51,10 +62,32 @@ pub(super) fn baselines(dataset: &dyn Dataset, split: &Split, wanted: RetrievalB
         let names = ["DenseVLAD".into(), format!("DenseVLAD, {INTERPOLATED_NEIGHBOURS} interpolated")];
         baselines.extend(retrieved(names, &Index::new(vectors, training.clone())?, &queries)?);
     }
+    if wanted >= RetrievalBaselines::Embedding {
+        let steps = Progress::automatic().steps("embedding", (split.train.len() + split.test.len()) as u64);
+        let vectors = |indices: &[usize]| -> Result<Vec<Vec<f32>>> {
+            let vector = |&index: &usize| {
+                steps.advance(1);
+                Ok(unit(&embed(&dataset.image(index)?)?))
+            };
+            indices.iter().map(vector).collect()
+        };
+        let names = ["the model's embedding".into(), format!("its embedding, {INTERPOLATED_NEIGHBOURS} interpolated")];
+        baselines.extend(retrieved(
+            names,
+            &Index::new(vectors(&split.train)?, training.clone())?,
+            &vectors(&split.test)?,
+        )?);
+    }
     let truths: Vec<Se3> = poses(&split.test);
     let oracle = truths.iter().map(|truth| nearest_pose(&training, *truth)).collect();
     baselines.push(Baseline { name: "nearest training pose (oracle)".to_owned(), poses: oracle });
     Ok(baselines)
+}
+
+/// The vector at length one; one without any length stays.
+fn unit(vector: &[f64]) -> Vec<f32> {
+    let length = vector.iter().map(|value| value * value).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+    vector.iter().map(|value| (value / length) as f32).collect()
 }
 
 /// The nearest and the interpolated pose for the vector of every test frame.

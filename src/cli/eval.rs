@@ -105,7 +105,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
             command: std::env::args().collect::<Vec<_>>().join(" "),
             model_sha256: Some(regressor.card().weights.sha256.clone()),
         },
-        baselines: baselines(dataset.as_ref(), &split, args.retrieval)?,
+        baselines: baselines(dataset.as_ref(), &split, args.retrieval, &|image| {
+            regressor.embedding(&preprocessor.apply(image)?)
+        })?,
         hindsight: None,
         training_path: poses(&split.train),
         latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],

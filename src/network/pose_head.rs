@@ -120,7 +120,7 @@ impl PoseHead {
             nn::linear(path / name, inputs, outputs, head)
         };
         let (fc_xyz, fc_rotation) =
-            (head("fc_xyz", last, 3, 1.0), head(shape.rotation.head(), last, shape.rotation.len(), 1.0));
+            (head("fc_xyz", last, 3, 1.0), head(shape.rotation.head(), last, shape.rotation.width(), 1.0));
         if let Some(bias) = &fc_rotation.bs {
             // Near the identity rather than near the zero quaternion, which is no rotation.
             let identity = Tensor::from_slice(shape.rotation.identity()).to_device(bias.device());

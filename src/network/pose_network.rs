@@ -208,7 +208,7 @@ impl OrientationBranch {
     /// it is the position's.
     fn vector(&self, of_position: &Tensor, maps: &[Tensor], train: bool) -> Tensor {
         let Some(localizer) = &self.localizer else { return of_position.shallow_clone() };
-        let common = &maps[..maps.len() - self.stages.len()];
+        let common = &maps[..maps.len() - self.stages.count()];
         let mut maps: Vec<Tensor> = common.iter().map(Tensor::shallow_clone).collect();
         maps.extend(self.stages.forward(&maps[maps.len() - 1], train));
         localizer.forward(&maps, train)

@@ -6,17 +6,12 @@ use super::config::RotationOutput;
 
 impl RotationOutput {
     /// How many numbers there are.
-    pub fn len(self) -> i64 {
+    pub fn width(self) -> i64 {
         match self {
             RotationOutput::Quaternion => 4,
             RotationOutput::LogQuaternion => 3,
             RotationOutput::Euler6 => 6,
         }
-    }
-
-    /// Never.
-    pub fn is_empty(self) -> bool {
-        false
     }
 
     /// Name of the head: VLocNet's, MapNet's and BranchNet's.
@@ -101,7 +96,7 @@ mod tests {
         let quaternions = RotationOutput::Quaternion.decode(&Tensor::randn([200, 4], (Kind::Double, tch::Device::Cpu)));
         for output in [RotationOutput::Quaternion, RotationOutput::LogQuaternion, RotationOutput::Euler6] {
             let numbers = output.encode(&quaternions);
-            assert_eq!(numbers.size(), [200, output.len()]);
+            assert_eq!(numbers.size(), [200, output.width()]);
             let cosine =
                 (output.decode(&numbers) * &quaternions).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
             assert!(cosine.abs().min().double_value(&[]) > 1.0 - 1e-6, "{output:?}");

@@ -97,10 +97,11 @@ impl Adam {
                 if weight_decay > 0.0 && slot.parameter.dim() > 1 {
                     let _ = slot.parameter.g_mul_scalar_(1.0 - rate * weight_decay);
                 }
-                let _ = slot.first.g_mul_scalar_(beta1).g_add_(&(&gradient * (1.0 - beta1)));
-                let _ = slot.second.g_mul_scalar_(beta2).g_add_(&(gradient.square() * (1.0 - beta2)));
-                let denominator = slot.second.sqrt() / second_bias.sqrt() + epsilon;
-                let _ = slot.parameter.g_sub_(&(&slot.first / denominator * (rate / first_bias)));
+                // In place and in few passes: on a CPU they cost what memory costs.
+                let _ = slot.first.lerp_(&gradient, 1.0 - beta1);
+                let _ = slot.second.lerp_(&gradient.square(), 1.0 - beta2);
+                let denominator = slot.second.sqrt().g_mul_scalar_(1.0 / second_bias.sqrt()).g_add_scalar_(epsilon);
+                let _ = slot.parameter.addcdiv_(&(&slot.first * (-rate / first_bias)), &denominator);
             }
         });
     }

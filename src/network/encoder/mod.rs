@@ -77,9 +77,8 @@ impl Encoder {
         Self { stages: stages.map(stage).collect() }
     }
 
-    /// How many stages there are; `is_empty` is no case that anybody asks for.
-    #[allow(clippy::len_without_is_empty)]
-    pub fn len(&self) -> usize {
+    /// How many stages these are.
+    pub fn count(&self) -> usize {
         self.stages.len()
     }
 
