@@ -34,6 +34,7 @@ pub use config::{
     Activation, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
     PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
 };
+pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};

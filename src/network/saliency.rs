@@ -58,7 +58,8 @@ impl PoseRegressor {
     }
 
     /// The vector that stands for a frame: the last deterministic layer before the pose, as long as the first width of
-    /// the network's `hidden` (twice that with a branch for the orientation). What is remembered of the frame before is neither used nor changed.
+    /// the network's `hidden` (twice that with a branch for the orientation). What is remembered of the frame before is
+    /// neither used nor changed.
     ///
     /// # Errors
     /// As [`PoseRegressor::saliency`].

@@ -1,30 +1,11 @@
 //! The trainings that suit the members of the family: the files in `config/training`.
 
 use super::config::TrainingConfig;
-use crate::network::{NetworkConfig, PRESETS};
+use crate::network::{NetworkConfig, members, preset_position, texts};
 use crate::{Error, Result};
 
-/// Texts of the files named so, in `config/training`.
-macro_rules! texts {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/config/training/", $name, ".yaml")))),*]
-    };
-}
-
-const TEXTS: &[(&str, &str)] = texts![
-    "vlocnet",
-    "vlocnet-small",
-    "vlocnet-squeezenet",
-    "vlocnet-plus-plus",
-    "posenet",
-    "posenet-learned",
-    "bayesian-posenet",
-    "lstm-pose",
-    "hourglass-pose",
-    "svs-pose",
-    "branchnet",
-    "mapnet",
-];
+/// In the order of [`PRESETS`](crate::network::PRESETS).
+const TEXTS: &[&str] = members!(texts, "training");
 
 impl TrainingConfig {
     /// The training that suits a [network preset](NetworkConfig::preset), with its architecture.
@@ -32,8 +13,7 @@ impl TrainingConfig {
     /// # Errors
     /// [`Error::Config`] for an unknown name, with the known ones.
     pub fn preset(name: &str) -> Result<Self> {
-        let unknown = || Error::config("preset", format!("one of {}", PRESETS.join(", ")), format!("{name:?}"));
-        let (_, text) = TEXTS.iter().find(|(known, _)| *known == name).ok_or_else(unknown)?;
+        let text = TEXTS[preset_position(name)?];
         let broken = |error| Error::compute(format!("reading the training preset {name}"), error);
         let config: Self = serde_yaml::from_str(text).map_err(broken)?;
         Ok(Self { network: Some(NetworkConfig::preset(name)?), ..config })
@@ -43,6 +23,7 @@ impl TrainingConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::PRESETS;
     use std::collections::BTreeSet;
 
     #[test]

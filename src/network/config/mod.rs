@@ -14,6 +14,7 @@ use crate::{Error, Result};
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
 pub use parts::{CropConfig, LocalizerConfig, Odometry, RotationOutput, Temporal, Variance};
 pub use preset::PRESETS;
+pub(crate) use preset::{members, position, texts};
 
 /// Size of the network's input; the camera's aspect ratio should be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
