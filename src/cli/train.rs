@@ -10,7 +10,7 @@ use crate::config::load_yaml;
 use crate::dataset::{self, SplitRule};
 use crate::network::{Device, InputSize, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
-use crate::training::{Job, TrainingConfig, train};
+use crate::training::{Job, TrainingConfig, keep_freed_memory, train};
 use crate::{Error, Result};
 
 /// Train a model on posed images: a 7-Scenes or TUM RGB-D folder, or a rosbag2 with poses.
@@ -77,6 +77,7 @@ pub struct TrainArgs {
 /// # Errors
 /// Those of [`train`]; [`Error::Interrupted`] after SIGINT or SIGTERM.
 pub fn run(args: &TrainArgs) -> Result<()> {
+    keep_freed_memory();
     if let Some(threads) = args.threads {
         device::set_threads(threads);
     }

@@ -33,6 +33,33 @@ impl Default for AdamConfig {
     }
 }
 
+/// Gradients of a loss, in the order of an optimizer's parameters.
+#[derive(Debug)]
+pub struct Gradients {
+    /// Undefined where the loss does not depend on the parameter. Two may share their memory.
+    tensors: Vec<Tensor>,
+    /// What a step multiplies them by.
+    factor: f64,
+}
+
+impl Gradients {
+    /// Multiplies the gradients by `factor`, then shortens them to the length `max_norm` if they are longer together.
+    /// Returns the length before; it is not finite when a gradient is not, and then no step should follow.
+    pub fn clip(&mut self, factor: f64, max_norm: f64) -> f64 {
+        tch::no_grad(|| {
+            let defined = self.tensors.iter().filter(|gradient| gradient.defined());
+            let norms: Vec<Tensor> = defined.map(|gradient| gradient.norm().to_kind(Kind::Float)).collect();
+            if norms.is_empty() {
+                return 0.0;
+            }
+            let factor = self.factor * factor;
+            let norm = factor * Tensor::stack(&norms, 0).norm().double_value(&[]);
+            self.factor = factor * if norm > max_norm { max_norm / norm } else { 1.0 };
+            norm
+        })
+    }
+}
+
 #[derive(Debug)]
 struct Slot {
     name: String,
@@ -59,41 +86,35 @@ impl Adam {
         Self { config, slots: slots.collect(), steps: 0 }
     }
 
-    /// Forgets the gradients of all parameters.
-    pub fn zero_grad(&mut self) {
-        self.slots.iter_mut().for_each(|slot| slot.parameter.zero_grad());
-    }
-
-    /// Multiplies the gradients by `factor`, then shortens them to the length `max_norm` if they are longer together.
-    /// Returns the length before; it is not finite when a gradient is not, and then no step should follow.
-    pub fn clip_gradients(&mut self, factor: f64, max_norm: f64) -> f64 {
-        tch::no_grad(|| {
-            let mut gradients: Vec<Tensor> = self.gradients().map(|(_, gradient)| gradient).collect();
-            let norms: Vec<Tensor> = gradients.iter().map(|gradient| gradient.norm().to_kind(Kind::Float)).collect();
-            if norms.is_empty() {
-                return 0.0;
-            }
-            let norm = factor * Tensor::stack(&norms, 0).norm().double_value(&[]);
-            let scale = factor * if norm > max_norm { max_norm / norm } else { 1.0 };
-            if scale != 1.0 && norm.is_finite() {
-                gradients.iter_mut().for_each(|gradient| drop(gradient.g_mul_scalar_(scale)));
-            }
-            norm
-        })
+    /// The gradients of a loss with respect to the parameters; those it does not depend on have none.
+    ///
+    /// They come back from the backward pass and are not added up in the parameters: that would be three more passes
+    /// over the memory of all of them.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] when libtorch cannot differentiate the loss.
+    pub fn gradients(&self, loss: &Tensor) -> Result<Gradients> {
+        let parameters: Vec<&Tensor> = self.slots.iter().map(|slot| &slot.parameter).collect();
+        let gradients = Tensor::f_run_backward(&[loss], &parameters, false, false);
+        let tensors = gradients.map_err(|error| Error::compute("the backward pass", error))?;
+        Ok(Gradients { tensors, factor: 1.0 })
     }
 
     /// One step at the learning rate `rate`. Parameters without a gradient stay.
-    pub fn step(&mut self, rate: f64) {
+    pub fn step(&mut self, gradients: &Gradients, rate: f64) {
         self.steps += 1;
         let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
         let first_bias = 1.0 - beta1.powi(self.steps as i32);
         let second_bias = 1.0 - beta2.powi(self.steps as i32);
         tch::no_grad(|| {
-            for slot in &mut self.slots {
-                let gradient = slot.parameter.grad();
+            for (slot, gradient) in self.slots.iter_mut().zip(&gradients.tensors) {
                 if !gradient.defined() {
                     continue;
                 }
+                let gradient = match gradients.factor {
+                    1.0 => gradient.shallow_clone(),
+                    factor => gradient * factor,
+                };
                 if weight_decay > 0.0 && slot.parameter.dim() > 1 {
                     let _ = slot.parameter.g_mul_scalar_(1.0 - rate * weight_decay);
                 }
@@ -140,10 +161,5 @@ impl Adam {
         }
         self.steps = find(format!("{prefix}/steps"), vec![1])?.int64_value(&[0]);
         Ok(())
-    }
-
-    fn gradients(&self) -> impl Iterator<Item = (&str, Tensor)> {
-        let gradients = self.slots.iter().map(|slot| (slot.name.as_str(), slot.parameter.grad()));
-        gradients.filter(|(_, gradient)| gradient.defined())
     }
 }

@@ -10,6 +10,7 @@
 //! Every random choice follows from the seed, the epoch and the batch, so there is no generator to save.
 
 mod adam;
+mod allocator;
 mod average;
 mod batch;
 mod config;
@@ -25,7 +26,8 @@ mod state;
 mod trainer;
 mod validation;
 
-pub use adam::{Adam, AdamConfig};
+pub use adam::{Adam, AdamConfig, Gradients};
+pub use allocator::keep_freed_memory;
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use config::{Consistency, RotationAugmentation, TrainingConfig, Weighting};

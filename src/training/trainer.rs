@@ -225,11 +225,10 @@ impl Trainer {
             return Err(diverged(&self.state, &format!("the {} loss is {value}", stream.name()), &self.folder));
         }
         let scale = if mixed { self.state.loss_scale } else { 1.0 };
-        adam.zero_grad();
-        (loss.to_kind(Kind::Float) * scale).backward();
-        let norm = adam.clip_gradients(1.0 / scale, self.config.gradient_clip);
+        let mut gradients = adam.gradients(&(loss.to_kind(Kind::Float) * scale))?;
+        let norm = gradients.clip(1.0 / scale, self.config.gradient_clip);
         match norm.is_finite() {
-            true => adam.step(rate),
+            true => adam.step(&gradients, rate),
             // Half precision overflowed: this step is left out and the next ones are scaled less.
             false if mixed && scale > LOSS_SCALE.0 => self.state.loss_scale = scale / 2.0,
             false => {

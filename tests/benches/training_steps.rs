@@ -4,6 +4,7 @@
 #![allow(clippy::expect_used, reason = "a failure here is a failed run")]
 
 use std::cell::RefCell;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use tch::nn::VarStore;
@@ -15,18 +16,19 @@ use vloc::network::{
     PoseNetwork, ResNetConfig, device,
 };
 use vloc::progress::Progress;
-use vloc::training::{Data, PairPlan, Source, Trainer, TrainingConfig, View};
+use vloc::training::{Data, PairPlan, Source, Trainer, TrainingConfig, View, keep_freed_memory};
 use vloc::{Result, Stamp};
 
 /// Steps before the clock starts.
 const WARM_UP: usize = 2;
 
-struct Noise(i64);
+/// The same images in every step, as in the peer's loop: what is compared is the step, not the reading of images.
+struct Noise(Mutex<Tensor>);
 
 impl Source for Noise {
     fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
-        let image = Tensor::randn([views.len() as i64, 3, self.0, self.0], (Kind::Float, tch::Device::Cpu));
-        Ok((image, vec![Se3::identity(); views.len()]))
+        let images = self.0.lock().expect("one thread").shallow_clone();
+        Ok((images, vec![Se3::identity(); views.len()]))
     }
 }
 
@@ -73,7 +75,8 @@ fn measure(network: &NetworkConfig, processor: tch::Device, images: usize, steps
     let units = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
     let mut trainer = Trainer::new((built, store), network, &config, units, 1, &folder).expect("a trainer");
     let begun = RefCell::new(Vec::new());
-    let source = Noise(network.input.height.into());
+    let side = i64::from(network.input.height);
+    let source = Noise(Mutex::new(Tensor::randn([images as i64, 3, side, side], (Kind::Float, tch::Device::Cpu))));
     let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
     let goes_on = || {
         begun.borrow_mut().push(Instant::now());
@@ -90,6 +93,7 @@ fn main() {
     let processor = std::env::var("VLOC_DEVICE").unwrap_or_else(|_| "cpu".to_owned());
     let processor = processor.parse::<Device>().and_then(Device::resolve).expect("a device");
     device::set_threads(setting("VLOC_THREADS", 2));
+    keep_freed_memory();
     let (images, steps, side) = (setting("VLOC_BATCH", 16), setting("VLOC_STEPS", 12), setting("VLOC_INPUT", 224));
     for (name, block, depths) in
         [("resnet18", Block::Basic, [2, 2, 2, 2]), ("resnet50", Block::Bottleneck, [3, 4, 6, 3])]
