@@ -129,8 +129,15 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
     let table = done(&["eval", "--dataset", &room, "--model", model, "--out", &path("eval")]);
     assert!(table.contains("synthetic-room") && table.contains("6/6") && table.contains("(oracle)"), "{table}");
     assert!(table.contains("\nthumbnail retrieval ") && table.contains("\nDenseVLAD, 25 interpolated "), "{table}");
-    let quick = ["eval", "--dataset", &room, "--model", model, "--out", &path("quick"), "--retrieval", "none"];
-    assert!(!done(&quick).contains("interpolated"));
+    let quick =
+        ["eval", "--dataset", &room, "--model", model, "--out", &path("quick"), "--retrieval", "none", "--fused"];
+    let quick = done(&quick);
+    assert!(!quick.contains("interpolated") && quick.contains("\nsynthetic-room fused (causal)"), "{quick}");
+    let fused = fs::read_to_string(path("quick/fused/metrics.json")).unwrap();
+    let fused: serde_json::Value = serde_json::from_str(&fused).unwrap();
+    let answered = |of: &serde_json::Value| of["errors"]["answered"].as_u64().unwrap();
+    assert_eq!((answered(&fused["method"]), answered(&fused["baselines"][0])), (5, 6), "{fused:#}");
+    assert!(fs::read_to_string(path("quick/fused/error_over_time.svg")).unwrap().contains("<svg"));
     let own = ["eval", "--dataset", &room, "--model", model, "--out", &path("own"), "--retrieval", "embedding"];
     let own = done(&own);
     assert!(own.contains("\nthe model's embedding ") && own.contains("\nits embedding, 25 interpolated "), "{own}");

@@ -45,7 +45,7 @@ pub fn run(args: &DemoArgs) -> Result<()> {
     let eval = ["--dataset", &room, "--model", &model, "--out", &path("eval"), "--device", &args.device];
     let report = path("report");
     let told = ["--ground-truth", "the renderer, exact", "--report", &report];
-    let metrics = eval::evaluate(&parse(&[&eval[..], &told].concat())?)?;
+    let metrics = eval::evaluate(&parse(&[&eval[..], &told].concat())?)?.metrics;
     println!("{}", table(&metrics));
 
     println!("[3/3] The same walk as a bag, with IMU and wheel odometry, through the node.");

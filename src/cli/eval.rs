@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::baselines::{RetrievalBaselines, baselines};
+use super::fused::{Fused, estimator_config, fuse};
 use super::report::Viewer;
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, Split, SplitRule};
 use crate::evaluation::report::evaluated;
 use crate::evaluation::{Evaluation, FrameResult, Latency, Metrics, Provenance, table};
 use crate::network::device::{Device, describe, set_threads};
-use crate::network::{PixelFrame, PoseRegressor};
+use crate::network::{PixelFrame, PoseRegressor, Regression};
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
 use crate::{Error, Result};
@@ -57,6 +58,13 @@ pub struct EvalArgs {
     /// Which image retrieval to compare with; each includes those before it.
     #[arg(long, value_enum, default_value_t = RetrievalBaselines::DenseVlad)]
     pub retrieval: RetrievalBaselines,
+    /// Also lets the estimator fuse the model's own absolute and relative poses, frame by frame and causal, from nothing
+    /// wherever the test frames are not consecutive; prints that table too and writes it into OUT/fused.
+    #[arg(long)]
+    pub fused: bool,
+    /// Parameters of the estimator for --fused, as `vloc node` takes them (config/vloc.yaml).
+    #[arg(long, value_name = "FILE", requires = "fused")]
+    pub params_file: Option<PathBuf>,
     /// Who says what is true, for the report.
     #[arg(long, value_name = "TEXT", default_value = "the poses of the dataset")]
     pub ground_truth: String,
@@ -67,8 +75,14 @@ pub struct EvalArgs {
 /// # Errors
 /// What is wrong with the dataset, the split, the model or the output folder.
 pub fn run(args: &EvalArgs) -> Result<()> {
-    let metrics = evaluate(args)?;
-    println!("{}", table(&metrics));
+    let evaluated = evaluate(args)?;
+    println!("{}", table(&evaluated.metrics));
+    if let Some(fused) = &evaluated.fused {
+        println!("{}", table(&fused.metrics));
+        if let Some(seconds) = fused.correlation_time {
+            println!("with estimator.correlation_time {seconds:.2} s the 90 % ellipsoid would have held 90 % here");
+        }
+    }
     println!("written to {}: metrics.json, *.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
     if let Some(folder) = &args.report {
         println!("report: {}", folder.join("report.html").display());
@@ -76,11 +90,20 @@ pub fn run(args: &EvalArgs) -> Result<()> {
     Ok(())
 }
 
+/// The numbers of an evaluation.
+pub struct Evaluated {
+    /// Of the model's answers.
+    pub metrics: Metrics,
+    /// Of what the estimator made of them, where that was asked for.
+    pub fused: Option<Fused>,
+}
+
 /// Localizes the test frames, in their order, and writes the report.
 ///
 /// # Errors
 /// As [`run`]. A frame that cannot be read is an error; one that the network gives no answer for is counted.
-pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
+pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
+    let estimator = estimator_config(args)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
@@ -113,6 +136,13 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
         latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
     };
     let metrics = evaluation.write_all(&args.out, &localized.results)?;
+    let fused = match args.fused {
+        true => {
+            let (frames, alone) = ((dataset.as_ref(), &*split.test), (&evaluation, &*localized.results));
+            Some(fuse(frames, alone, &localized.answers, &estimator, &args.out.join("fused"))?)
+        }
+        false => None,
+    };
     if let Some(folder) = &args.report {
         let (dataset, regressor, preprocessor) = (dataset.as_ref(), &regressor, &preprocessor);
         let viewer = Viewer { dataset, split: &split, regressor, preprocessor };
@@ -120,7 +150,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Metrics> {
         report.sections.extend(viewer.sections(&localized.results)?);
         report.write(folder)?;
     }
-    Ok(metrics)
+    Ok(Evaluated { metrics, fused })
 }
 
 /// The split of a rule file, with the rule as one line for the report.
@@ -137,8 +167,10 @@ fn read_split(file: Option<&Path>, dataset: &dyn Dataset) -> Result<(String, Spl
     Ok((text, split))
 }
 
+#[derive(Default)]
 struct Localized {
     results: Vec<FrameResult>,
+    answers: Vec<Option<Regression>>,
     prepare: Vec<Duration>,
     network: Vec<Duration>,
 }
@@ -151,7 +183,7 @@ fn localize(
     regressor: &mut PoseRegressor,
 ) -> Result<Localized> {
     let steps = Progress::automatic().steps("localizing", split.test.len() as u64);
-    let mut localized = Localized { results: Vec::new(), prepare: Vec::new(), network: Vec::new() };
+    let mut localized = Localized::default();
     let mut sequence = None;
     for &index in &split.test {
         let info = &dataset.frames()[index];
@@ -165,14 +197,14 @@ fn localize(
         let answer = regressor.regress(&PixelFrame { stamp: info.stamp, pixels });
         localized.network.push(prepared.elapsed());
         localized.prepare.push(prepared - started);
-        let estimate = answer.map(|regression| regression.absolute);
-        let estimate = estimate.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
+        let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
         localized.results.push(FrameResult {
             name: info.name.clone(),
             stamp: info.stamp,
             truth: info.map_from_camera,
-            estimate,
+            estimate: answer.as_ref().map(|regression| regression.absolute.clone()),
         });
+        localized.answers.push(answer);
         steps.advance(1);
     }
     Ok(localized)

@@ -4,6 +4,7 @@ mod baselines;
 mod compare;
 mod demo;
 mod eval;
+mod fused;
 mod graph;
 mod inspect;
 pub mod node;

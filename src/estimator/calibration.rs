@@ -92,6 +92,14 @@ pub fn corrected_correlation_time(correlation_time: f64, period: f64, overconfid
     Ok(if share < 1.0 { period / (2.0 * share.atanh()) } else { 0.0 })
 }
 
+/// The correlation time with which the answers of one recording would have been right, from their NEES, the time that the
+/// estimator ran with, and the periods between its fixes (their median counts); `None` with too few to tell.
+pub fn true_correlation_time(correlation_time: f64, mut periods: Vec<f64>, nees: Vec<f64>) -> Option<f64> {
+    periods.sort_by(f64::total_cmp);
+    let period = *periods.get(periods.len() / 2)?;
+    corrected_correlation_time(correlation_time, period, overconfidence(&[nees]).ok()?).ok()
+}
+
 fn quantile_90(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

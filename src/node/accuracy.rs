@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::config::Config;
 use crate::dataset::{CameraExtrinsics, Dataset, FrameInfo, RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::SmoothedRun;
-use crate::estimator::calibration::{corrected_correlation_time, overconfidence};
+use crate::estimator::calibration::true_correlation_time;
 use crate::evaluation::consistency::pose_nees;
 use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics, Provenance};
@@ -100,17 +100,12 @@ pub(super) fn measure(
     let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
     let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
     draw(folder, &alone, &fused, &nees)?;
-    let correlation_time = if config.use_estimator { true_correlation_time(config, &fused, nees) } else { None };
+    let periods = fused.windows(2).map(|pair| pair[1].stamp.seconds_since(pair[0].stamp)).collect();
+    let correlation_time = match config.use_estimator {
+        true => true_correlation_time(config.estimator.correlation_time, periods, nees),
+        false => None,
+    };
     Ok(Measured { accuracy: Accuracy { metrics, correlation_time }, evaluation, alone, fused })
-}
-
-/// See [`crate::estimator::calibration`].
-fn true_correlation_time(config: &Config, fused: &[FrameResult], nees: Vec<f64>) -> Option<f64> {
-    let mut periods: Vec<f64> = fused.windows(2).map(|pair| pair[1].stamp.seconds_since(pair[0].stamp)).collect();
-    periods.sort_by(f64::total_cmp);
-    let period = *periods.get(periods.len() / 2)?;
-    let factor = overconfidence(&[nees]).ok()?;
-    corrected_correlation_time(config.estimator.correlation_time, period, factor).ok()
 }
 
 fn result(frame: &FrameInfo, said: Option<&StampedPose>) -> FrameResult {

@@ -1,0 +1,164 @@
+//! `vloc eval --fused`: what the estimator makes of a model's answers, one by one, as a robot would have had it.
+//!
+//! Frame by frame and causal, with nothing but the model's own absolute and relative poses: no IMU, no wheel odometry, and
+//! nothing from the dataset but images and stamps. Wherever the test frames are not consecutive the estimator starts from
+//! nothing, and the frames until it has an answer count as unanswered. Into `OUT/fused` goes what `vloc eval` writes into
+//! `OUT`, and three pictures: the path, errors over time with the claimed band, and the NEES.
+
+use std::path::Path;
+
+use super::eval::EvalArgs;
+use crate::config::{Config, EstimatorConfig, read_parameters};
+use crate::dataset::{Dataset, FrameInfo};
+use crate::estimator::calibration::true_correlation_time;
+use crate::estimator::{Estimator, Mounting};
+use crate::evaluation::consistency::pose_nees;
+use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
+use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics};
+use crate::geometry::Se3;
+use crate::network::Regression;
+use crate::sensor::AbsolutePose;
+use crate::{Error, Result};
+
+/// What the estimator made of the answers, beside the answers themselves.
+pub struct Fused {
+    /// Its errors, with the network alone as the row below.
+    pub metrics: Metrics,
+    /// The `estimator.correlation_time` with which the 90 % ellipsoid would have held 90 % here, seconds; `None` with too
+    /// few answers to tell.
+    pub correlation_time: Option<f64>,
+}
+
+/// The estimator's parameters of `--params-file`, or the defaults.
+pub(super) fn estimator_config(args: &EvalArgs) -> Result<EstimatorConfig> {
+    match &args.params_file {
+        Some(path) => Ok(Config::from_parameters(read_parameters(path, "vloc")?)?.estimator),
+        None => Ok(EstimatorConfig::default()),
+    }
+}
+
+/// Fuses the answers to the test frames and writes `folder`. `alone` is the evaluation of the answers themselves, whose
+/// results are `results`; `answers` are in the same order.
+///
+/// # Errors
+/// A parameter out of range, an estimator that cannot go on, a file that cannot be written.
+pub(super) fn fuse(
+    (dataset, test): (&dyn Dataset, &[usize]),
+    (alone, results): (&Evaluation, &[FrameResult]),
+    answers: &[Option<Regression>],
+    config: &EstimatorConfig,
+    folder: &Path,
+) -> Result<Fused> {
+    let fused = estimates(dataset.frames(), test, answers, config)?;
+    let poses = results.iter().map(|result| result.estimate.as_ref().map(|estimate| estimate.map_from_camera));
+    let evaluation = Evaluation {
+        name: format!("{} fused (causal)", alone.name),
+        provenance: alone.provenance.clone(),
+        baselines: vec![Baseline { name: alone.name.clone(), poses: poses.collect() }],
+        training_path: alone.training_path.clone(),
+        ..Evaluation::default()
+    };
+    let metrics = evaluation.write_all(folder, &fused)?;
+    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
+    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
+    if !nees.is_empty() {
+        write(folder, "fused.svg", fused_trajectory(results, &fused)?)?;
+        write(folder, "error_over_time.svg", error_over_time(&fused)?)?;
+        write(folder, "nees.svg", nees_histogram(&nees)?)?;
+    }
+    let frames = dataset.frames();
+    let steps = test.windows(2).filter(|pair| pair[0] + 1 == pair[1]);
+    let periods = steps.map(|pair| frames[pair[1]].stamp.seconds_since(frames[pair[0]].stamp)).collect();
+    Ok(Fused { metrics, correlation_time: true_correlation_time(config.correlation_time, periods, nees) })
+}
+
+/// The estimate at each test frame; none where there is nothing honest to say.
+fn estimates(
+    frames: &[FrameInfo],
+    test: &[usize],
+    answers: &[Option<Regression>],
+    config: &EstimatorConfig,
+) -> Result<Vec<FrameResult>> {
+    let mut before: Option<usize> = None;
+    let mut estimator = Estimator::new(config.clone())?;
+    let mut fused = Vec::with_capacity(test.len());
+    for (&index, answer) in test.iter().zip(answers) {
+        let frame = &frames[index];
+        let goes_on = before.is_some_and(|before| before + 1 == index && frames[before].sequence == frame.sequence);
+        if !goes_on {
+            estimator = Estimator::new(config.clone())?;
+            // The base is the camera: a dataset knows no robot.
+            estimator.set_mounting(Mounting { base_from_camera: Se3::identity(), base_from_imu: None });
+        }
+        if let Some(regression) = answer {
+            if let Some(relative) = regression.relative.as_ref().filter(|_| goes_on) {
+                estimator.add_relative(relative)?;
+            }
+            estimator.add_absolute(&regression.absolute)?;
+        }
+        let estimate = estimator.step()?.filter(|estimate| estimate.stamp == frame.stamp);
+        fused.push(FrameResult {
+            name: frame.name.clone(),
+            stamp: frame.stamp,
+            truth: frame.map_from_camera,
+            estimate: estimate.map(|estimate| AbsolutePose {
+                stamp: frame.stamp,
+                map_from_camera: estimate.map_from_base,
+                covariance: estimate.covariance.matrix(),
+            }),
+        });
+        before = Some(index);
+    }
+    Ok(fused)
+}
+
+fn write(folder: &Path, name: &str, text: String) -> Result<()> {
+    let path = folder.join(name);
+    std::fs::write(&path, text).map_err(Error::io("write", &path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Stamp;
+    use crate::geometry::{Matrix6, So3};
+    use crate::sensor::RelativePose;
+    use nalgebra::Vector3;
+
+    fn pose(index: usize) -> Se3 {
+        Se3::new(So3::identity(), Vector3::new(0.1 * index as f64, 0.0, 0.0))
+    }
+
+    fn answer(frames: &[FrameInfo], previous: usize, index: usize) -> Regression {
+        let (previous_stamp, stamp, covariance) =
+            (frames[previous].stamp, frames[index].stamp, Matrix6::identity() * 1e-4);
+        let previous_from_current = pose(previous).inverse() * pose(index);
+        Regression {
+            absolute: AbsolutePose { stamp, map_from_camera: pose(index), covariance },
+            relative: Some(RelativePose { previous_stamp, stamp, previous_from_current, covariance }),
+        }
+    }
+
+    #[test]
+    fn it_starts_from_nothing_wherever_frames_are_not_consecutive() {
+        let frame = |index: usize| FrameInfo {
+            name: index.to_string(),
+            stamp: Stamp::from_seconds(100.0 + 0.1 * index as f64).unwrap(),
+            sequence: usize::from(index >= 9),
+            map_from_camera: pose(index),
+        };
+        let frames: Vec<FrameInfo> = (0..12).map(frame).collect();
+        let test = [0, 1, 2, 5, 6, 7, 8, 9, 10];
+        let mut answers = vec![Some(Regression { relative: None, ..answer(&frames, 0, 0) })];
+        answers.extend(test.windows(2).map(|pair| Some(answer(&frames, pair[0], pair[1]))));
+        answers[5] = None;
+        let fused = estimates(&frames, &test, &answers, &EstimatorConfig::default()).unwrap();
+        let answered: Vec<bool> = fused.iter().map(|frame| frame.estimate.is_some()).collect();
+        assert_eq!(answered, [false, true, true, false, true, false, true, false, true]);
+        for frame in fused.iter().filter(|frame| frame.estimate.is_some()) {
+            // Where nothing measured the motion, the robot is expected to stay.
+            assert!(frame.error().translation < 0.01, "{frame:?}");
+        }
+    }
+}
