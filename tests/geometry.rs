@@ -159,6 +159,18 @@ proptest! {
     }
 
     #[test]
+    fn the_mean_is_where_the_tangents_cancel(x in transforms(), xi in prop::collection::vec(twists(), 1..8)) {
+        // Within half a radian of each other, as answers about one place are.
+        let near = |xi: &Vector6<f64>| x.retract(&(xi * (0.25 / xi.norm().max(0.25))));
+        let poses: Vec<Se3> = xi.iter().map(near).collect();
+        let mean = Se3::mean(&poses).unwrap();
+        let rest: Vector6<f64> = poses.iter().map(|pose| mean.local(*pose)).sum();
+        prop_assert!(rest.norm() < 1e-10, "{rest}");
+        prop_assert!(close(Se3::mean(&[poses[0]]).unwrap(), poses[0], 1e-12));
+        prop_assert!(Se3::mean(&[]).is_none());
+    }
+
+    #[test]
     fn interpolation_moves_at_constant_speed(x in transforms(), y in transforms(), ratio in 0.0..1.0f64) {
         prop_assume!(x.rotation.local(y.rotation).norm() < 3.1);
         prop_assert!(close(x.interpolate(y, 0.0), x, 1e-14) && close(x.interpolate(y, 1.0), y, 1e-13));

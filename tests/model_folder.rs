@@ -12,12 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use tch::nn::{self, OptimizerConfig, VarStore};
 use tch::{Device as Processor, Kind, Tensor};
 use vloc::Stamp;
-use vloc::geometry::{Se3, So3};
+use vloc::geometry::{Matrix6, Se3, So3, Vector6};
 use vloc::loss::{Norm, PoseWeights, nll_loss, pose_errors, relative_pose};
 use vloc::network::checkpoint::{self, Precision};
 use vloc::network::input::input_tensor;
 use vloc::network::*;
-use vloc::sensor::CameraModel;
+use vloc::sensor::{AbsolutePose, CameraModel};
 
 fn image(seed: u64, config: &NetworkConfig) -> RgbImage {
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
@@ -47,6 +47,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
+        members: Vec::new(),
     }
 }
 
@@ -102,6 +103,81 @@ fn half_precision_halves_the_file_and_hardly_changes_the_answer() {
         regressor.regress(&frame(1.0, 5, &small())).unwrap().absolute.map_from_camera
     };
     assert!(answer(single.path()).local(answer(half.path())).norm() < 0.02);
+}
+
+#[test]
+fn an_ensemble_says_the_mean_of_its_members_and_their_spread() {
+    tch::set_num_threads(1);
+    for one_trunk in [false, true] {
+        let network = small();
+        let stores: Vec<VarStore> = (0..3).map(|_| VarStore::new(Processor::Cpu)).collect();
+        for store in &stores {
+            PoseNetwork::new(&store.root(), &network).unwrap();
+        }
+        // As trainings of one place end: not the same, but alike.
+        let first = stores[0].variables();
+        for (name, mut own) in stores[1..].iter().flat_map(VarStore::variables) {
+            let share = if one_trunk && name.starts_with("trunk.") { 1.0 } else { 0.9 };
+            tch::no_grad(|| own.copy_(&(&first[&name] * share + &own * (1.0 - share))));
+        }
+        let folders: Vec<_> = stores.iter().map(|_| tempfile::tempdir().unwrap()).collect();
+        let write = |(folder, store): (&tempfile::TempDir, &VarStore)| {
+            write_store(folder.path(), network.clone(), store, Precision::Single)
+        };
+        let cards: Vec<ModelCard> = folders.iter().zip(&stores).map(write).collect();
+        let joined = tempfile::tempdir().unwrap();
+        fs::create_dir(joined.path().join(MEMBERS_FOLDER)).unwrap();
+        let mut card = cards[0].clone();
+        let member = |card: &ModelCard| MemberRecord { sha256: card.weights.sha256.clone(), seed: 0, epochs: 1 };
+        card.members = cards[1..].iter().map(member).collect();
+        card.write(joined.path()).unwrap();
+        for ((file, _), folder) in card.weight_files().into_iter().zip(&folders) {
+            fs::copy(folder.path().join(WEIGHTS_FILE), joined.path().join(file)).unwrap();
+        }
+
+        let answer = |folder: &Path| {
+            let mut regressor = PoseRegressor::load(folder, Device::Cpu).unwrap();
+            regressor.regress(&frame(1.0, 5, &network)).unwrap();
+            regressor.regress(&frame(1.1, 6, &network)).unwrap()
+        };
+        let alone: Vec<Regression> = folders.iter().map(|folder| answer(folder.path())).collect();
+        let together = answer(joined.path());
+        let absolute: Vec<Estimate> = alone.iter().map(|answer| of_absolute(&answer.absolute)).collect();
+        assert_is_mixture(of_absolute(&together.absolute), &absolute);
+        let of_relative = |answer: &Regression| {
+            let relative = answer.relative.as_ref().unwrap();
+            (relative.previous_from_current, relative.covariance)
+        };
+        let relative: Vec<Estimate> = alone.iter().map(of_relative).collect();
+        assert_is_mixture(of_relative(&together), &relative);
+        assert_eq!(together.relative.unwrap().previous_stamp, Stamp::from_seconds(1.0).unwrap());
+
+        fs::copy(folders[0].path().join(WEIGHTS_FILE), joined.path().join(ModelCard::member_file(1))).unwrap();
+        let error = load_error(joined.path());
+        assert!(error.contains("members/02.safetensors: expected SHA-256 "), "{error}");
+    }
+}
+
+type Estimate = (Se3, Matrix6);
+
+fn of_absolute(pose: &AbsolutePose) -> Estimate {
+    (pose.map_from_camera, pose.covariance)
+}
+
+/// The law of total variance about the mean; the calibration adds its floor to every covariance alike.
+fn assert_is_mixture((mean, covariance): Estimate, members: &[Estimate]) {
+    let floor = Calibration::unfitted().apply(&Matrix6::zeros()).unwrap();
+    let count = members.len() as f64;
+    let offsets: Vec<Vector6> = members.iter().map(|(pose, _)| mean.local(*pose)).collect();
+    assert!((offsets.iter().sum::<Vector6>() / count).norm() < 1e-9);
+    let moments = offsets.iter().zip(members).map(|(offset, (_, own))| {
+        let jacobian = Se3::right_jacobian_inverse(offset);
+        jacobian * (own - floor) * jacobian.transpose() + offset * offset.transpose()
+    });
+    let expected = moments.sum::<Matrix6>() / count + floor;
+    assert!((covariance - expected).amax() < 1e-9 * expected.amax(), "{covariance} {expected}");
+    let spread = offsets.iter().map(|offset| offset.norm_squared()).sum::<f64>() / count;
+    assert!(spread > 1e-6, "members that agree prove nothing");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Training through the public API: the optimizer against PyTorch, a run that is killed and resumed, bad input.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::cell::Cell;
 use std::path::Path;
@@ -11,12 +12,16 @@ use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig,
-    PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
+    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, ModelCard, NetworkConfig,
+    OriginRecord, PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;
-use vloc::training::{Adam, AdamConfig, Data, Job, PairPlan, RunState, Source, Trainer, TrainingConfig, View, train};
+use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
+use vloc::training::{
+    Adam, AdamConfig, Candidate, Data, FineTuning, Job, Joining, PairPlan, RunState, Source, Trainer, TrainingConfig,
+    Trials, Units, View, fine_tuning_config, join, recorded_config, recorded_split, train,
+};
 use vloc::{Result, Stamp};
 
 /// A smooth picture per place: a camera that moves along x in front of coloured waves.
@@ -88,6 +93,7 @@ fn job(out: &Path) -> Job {
         config,
         split: SplitRule::Separate { validation: Some(Validation { every: 3, length: 10, margin: 0 }) },
         pretrained: None,
+        from: None,
         out: out.to_owned(),
         name: "waves".to_owned(),
         licence: "Apache-2.0".to_owned(),
@@ -191,6 +197,77 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
 }
 
 #[test]
+fn batches_that_are_added_up_are_one_larger_batch() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Waves::new(90);
+    // No batch normalization, no dropout: nothing that depends on the company.
+    let losses = |name: &str, batch_size: usize, accumulate: usize| {
+        let mut job = job(&folder.path().join(name));
+        job.config.network = Some(NetworkConfig {
+            encoder: EncoderConfig::Squeezenet,
+            input: InputSize { height: 36, width: 48 },
+            dropout: 0.0,
+            hidden: vec![16],
+            ..NetworkConfig::preset("vlocnet-squeezenet").unwrap()
+        });
+        job.config = TrainingConfig { batch_size, accumulate, epochs: 2, warmup_steps: 8, ..job.config };
+        train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+        let log = std::fs::read_to_string(job.out.join("log.csv")).unwrap();
+        let numbers =
+            log.lines().skip(1).flat_map(|line| line.split(',').skip(1).map(|text| text.parse().unwrap_or(0.0)));
+        numbers.collect::<Vec<f64>>()
+    };
+    // 57 pairs: three steps of 15 and one of 12, whose last batch has two.
+    let (large, added, small) = (losses("large", 15, 1), losses("added", 5, 3), losses("small", 5, 1));
+    let furthest = |others: &[f64]| large.iter().zip(others).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(furthest(&added) < 2e-3, "{large:?} {added:?}");
+    assert!(furthest(&small) > 2e-2, "{large:?} {small:?}");
+}
+
+#[test]
+fn a_run_stopped_while_it_adds_up_batches_ends_with_the_same_weights() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, stopped, revived] = ["straight", "stopped", "revived"].map(|name| folder.path().join(name));
+    let added = |out: &Path| {
+        let mut job = Job { name: "waves".to_owned(), ..job(out) };
+        (job.config.batch_size, job.config.accumulate) = (5, 3);
+        job
+    };
+    let dataset = Waves::new(90);
+    train(&dataset, &added(&straight), Progress::Silent, &|| true).unwrap();
+    // Stopped after six steps of three or four batches, in the second epoch.
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 6
+    };
+    let error = train(&dataset, &added(&stopped), Progress::Silent, &stop).unwrap_err();
+    assert_eq!(error.exit_code(), 130);
+    let (state, ..) = RunState::read(&stopped.join("checkpoint")).unwrap();
+    assert_eq!((state.epoch, state.batch, state.step), (1, 6, 6));
+    train(&dataset, &Job { resume: true, ..added(&stopped) }, Progress::Silent, &|| true).unwrap();
+    // What a SIGKILL in the third epoch leaves behind: the end of the second.
+    let steps = Cell::new(0);
+    let killed = folder.path().join("killed");
+    let watch = || {
+        steps.set(steps.get() + 1);
+        if steps.get() == 11 {
+            copy_folder(&killed, &revived).unwrap();
+        }
+        true
+    };
+    train(&dataset, &added(&killed), Progress::Silent, &watch).unwrap();
+    train(&dataset, &Job { resume: true, ..added(&revived) }, Progress::Silent, &|| true).unwrap();
+    for file in ["weights.safetensors", "model.yaml", "log.csv"] {
+        let read = read(file);
+        assert!(read(&straight) == read(&stopped), "{file} of a run that was stopped and resumed");
+        assert!(read(&straight) == read(&revived), "{file} of a run that was killed and resumed");
+    }
+}
+
+#[test]
 fn training_learns_and_the_folder_works() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
@@ -206,6 +283,264 @@ fn training_learns_and_the_folder_works() {
     assert!(!job.out.join("checkpoint").exists());
     let regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
     assert_eq!(regressor.card(), &card);
+}
+
+fn read(file: &str) -> impl Fn(&Path) -> Vec<u8> {
+    move |folder| std::fs::read(folder.join(file)).unwrap()
+}
+
+#[test]
+fn snapshots_become_an_ensemble_and_survive_a_kill() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, killed, revived] = ["straight", "killed", "revived"].map(|name| folder.path().join(name));
+    let snapshots = |out: &Path| {
+        let mut job = Job { name: "waves".to_owned(), ..job(out) };
+        (job.config.epochs, job.config.snapshots) = (7, 3);
+        job
+    };
+    let dataset = Waves::new(90);
+    let card = train(&dataset, &snapshots(&straight), Progress::Silent, &|| true).unwrap();
+
+    // Epochs 1 to 3, 4 to 5, 6 to 7: the best of each, the best of all first.
+    let mut cycles: Vec<usize> = card.members.iter().map(|member| member.epochs).collect();
+    cycles.push(card.training.epochs);
+    cycles.sort_unstable();
+    assert!(cycles[0] <= 3 && (4..=5).contains(&cycles[1]) && cycles[2] >= 6, "{cycles:?}");
+    let regressor = PoseRegressor::load(&straight, Device::Cpu).unwrap();
+    assert_eq!(regressor.card(), &card);
+
+    // What a SIGKILL in the second cycle leaves behind.
+    let copied = Cell::new(false);
+    let watch = || {
+        let in_second_cycle = || RunState::read(&killed.join("checkpoint")).is_ok_and(|(state, ..)| state.epoch == 5);
+        if !copied.get() && in_second_cycle() {
+            copy_folder(&killed, &revived).unwrap();
+            copied.set(true);
+        }
+        true
+    };
+    train(&dataset, &snapshots(&killed), Progress::Silent, &watch).unwrap();
+    let resumed = Job { resume: true, ..snapshots(&revived) };
+    train(&dataset, &resumed, Progress::Silent, &|| true).unwrap();
+    for file in ["weights.safetensors", "members/01.safetensors", "members/02.safetensors", "model.yaml", "log.csv"] {
+        let read = read(file);
+        assert!(read(&straight) == read(&killed), "{file} of two equal runs");
+        assert!(read(&straight) == read(&revived), "{file} of a run that was killed and resumed");
+    }
+    assert!(read("weights.safetensors")(&straight) != read("members/01.safetensors")(&straight));
+}
+
+#[test]
+fn trainings_of_two_seeds_become_one_model() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let dataset = Waves::new(90);
+    let trained = |name: &str, change: &dyn Fn(&mut Job)| {
+        let mut job = job(&path(name));
+        job.config.epochs = 2;
+        change(&mut job);
+        train(&dataset, &job, Progress::Silent, &|| true).unwrap()
+    };
+    let one = trained("one", &|_| {});
+    let two = trained("two", &|job| (job.seed, job.config.snapshots) = (8, 2));
+    let joining = |names: &[&str], out: &str| Joining {
+        models: names.iter().map(|name| path(name)).collect(),
+        out: path(out),
+        name: out.to_owned(),
+        command: "test".to_owned(),
+        device: Device::Cpu,
+    };
+    let split = recorded_split(&path("one")).unwrap();
+    let on = Some((&dataset as &dyn Dataset, &split));
+    let card = join(&joining(&["one", "two"], "both"), on, Progress::Silent).unwrap();
+    assert_eq!(card.members.iter().map(|member| member.seed).collect::<Vec<_>>(), [8, 8]);
+    assert_eq!((card.weights.sha256, card.validation.frames), (one.weights.sha256.clone(), one.validation.frames));
+    assert_eq!(card.calibration.frames, one.calibration.frames);
+    assert!(card.calibration != one.calibration && card.calibration != two.calibration);
+    let regressor = PoseRegressor::load(&path("both"), Device::Cpu).unwrap();
+    assert_eq!(regressor.card().members.len(), 2);
+
+    // Without the dataset nothing is measured, and the larger factors stay.
+    let card = join(&joining(&["two", "one"], "blind"), None, Progress::Silent).unwrap();
+    assert_eq!((card.calibration.frames, card.validation.frames), (0, 0));
+    let larger = one.calibration.translation_scale.max(two.calibration.translation_scale);
+    assert_eq!(card.calibration.translation_scale, larger);
+
+    let refused = |names: &[&str], on| join(&joining(names, "no"), on, Progress::Silent).unwrap_err().to_string();
+    trained("wide", &|job| job.config.network.as_mut().unwrap().hidden = vec![24]);
+    trained("less", &|job| job.split = SplitRule::Separate { validation: None });
+    assert!(refused(&["one", "wide"], on).contains("wide: expected the architecture of waves, found another; join"));
+    let error = refused(&["one", "less"], on);
+    assert!(error.contains("expected the training frames (same dataset, same split) of waves"), "{error}");
+    let error = refused(&["one", "both"], on);
+    assert!(error.contains("expected weights of its own, found those of another member"), "{error}");
+    assert!(refused(&["one"], on).starts_with("parameter models: expected at least two models to join, found 1"));
+    let other = SplitRule::Separate { validation: Some(Validation { every: 4, length: 10, margin: 0 }) };
+    let error = refused(&["one", "two"], Some((&dataset, &other)));
+    assert!(error.starts_with("parameter split: expected the rule and the dataset that waves was trained"), "{error}");
+    assert!(!path("no").join("model.yaml").exists());
+    let error = join(&joining(&["one", "two"], "both"), None, Progress::Silent).unwrap_err().to_string();
+    assert!(error.starts_with("parameter out: expected a new folder, found "), "{error}");
+}
+
+/// The frames of a pass through the synthetic room.
+struct Room {
+    camera: CameraModel,
+    frames: Vec<FrameInfo>,
+    images: Vec<RgbImage>,
+}
+
+impl Room {
+    fn new(world: &World, pass: u32, count: usize) -> Self {
+        let camera = CameraModel::pinhole(48, 36, 30.0);
+        let renderer = Renderer::new(&camera, Sensor::default()).unwrap();
+        let pass = Pass::new(world, PassKind::Training(pass), PathKind::Planar);
+        let frame = |index: usize| FrameInfo {
+            name: format!("room/{index:03}"),
+            stamp: Stamp::from_nanos(200_000_000 * index as i64),
+            sequence: 0,
+            map_from_camera: pass.map_from_camera(0.2 * index as f64),
+        };
+        let images = (0..count).map(|index| renderer.render(world, &pass, 0.2 * index as f64)).collect();
+        Self { camera, frames: (0..count).map(frame).collect(), images }
+    }
+}
+
+impl Dataset for Room {
+    fn name(&self) -> &str {
+        "room"
+    }
+    fn camera(&self) -> &CameraModel {
+        &self.camera
+    }
+    fn frames(&self) -> &[FrameInfo] {
+        &self.frames
+    }
+    fn image(&self, index: usize) -> Result<RgbImage> {
+        Ok(self.images[index].clone())
+    }
+}
+
+#[test]
+fn a_model_of_a_room_goes_on_with_another_pass_through_it() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let world = World::new(1);
+    let [model, tuned, fresh, fitted] = ["model", "tuned", "fresh", "fitted"].map(|name| folder.path().join(name));
+    let mut first = job(&model);
+    first.config.epochs = 30;
+    let of_model = train(&Room::new(&world, 0, 180), &first, Progress::Silent, &|| true).unwrap();
+
+    // Another way, another light.
+    let again = Room::new(&world, 1, 120);
+    let config = fine_tuning_config(&model).unwrap();
+    assert_eq!(config.network, first.config.network);
+    assert!((config.learning_rate - 0.1 * first.config.learning_rate).abs() < 1e-12);
+    let tuning = |out: &Path, units| Job {
+        config: TrainingConfig { epochs: 2, ..config.clone() },
+        from: Some(FineTuning { model: model.clone(), units }),
+        ..job(out)
+    };
+    let of_tuned = train(&again, &tuning(&tuned, Units::Kept), Progress::Silent, &|| true).unwrap();
+    assert_eq!(of_tuned.map_from_normalized, of_model.map_from_normalized);
+    let sha256 = of_model.weights.sha256.clone();
+    let origin = OriginRecord { name: of_model.name.clone(), sha256, dataset: "room".to_owned() };
+    assert_eq!(of_tuned.training.origin, Some(origin));
+
+    // The same two epochs at the full rate do less from random weights.
+    let mut scratch = job(&fresh);
+    scratch.config.epochs = 2;
+    let of_fresh = train(&again, &scratch, Progress::Silent, &|| true).unwrap();
+    let errors = |card: &ModelCard| (card.validation.median_translation_error, card.validation.median_rotation_error);
+    let (tuned_errors, fresh_errors) = (errors(&of_tuned), errors(&of_fresh));
+    assert!(tuned_errors.1 < 0.8 * fresh_errors.1, "{tuned_errors:?}, from random weights {fresh_errors:?}");
+
+    // A map of its own has units of its own.
+    let mut moved = again;
+    for frame in &mut moved.frames {
+        frame.map_from_camera.translation.x += 1000.0;
+    }
+    let error = train(&moved, &tuning(&fitted, Units::Kept), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.contains("m from it; give --new-map if the dataset has a map of its own"), "{error}");
+    std::fs::remove_dir_all(&fitted).unwrap();
+    let card = train(&moved, &tuning(&fitted, Units::Fitted), Progress::Silent, &|| true).unwrap();
+    assert!((card.map_from_normalized.mean[0] - 1000.0).abs() < 20.0, "{:?}", card.map_from_normalized);
+}
+
+#[test]
+fn a_budget_decides_what_is_trained() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Waves::new(90);
+    let small = job(&folder.path().join("auto"));
+    let split = small.split.split(&dataset).unwrap();
+    let trials =
+        Trials { dataset: &dataset, split: &split, pretrained: None, device: TorchDevice::Cpu, seed: small.seed };
+    let wide = TrainingConfig {
+        network: small.config.network.clone().map(|network| NetworkConfig { hidden: vec![24], ..network }),
+        epochs: 3,
+        freeze_trunk: true,
+        cached_copies: 1,
+        ..small.config.clone()
+    };
+    let candidates = [("small", small.config.clone()), ("wide", wide.clone())];
+    let candidates = candidates.map(|(name, config)| Candidate { name: name.to_owned(), config });
+    let choose = |seconds: f64| {
+        trials.choose(&candidates, std::time::Duration::from_secs_f64(seconds), Progress::Silent, &|| true)
+    };
+    // Time for everything: the dearest, as its settings are.
+    let choice = choose(1e7).unwrap();
+    assert_eq!((choice.chosen.as_str(), &choice.config), ("wide", &wide));
+    assert_eq!(choice.trials.iter().map(|trial| trial.name.as_str()).collect::<Vec<_>>(), ["small", "wide"]);
+    assert!(choice.trials.iter().all(|trial| trial.fits && trial.cost.epoch > 0.0 && trial.cost.preparation > 0.0));
+    assert_eq!(choice.reason, "3 of its 3 passes fit, and it is the largest candidate");
+    // For nothing: what the cheapest would need.
+    let error = choose(1e-3).unwrap_err().to_string();
+    assert!(error.starts_with("parameter budget: expected at least ") && error.contains("pass of small"), "{error}");
+
+    // It trains like settings that were written by hand, and they are kept.
+    choice.write(&small.out).unwrap();
+    let told = std::fs::read_to_string(small.out.join("auto.yaml")).unwrap();
+    assert!(told.contains("chosen: wide") && told.contains("fits: true"), "{told}");
+    let chosen = Job { config: choice.config.clone(), ..small };
+    train(&dataset, &chosen, Progress::Silent, &|| true).unwrap();
+    assert_eq!(recorded_config(&chosen.out).unwrap(), choice.config);
+    let error =
+        trials.choose(&candidates, std::time::Duration::from_secs(60), Progress::Silent, &|| false).unwrap_err();
+    assert_eq!(error.exit_code(), 130);
+}
+
+#[test]
+fn what_a_model_cannot_go_on_with_is_refused() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [model, out] = ["model", "out"].map(|name| folder.path().join(name));
+    let dataset = Waves::new(60);
+    let mut first = job(&model);
+    first.config.epochs = 1;
+    train(&dataset, &first, Progress::Silent, &|| true).unwrap();
+    let from = Some(FineTuning { model: model.clone(), units: Units::Kept });
+    let refused = |dataset: &Waves, job: Job| train(dataset, &job, Progress::Silent, &|| true).unwrap_err().to_string();
+
+    let error = refused(&dataset, Job { from: from.clone(), ..job(&model) });
+    assert!(error.starts_with("parameter out: expected another folder than the model's, found "), "{error}");
+    let mut wide = Job { from: from.clone(), ..job(&out) };
+    wide.config.network.as_mut().unwrap().hidden = vec![24];
+    let error = refused(&dataset, wide);
+    assert!(error.starts_with("parameter network: expected the architecture of ") && error.contains("/model, whose"));
+    // Twice the focal length: it sees a quarter of the model's picture.
+    let narrow = Waves { camera: CameraModel::pinhole(48, 36, 80.0), ..Waves::new(60) };
+    let error = refused(&narrow, Job { from: from.clone(), ..job(&out) });
+    let expected = "parameter camera: expected one that sees at least 80 % of the model's picture, found 2";
+    assert!(error.starts_with(expected), "{error}");
+    std::fs::write(model.join("weights.safetensors"), "broken").unwrap();
+    let error = refused(&dataset, Job { from, ..job(&out) });
+    assert!(error.contains("expected a complete safetensors file"), "{error}");
+    std::fs::remove_file(model.join("training.yaml")).unwrap();
+    let error = fine_tuning_config(&model).unwrap_err().to_string();
+    assert!(error.contains("expected a model with the settings of its training, training.yaml"), "{error}");
 }
 
 /// Batches of noise that turn into NaN after some.

@@ -126,7 +126,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
             seed: Some(regressor.card().training.seed),
             commit: option_env!("VLOC_COMMIT").map(str::to_owned),
             command: std::env::args().collect::<Vec<_>>().join(" "),
-            model_sha256: Some(regressor.card().weights.sha256.clone()),
+            model_sha256: Some(regressor.card().weights_sha256()),
         },
         baselines: baselines(dataset.as_ref(), &split, args.retrieval, &|image| {
             regressor.embedding(&preprocessor.apply(image)?)

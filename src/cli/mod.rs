@@ -3,6 +3,7 @@
 mod baselines;
 mod compare;
 mod demo;
+mod ensemble;
 mod eval;
 mod fused;
 mod graph;
@@ -69,6 +70,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Train a model on a dataset or a bag.
     Train(train::TrainArgs),
+    /// Join several trainings to one model.
+    Ensemble(ensemble::EnsembleArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
     /// Put several finished runs of eval or replay in one report.
@@ -97,7 +100,11 @@ impl Cli {
         start_log(&self.log);
         let shares_the_machine = !matches!(
             self.command,
-            Command::Train(_) | Command::Graph(_) | Command::Compare(_) | Command::Completions { .. }
+            Command::Train(_)
+                | Command::Ensemble(_)
+                | Command::Graph(_)
+                | Command::Compare(_)
+                | Command::Completions { .. }
         );
         if shares_the_machine && let Err(error) = sleep_while_waiting() {
             tracing::warn!("{error}");
@@ -106,6 +113,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args),
+            Command::Ensemble(args) => ensemble::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),

@@ -3,14 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::config::load_yaml;
-use crate::dataset::{self, SplitRule};
-use crate::network::{Device, InputSize, NetworkConfig, PRESETS, device};
+use crate::dataset::{self, Dataset, SplitRule};
+use crate::network::{Device, InputSize, ModelCard, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
-use crate::training::{Job, TrainingConfig, keep_freed_memory, train};
+use crate::training::{
+    FineTuning, Job, TrainingConfig, Trials, Units, candidates, check_folder, fine_tuning_config, keep_freed_memory,
+    parse_budget, recorded_config, train,
+};
 use crate::{Error, Result};
 
 /// Train a model on posed images: a 7-Scenes or TUM RGB-D folder, or a rosbag2 with poses.
@@ -31,6 +35,14 @@ pub struct TrainArgs {
     /// Architecture and settings: a member of the family, see config/models.
     #[arg(long, default_value = "vlocnet-squeezenet", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub preset: String,
+    /// Chooses preset, size of the input, batch and epochs by itself: tries some on the dataset and takes the largest that
+    /// the budget lasts for. Writes what it tried to auto.yaml, what it chose to training.yaml.
+    #[arg(long, conflicts_with_all = ["preset", "network", "input", "batch_size", "accumulate", "config", "from", "unfreeze",
+        "epochs", "learning_rate"])]
+    pub auto: bool,
+    /// With --auto: the time for all of it, such as 90s, 30min, 2h or 1h30min.
+    #[arg(long, value_name = "TIME", requires = "auto", default_value = "30min", value_parser = parse_budget)]
+    pub budget: Duration,
     /// An architecture of your own instead of the preset's: a file as those in config/models.
     #[arg(long, value_name = "YAML")]
     pub network: Option<PathBuf>,
@@ -40,9 +52,22 @@ pub struct TrainArgs {
     /// Pairs of frames per step, instead of the settings' number.
     #[arg(long, value_name = "N")]
     pub batch_size: Option<usize>,
+    /// Batches per step, instead of the settings' number: their gradients are added up, as of one larger batch.
+    #[arg(long, value_name = "N")]
+    pub accumulate: Option<usize>,
     /// Settings instead of the preset's (see config/training).
     #[arg(long, value_name = "YAML")]
     pub config: Option<PathBuf>,
+    /// A finished model to go on from, with its architecture, its camera, its units and, unless --config is given, the
+    /// settings of its training at a tenth of the learning rate.
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["preset", "network", "input", "weights"])]
+    pub from: Option<PathBuf>,
+    /// With --from: the dataset has another map than the model's; the units of translations are fitted anew.
+    #[arg(long, requires = "from")]
+    pub new_map: bool,
+    /// Adam's learning rate at its highest, instead of the settings'.
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: Option<f64>,
     /// Weights the trunk starts from: safetensors under torchvision's names.
     #[arg(long, value_name = "FILE")]
     pub weights: Option<PathBuf>,
@@ -55,6 +80,10 @@ pub struct TrainArgs {
     /// Passes over the training frames, instead of the settings' number.
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
+    /// Ends with an ensemble of so many snapshots, each the best of its part of the epochs: a better pose and an honester
+    /// covariance for as many forward passes per frame (one through what the snapshots share).
+    #[arg(long, value_name = "N")]
+    pub snapshots: Option<usize>,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -81,30 +110,21 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         device::set_threads(threads);
     }
-    let mut config = match &args.config {
-        Some(path) => load_yaml(path)?,
-        None => TrainingConfig::preset(&args.preset)?,
+    let split: SplitRule = load_yaml(&args.split)?;
+    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
+    dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+    let stop = stop_on_signal()?;
+    let keep_going = || !stop.load(Ordering::Relaxed);
+    let config = match args.auto {
+        true => automatic(args, dataset.as_ref(), &split, &keep_going)?,
+        false => settings(args)?,
     };
-    let mut network = match (&args.network, config.network.take()) {
-        (Some(path), _) => load_yaml(path)?,
-        (None, Some(network)) => network,
-        (None, None) => NetworkConfig::preset(&args.preset)?,
-    };
-    if let Some(input) = args.input {
-        network = network.with_input(input);
-    }
-    config.network = Some(network);
-    config.epochs = args.epochs.unwrap_or(config.epochs);
-    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
-    config.freeze_trunk &= !args.unfreeze;
-    if config.freeze_trunk && args.weights.is_none() {
-        let found = "none, with freeze_trunk; give --weights, or --unfreeze to train it";
-        return Err(Error::config("weights", "weights for the trunk, which is not trained", found));
-    }
+    let units = if args.new_map { Units::Fitted } else { Units::Kept };
     let job = Job {
         config,
-        split: load_yaml::<SplitRule>(&args.split)?,
+        split,
         pretrained: args.weights.clone(),
+        from: args.from.clone().map(|model| FineTuning { model, units }),
         out: args.out.clone(),
         name: args.out.file_name().map_or("model".to_owned(), |name| name.to_string_lossy().into_owned()),
         licence: args.licence.clone(),
@@ -113,25 +133,85 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         resume: args.resume,
         device: args.device,
     };
-    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
-    dataset.notes().iter().for_each(|note| eprintln!("{note}"));
-    let stop = stop_on_signal()?;
-    let card = train(dataset.as_ref(), &job, Progress::automatic(), &|| !stop.load(Ordering::Relaxed))?;
+    let card = train(dataset.as_ref(), &job, Progress::automatic(), &keep_going)?;
+    println!("{}: {} frames", args.out.display(), card.training.frames);
+    print_validation(&card);
+    Ok(())
+}
+
+/// The settings that the budget allows, or those that the run to be resumed began with.
+fn automatic(
+    args: &TrainArgs,
+    dataset: &dyn Dataset,
+    rule: &SplitRule,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<TrainingConfig> {
+    check_folder(&args.out, args.resume)?;
+    if args.resume {
+        return recorded_config(&args.out);
+    }
+    let mut candidates = candidates(args.weights.is_some())?;
+    for candidate in &mut candidates {
+        candidate.config.snapshots = args.snapshots.unwrap_or(candidate.config.snapshots);
+    }
+    let trials = Trials {
+        dataset,
+        split: &rule.split(dataset)?,
+        pretrained: args.weights.as_deref(),
+        device: args.device.resolve()?,
+        seed: args.seed,
+    };
+    let choice = trials.choose(&candidates, args.budget, Progress::automatic(), keep_going)?;
+    choice.write(&args.out)?;
+    let TrainingConfig { batch_size, accumulate, epochs, .. } = choice.config;
+    println!("{}, {epochs} epochs, {accumulate} x {batch_size} pairs per step: {}", choice.chosen, choice.reason);
+    Ok(choice.config)
+}
+
+/// The settings of a file, of the model to go on from, or of the preset, with what the command line changes.
+fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
+    let mut config = match (&args.config, &args.from) {
+        (Some(path), _) => load_yaml(path)?,
+        (None, Some(model)) => fine_tuning_config(model)?,
+        (None, None) => TrainingConfig::preset(&args.preset)?,
+    };
+    let mut network = match (&args.network, &args.from, config.network.take()) {
+        (Some(path), _, _) => load_yaml(path)?,
+        (None, _, Some(network)) => network,
+        (None, Some(model), None) => ModelCard::read(model)?.network,
+        (None, None, None) => NetworkConfig::preset(&args.preset)?,
+    };
+    if let Some(input) = args.input {
+        network = network.with_input(input);
+    }
+    config.network = Some(network);
+    config.epochs = args.epochs.unwrap_or(config.epochs);
+    config.learning_rate = args.learning_rate.unwrap_or(config.learning_rate);
+    config.accumulate = args.accumulate.unwrap_or(config.accumulate);
+    config.snapshots = args.snapshots.unwrap_or(config.snapshots);
+    config.batch_size = args.batch_size.unwrap_or(config.batch_size);
+    config.freeze_trunk &= !args.unfreeze;
+    if config.freeze_trunk && args.weights.is_none() && args.from.is_none() {
+        let found = "none, with freeze_trunk; give --weights, or --unfreeze to train it";
+        return Err(Error::config("weights", "weights for the trunk, which is not trained", found));
+    }
+    Ok(config)
+}
+
+/// What a new model does on its validation frames.
+pub(super) fn print_validation(card: &ModelCard) {
     let (errors, calibration) = (&card.validation, &card.calibration);
     println!(
-        "{}: {} frames, {} validation frames, medians {:.3} m {:.2} deg, 90 % ellipsoid covers {:.0} %",
-        args.out.display(),
-        card.training.frames,
+        "{} validation frames, medians {:.3} m {:.2} deg, 90 % ellipsoid covers {:.0} %",
         errors.frames,
         errors.median_translation_error,
         errors.median_rotation_error.to_degrees(),
         100.0 * calibration.coverage_90,
     );
-    Ok(())
 }
 
 /// The command line with file names in place of paths: a model card is no place for a user's folders.
-fn command_line() -> String {
+pub(super) fn command_line() -> String {
     let short = |argument: String| match argument.rsplit_once('/') {
         Some((_, name)) if !name.is_empty() => name.to_owned(),
         _ => argument,

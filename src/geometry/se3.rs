@@ -90,6 +90,21 @@ impl Se3 {
         }
     }
 
+    /// The mean: the `x` with `Σ local(x, pose) = 0`, found by moving it along the mean of these tangents until it
+    /// stays (Pennec 1999, "Probabilities and statistics on Riemannian manifolds", section 3; 20 times at most).
+    /// `None` of no poses.
+    pub fn mean(poses: &[Self]) -> Option<Self> {
+        let mut mean = *poses.first()?;
+        for _ in 0..20 {
+            let step = poses.iter().map(|pose| mean.local(*pose)).sum::<Vector6>() / poses.len() as f64;
+            mean = mean.retract(&step);
+            if step.amax() < 1e-13 {
+                break;
+            }
+        }
+        Some(mean)
+    }
+
     /// The adjoint: `self · exp(xi) = exp(Ad xi) · self` (Solà et al. 2018, eq. 175).
     pub fn adjoint(self) -> Matrix6 {
         let rotation = self.rotation.matrix();

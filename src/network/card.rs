@@ -1,7 +1,7 @@
 //! The model card, `model.yaml`: all that is needed to use a model and to judge it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,10 @@ use crate::{Error, Result};
 pub const CARD_FILE: &str = "model.yaml";
 /// Name of the weights in a model folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Name of the folder with the further members of an ensemble, in a model folder.
+pub const MEMBERS_FOLDER: &str = "members";
+/// The most members of an ensemble: each costs a forward pass per frame.
+pub const MAX_MEMBERS: usize = 64;
 /// Version of the card's fields that this build writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -39,6 +43,21 @@ pub struct TrainingRecord {
     /// The weights the trunk started from; empty for random ones.
     #[serde(default)]
     pub pretrained: String,
+    /// The model that it goes on from, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<OriginRecord>,
+}
+
+/// The model that a training went on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OriginRecord {
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its weights, hexadecimal.
+    pub sha256: String,
+    /// The data it was trained on, by name.
+    pub dataset: String,
 }
 
 /// Errors on the validation frames, which were neither trained on nor tested.
@@ -63,6 +82,18 @@ pub struct WeightsRecord {
     pub sha256: String,
     /// Numbers in it.
     pub parameters: u64,
+}
+
+/// A further member of an ensemble: weights of the same architecture in [`ModelCard::member_file`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRecord {
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Seed of its training.
+    pub seed: u64,
+    /// Passes over the training frames, up to these weights.
+    pub epochs: usize,
 }
 
 /// A model in words and numbers.
@@ -93,11 +124,33 @@ pub struct ModelCard {
     pub validation: ValidationRecord,
     /// What makes its covariances true.
     pub calibration: Calibration,
-    /// The weights.
+    /// The weights; of an ensemble, those of its first member.
     pub weights: WeightsRecord,
+    /// Its further members; none of a model that is no ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberRecord>,
 }
 
 impl ModelCard {
+    /// Where the further member `index` (from 0) of an ensemble is, in its folder.
+    pub fn member_file(index: usize) -> PathBuf {
+        Path::new(MEMBERS_FOLDER).join(format!("{:02}.safetensors", index + 1))
+    }
+
+    /// The files with weights and their SHA-256, the first member's first.
+    pub fn weight_files(&self) -> Vec<(PathBuf, &str)> {
+        let first = (PathBuf::from(WEIGHTS_FILE), self.weights.sha256.as_str());
+        let further = self.members.iter().enumerate();
+        let further = further.map(|(index, member)| (Self::member_file(index), member.sha256.as_str()));
+        std::iter::once(first).chain(further).collect()
+    }
+
+    /// The SHA-256 of the weights; of an ensemble those of all its files, joined by `+`.
+    pub fn weights_sha256(&self) -> String {
+        let hashes: Vec<&str> = self.weight_files().into_iter().map(|(_, sha256)| sha256).collect();
+        hashes.join("+")
+    }
+
     /// Reads and checks the card of a model folder.
     ///
     /// # Errors
@@ -146,6 +199,9 @@ impl ModelCard {
         }
         if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
             return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
+        }
+        if self.members.len() >= MAX_MEMBERS {
+            return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
         }
         if !self.calibration.is_valid() {
             return fail("positive, finite calibration factors", format!("{:?}", self.calibration));

@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
+use super::device::guarded;
 use crate::{Error, Result};
 
 /// How weights are stored.
@@ -61,6 +62,22 @@ pub fn load(store: &VarStore, path: &Path) -> Result<()> {
         assign(&mut variable, &stored[&name]);
     }
     Ok(())
+}
+
+/// The same of a file that must have the SHA-256 that its card says.
+///
+/// # Errors
+/// As [`load`]; [`Error::Model`] when it is another file than the card was written with.
+pub fn load_verified(store: &VarStore, path: &Path, sha256: &str) -> Result<()> {
+    guarded("loading the weights", || load(store, path))??;
+    let found = self::sha256(path)?;
+    match found == sha256 {
+        true => Ok(()),
+        false => {
+            let expected = format!("SHA-256 {sha256} as in model.yaml");
+            Err(Error::model(path, expected, format!("{found}; keep the two files of one training together")))
+        }
+    }
 }
 
 /// What [`load_pretrained`] did.

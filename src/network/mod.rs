@@ -3,7 +3,7 @@
 //! - [`NetworkConfig`] describes an architecture, put together from parts; [`PoseNetwork`] is it, for training.
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
-//!   with a covariance. It takes no pose from anywhere; what it remembers of the frame before is its own output.
+//!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of the frame before is its own output.
 //! - [`device`] chooses the processor.
 //!
 //! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `localizer`, `pose_head`,
@@ -20,16 +20,21 @@ pub mod device;
 pub mod encoder;
 pub mod input;
 mod localizer;
+mod member;
 mod pose_head;
 mod pose_network;
 mod pose_tensor;
+mod prediction;
 mod regressor;
 mod rotation_output;
 mod saliency;
 mod temporal;
 pub mod uncertainty;
 
-pub use card::{CARD_FILE, ModelCard, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord};
+pub use card::{
+    CARD_FILE, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION, TrainingRecord,
+    ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+};
 pub use config::{
     Activation, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
     PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,

@@ -1,22 +1,19 @@
 //! Inference: frames in, poses with covariance out.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
+use tch::Tensor;
 use tch::nn::VarStore;
-use tch::{Kind, Tensor};
 
-use super::card::{ModelCard, WEIGHTS_FILE};
-use super::checkpoint;
+use super::card::ModelCard;
 use super::config::NetworkConfig;
 use super::device::{Device, guarded};
 use super::input::input_tensor;
-use super::pose_head::PoseOutput;
+use super::member::{Answer, Member, Opinion};
 use super::pose_network::PoseNetwork;
-use super::pose_tensor::{MapFromNormalized, PoseTensor, numbers};
-use super::temporal::History;
-use super::uncertainty::{dropout_masks, raw_covariance};
-use crate::geometry::{Matrix6, Se3, Vector6};
+use super::prediction::Prediction;
+use super::uncertainty::dropout_masks;
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
 
@@ -38,21 +35,11 @@ pub struct Regression {
     pub relative: Option<RelativePose>,
 }
 
-/// What stays of a frame until the next comes.
-#[derive(Debug)]
-struct Previous {
-    stamp: Stamp,
-    odometry_features: Option<Tensor>,
-    output: PoseOutput,
-}
-
-/// A prediction in metres before its calibration.
-struct Prediction {
-    pose: Se3,
-    raw_covariance: Matrix6,
-}
-
 /// A model at work. It remembers the frame before: its features, and what it said of it itself.
+///
+/// Of an ensemble all members answer, and the mean of their poses counts, absolute and relative alike, with a
+/// covariance that has their spread in it; a look into the network ([`saliency`](Self::saliency),
+/// [`embedding`](Self::embedding)) is one into its first member.
 ///
 /// No pose can be handed to it, so no evaluation can help it with a true one:
 ///
@@ -72,46 +59,44 @@ struct Prediction {
 #[derive(Debug)]
 pub struct PoseRegressor {
     card: ModelCard,
-    network: PoseNetwork,
-    store: VarStore,
+    first: Member,
+    others: Vec<Member>,
+    /// Whether the shared features of the first member are those of all.
+    one_trunk: bool,
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
-    previous: Option<Previous>,
 }
 
 impl PoseRegressor {
     /// Reads a model folder and checks its weights against its card.
     ///
     /// # Errors
-    /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`]; [`Error::Model`] when the weights
-    /// are not those the card was written with.
+    /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`](super::checkpoint::load);
+    /// [`Error::Model`] when the weights are not those the card was written with.
     pub fn load(folder: &Path, device: Device) -> Result<Self> {
-        let card = ModelCard::read(folder)?;
-        let weights = folder.join(WEIGHTS_FILE);
-        let device = device.resolve()?;
-        let mut store = VarStore::new(device);
-        let network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
-        guarded("loading the weights", || checkpoint::load(&store, &weights))??;
-        let found = checkpoint::sha256(&weights)?;
-        if found != card.weights.sha256 {
-            let expected = format!("SHA-256 {} as in model.yaml", card.weights.sha256);
-            return Err(Error::model(
-                &weights,
-                expected,
-                format!("{found}; keep the two files of one training together"),
-            ));
-        }
-        store.freeze();
-        Ok(Self::from_parts(card, network, store))
+        Self::load_with(ModelCard::read(folder)?, folder, device.resolve()?)
+    }
+
+    /// The same with a card that is not written yet.
+    pub(crate) fn load_with(card: ModelCard, folder: &Path, device: tch::Device) -> Result<Self> {
+        let load = |(file, sha256): (PathBuf, &str)| Member::load(&card, &folder.join(file), sha256, device);
+        let mut members = card.weight_files().into_iter().map(load).collect::<Result<Vec<_>>>()?;
+        let first = members.remove(0);
+        Ok(Self::with_members(card, first, members))
     }
 
     /// A regressor over a network in memory, for validation while it trains.
     pub fn from_parts(card: ModelCard, network: PoseNetwork, store: VarStore) -> Self {
-        let masks = dropout_masks(&card.network, store.device());
+        Self::with_members(card, Member::new(network, store), Vec::new())
+    }
+
+    fn with_members(card: ModelCard, first: Member, others: Vec<Member>) -> Self {
+        let masks = dropout_masks(&card.network, first.store.device());
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
-        Self { card, network, store, masks, odometry_masks, half_precision: false, previous: None }
+        let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision: false }
     }
 
     /// Computes in half precision where a GPU does; a CPU stays with single.
@@ -141,19 +126,23 @@ impl PoseRegressor {
         &self.card
     }
 
-    /// The network, for a look into it.
+    /// The network, of an ensemble the first, for a look into it.
     pub(super) fn network(&self) -> &PoseNetwork {
-        &self.network
+        &self.first.network
     }
 
     /// Where it computes.
     pub fn device(&self) -> tch::Device {
-        self.store.device()
+        self.first.store.device()
     }
 
     /// Forgets the frame before: the next has neither a relative pose nor a history.
     pub fn reset(&mut self) {
-        self.previous = None;
+        self.members().for_each(Member::reset);
+    }
+
+    fn members(&mut self) -> impl Iterator<Item = &mut Member> {
+        std::iter::once(&mut self.first).chain(&mut self.others)
     }
 
     /// The poses of a frame. The same frames in the same order give the same bytes. A frame that is not later than the
@@ -194,25 +183,27 @@ impl PoseRegressor {
 
     fn predict(&mut self, frame: &PixelFrame) -> Result<(Prediction, Option<(Stamp, Prediction)>)> {
         let max_interval = self.card.max_pair_interval;
-        let previous = self.previous.take().filter(|previous| {
-            let interval = frame.stamp.seconds_since(previous.stamp);
-            interval > 0.0 && interval <= max_interval
-        });
+        self.members().for_each(|member| member.forget_unless_before(frame.stamp, max_interval));
+        let opinions = self.opinions(frame).inspect_err(|_| self.reset())?;
+        let absolute: Vec<Prediction> = opinions.iter().map(|opinion| opinion.absolute).collect();
+        let relative: Vec<Prediction> = opinions.iter().filter_map(|opinion| Some(opinion.relative?.1)).collect();
+        // All members saw the same frame before.
+        let before = opinions.first().and_then(|opinion| Some(opinion.relative?.0));
+        let relative = match before {
+            Some(before) => Some((before, Prediction::of_members(&relative)?)),
+            None => None,
+        };
+        Ok((Prediction::of_members(&absolute)?, relative))
+    }
+
+    fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
-        let (absolute, relative, odometry_features) =
-            guarded("network", || tch::no_grad(|| tch::autocast(half, || self.forward(&input, previous.as_ref()))))?;
-        let units = &self.card.map_from_normalized;
+        let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))?;
+        let units = self.card.map_from_normalized;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
-        let result = (
-            if parts { mean_prediction(&absolute, units)? } else { prediction(&absolute, units)? },
-            match (&previous, relative) {
-                (Some(previous), Some(output)) => Some((previous.stamp, prediction(&output, &units.relative())?)),
-                _ => None,
-            },
-        );
-        self.previous = Some(Previous { stamp: frame.stamp, odometry_features, output: absolute });
-        Ok(result)
+        let answered = self.members().zip(answers);
+        answered.map(|(member, answer)| member.remember(answer, frame.stamp, &units, parts)).collect()
     }
 
     /// What the network sees of a frame: one row, or one per part of it.
@@ -222,55 +213,14 @@ impl PoseRegressor {
         Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// Absolute output, relative output, and the features for the next frame. Outputs of one row in have the
-    /// deterministic prediction in their first row and the samples behind it.
-    fn forward(
-        &self,
-        input_b3hw: &Tensor,
-        previous: Option<&Previous>,
-    ) -> (PoseOutput, Option<PoseOutput>, Option<Tensor>) {
-        let network = &self.network;
-        let shared = network.shared(input_b3hw, false);
-        let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
-        let absolute = match input_b3hw.size()[0] {
-            1 => network.absolute_samples(&shared, &history, &self.masks),
-            _ => network.absolute(&shared, &history, false),
-        };
-        let Some(odometry) = network.odometry() else { return (absolute, None, None) };
-        let current = odometry.features(&shared, false);
-        let before = previous.and_then(|previous| previous.odometry_features.as_ref());
-        let relative = before.map(|before| odometry.relative_samples(before, &current, &self.odometry_masks));
-        (absolute, relative, Some(current))
+    /// What the members say of a frame, the first member first.
+    fn answers(&self, input_b3hw: &Tensor) -> Vec<Answer> {
+        let answer = |member: &Member, shared: &_| member.answer(shared, &self.masks, &self.odometry_masks);
+        let shared = self.first.network.shared(input_b3hw, false);
+        let others = self.others.iter().map(|other| match self.one_trunk {
+            true => answer(other, &shared),
+            false => answer(other, &other.network.shared(input_b3hw, false)),
+        });
+        std::iter::once(answer(&self.first, &shared)).chain(others).collect()
     }
-}
-
-/// The first row as the prediction, the others as samples of it; metres.
-fn prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
-    let poses = output.pose().to_poses(units)?;
-    let variances = variances(output.log_variance_b6().map(|rows| rows.narrow(0, 0, 1)), units);
-    Ok(Prediction { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
-}
-
-/// The mean over all rows as the prediction, the rows as samples of it: parts of one image; metres.
-fn mean_prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
-    let PoseTensor { translation_b3, quaternion_b4 } = output.pose();
-    let of_first =
-        (quaternion_b4 * quaternion_b4.narrow(0, 0, 1)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
-    let aligned = quaternion_b4 * (of_first.ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0);
-    let mean = |rows: &Tensor| rows.mean_dim([0i64].as_slice(), true, None::<Kind>);
-    let quaternion = mean(&aligned);
-    let norm = quaternion.square().sum(None::<Kind>).sqrt();
-    let pose =
-        PoseTensor { translation_b3: mean(translation_b3), quaternion_b4: quaternion / norm }.to_poses(units)?[0];
-    let variances = variances(output.log_variance_b6().map(|rows| mean(&rows.exp()).log()), units);
-    Ok(Prediction { pose, raw_covariance: raw_covariance(pose, &variances, &output.pose().to_poses(units)?)? })
-}
-
-/// Predicted variances in metres and radians; none where the samples alone say it.
-fn variances(log_variance_16: Option<Tensor>, units: &MapFromNormalized) -> Vector6 {
-    let Some(log_variance) = log_variance_16.map(|row| numbers(&row)) else { return Vector6::zeros() };
-    Vector6::from_fn(|axis, _| {
-        let unit = if axis < 3 { units.scale } else { 1.0 };
-        log_variance[axis].exp() * unit * unit
-    })
 }

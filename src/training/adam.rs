@@ -43,6 +43,20 @@ pub struct Gradients {
 }
 
 impl Gradients {
+    /// Adds those of another loss of the same parameters; neither is clipped yet.
+    pub fn add(&mut self, other: Self) {
+        tch::no_grad(|| {
+            for (own, other) in self.tensors.iter_mut().zip(other.tensors) {
+                match (own.defined(), other.defined()) {
+                    // Not in place: two gradients may share their memory.
+                    (true, true) => *own = &*own + other,
+                    (false, _) => *own = other,
+                    (true, false) => {}
+                }
+            }
+        });
+    }
+
     /// Multiplies the gradients by `factor`, then shortens them to the length `max_norm` if they are longer together.
     /// Returns the length before; it is not finite when a gradient is not, and then no step should follow.
     pub fn clip(&mut self, factor: f64, max_norm: f64) -> f64 {
@@ -161,5 +175,37 @@ impl Adam {
         }
         self.steps = find(format!("{prefix}/steps"), vec![1])?.int64_value(&[0]);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn gradients_of_parts_add_up_to_those_of_the_whole() {
+        let data_b3 = Tensor::from_slice(&[1.0f32, 2.0, 0.5, -1.0, 0.3, 2.0, 0.1, -0.7, 4.0]).view([3, 3]);
+        let values = [[0.2f32, -0.4, 1.5], [0.0, 3.0, 1.0], [1.0, 1.0, 1.0]];
+        let parameters =
+            values.map(|values| Tensor::from_slice(&values).to_device(Device::Cpu).set_requires_grad(true));
+        let named = parameters.iter().enumerate().map(|(index, p)| (index.to_string(), p.shallow_clone()));
+        let adam = Adam::new(named, AdamConfig::default());
+        // The last row alone knows the second parameter, and none the third.
+        let loss = |first: i64, length: i64| {
+            let rows = data_b3.narrow(0, first, length);
+            let own = (&rows * &parameters[0]).square().sum(Kind::Float);
+            if first + length == 3 { own + (&parameters[1] * data_b3.get(2)).sum(Kind::Float) } else { own }
+        };
+        let whole = adam.gradients(&loss(0, 3)).unwrap();
+        let mut parts = adam.gradients(&loss(0, 2)).unwrap();
+        parts.add(adam.gradients(&loss(2, 1)).unwrap());
+        parts.add(adam.gradients(&(loss(0, 1) * 0.0)).unwrap());
+        for (index, (whole, parts)) in whole.tensors.iter().zip(&parts.tensors).enumerate() {
+            assert_eq!((whole.defined(), parts.defined()), (index < 2, index < 2));
+            if index < 2 {
+                assert!(whole.allclose(parts, 1e-6, 1e-6, false), "{index}");
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use crate::network::input::input_tensor;
 use crate::{Error, Result};
 
 /// Batches that wait for the network.
-const PREPARED: usize = 2;
+pub(super) const PREPARED: usize = 2;
 
 /// What gives the tensor of some views, and their `map_from_camera`: network inputs, or features of a frozen trunk.
 pub trait Source: Sync {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
-use crate::network::{LocalizerConfig, NetworkConfig};
+use crate::network::{LocalizerConfig, MAX_MEMBERS, NetworkConfig};
 use crate::vision::Augmentation;
 use crate::{Error, Result};
 
@@ -53,8 +53,11 @@ pub struct TrainingConfig {
     pub network: Option<NetworkConfig>,
     /// Passes over the training frames.
     pub epochs: usize,
-    /// Pairs of frames per step.
+    /// Pairs of frames per batch.
     pub batch_size: usize,
+    /// Batches per step: their gradients are added up, which are those of one batch of all their pairs (but for batch
+    /// normalizations, which see each batch alone) in the memory of one of them.
+    pub accumulate: usize,
     /// Adam's learning rate at its highest; a linear warm-up before, half a cosine after.
     pub learning_rate: f64,
     /// Steps of the warm-up.
@@ -91,6 +94,9 @@ pub struct TrainingConfig {
     pub rotation: RotationAugmentation,
     /// Changes of colour, sharpness and noise.
     pub photometric: Augmentation,
+    /// Members of an ensemble of snapshots: the schedule is divided into as many cycles, and the best weights of each
+    /// are kept. 0 or 1: one cycle, one model.
+    pub snapshots: usize,
     /// Stop after this many epochs without a better validation; 0: never.
     pub patience: usize,
     /// Seconds between checkpoints, which are also written at the end and when interrupted; 0: after each epoch.
@@ -107,6 +113,7 @@ impl Default for TrainingConfig {
             network: None,
             epochs: 100,
             batch_size: 32,
+            accumulate: 1,
             learning_rate: 1e-3,
             warmup_steps: 100,
             weight_decay: 1e-4,
@@ -125,6 +132,7 @@ impl Default for TrainingConfig {
             cache_limit: 8192,
             rotation: RotationAugmentation { pitch: 10.0, yaw: 10.0, roll: 10.0 },
             photometric: Augmentation::default(),
+            snapshots: 0,
             patience: 0,
             checkpoint_interval: 60.0,
             mixed_precision: true,
@@ -163,9 +171,11 @@ impl TrainingConfig {
             _ => Ok(()),
         };
         at_least_one("epochs", self.epochs as u64)?;
+        at_least_one("accumulate", self.accumulate as u64)?;
         at_least_one("max_skip", self.max_skip as u64)?;
         at_least_one("odometry_every", self.odometry_every)?;
         self.photometric.check()?;
+        self.check_snapshots()?;
         if self.batch_size < 2 {
             return Err(Error::config("batch_size", "at least 2", self.batch_size.to_string()));
         }
@@ -195,11 +205,34 @@ impl TrainingConfig {
             None => Ok(()),
         }
     }
+
+    fn check_snapshots(&self) -> Result<()> {
+        let Self { snapshots, epochs, patience, .. } = *self;
+        let most = epochs.min(MAX_MEMBERS);
+        if snapshots > most {
+            let expected = format!("at most {most}: an epoch each, and no more than {MAX_MEMBERS}");
+            return Err(Error::config("snapshots", expected, snapshots.to_string()));
+        }
+        if snapshots > 1 && patience > 0 {
+            let found = format!("{patience}, with {snapshots} snapshots, each of which starts with a worse validation");
+            return Err(Error::config("patience", "0 (never) with snapshots", found));
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn snapshots_need_an_epoch_each_and_patience() {
+        let text = |config: TrainingConfig| config.check().unwrap_err().to_string();
+        let many = text(TrainingConfig { epochs: 3, snapshots: 4, ..Default::default() });
+        assert_eq!(many, "parameter snapshots: expected at most 3: an epoch each, and no more than 64, found 4");
+        let hasty = text(TrainingConfig { snapshots: 2, patience: 5, ..Default::default() });
+        assert!(hasty.starts_with("parameter patience: expected 0 (never) with snapshots, found 5"), "{hasty}");
+    }
 
     #[test]
     fn numbers_out_of_range_are_named() {

@@ -1,6 +1,8 @@
 //! Posed images to a model folder.
 //!
-//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder.
+//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, from random
+//!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
+//!   [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
@@ -11,10 +13,15 @@
 
 mod adam;
 mod allocator;
+mod auto;
 mod average;
 mod batch;
+mod calibrate;
 mod config;
+mod ensemble;
 mod features;
+mod fine_tune;
+mod material;
 mod objective;
 mod pairs;
 mod pixels;
@@ -28,15 +35,18 @@ mod validation;
 
 pub use adam::{Adam, AdamConfig, Gradients};
 pub use allocator::keep_freed_memory;
+pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates, parse_budget};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use config::{Consistency, RotationAugmentation, TrainingConfig, Weighting};
+pub use ensemble::{Joining, join, recorded_split};
 pub use features::FeatureCache;
+pub use fine_tune::{FineTuning, Units, fine_tuning_config};
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;
-pub use run::{Job, train};
-pub use schedule::learning_rate;
+pub use run::{Job, check_folder, recorded_config, train};
+pub use schedule::{cycle, learning_rate};
 pub use state::{EpochRecord, RunState};
-pub use trainer::{Data, Trainer};
+pub use trainer::{Data, Snapshot, Trainer};
 pub use validation::{ValidationErrors, validate};

@@ -1,7 +1,8 @@
 //! The way from a dataset to a model folder.
 //!
-//! The folder holds, beside the model itself: `training.yaml` (the effective configuration), `split.yaml`, `log.csv` (a
-//! line per epoch), `timing.yaml` and `checkpoint/` (to go on after an interruption; removed when the training is done).
+//! The folder holds, beside the model itself (`model.yaml`, `weights.safetensors`, of an ensemble also `members/`):
+//! `training.yaml` (the effective configuration), `split.yaml`, `log.csv` (a line per epoch), `timing.yaml` and
+//! `checkpoint/` (to go on after an interruption; removed when the training is done).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,34 +13,32 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 
+use super::average::put;
+use super::calibrate::calibrate;
 use super::config::TrainingConfig;
-use super::features::FeatureCache;
+use super::fine_tune::{FineTuning, Start};
+use super::material::{Learner, Material};
 use super::pairs::PairPlan;
-use super::pixels::Pixels;
 use super::state::RunState;
-use super::trainer::{Data, Trainer};
-use super::validation::{ValidationErrors, validate};
+use super::trainer::{Data, Snapshot, Trainer};
+use super::validation::validate;
 use crate::config::load_yaml;
 use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
-use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::geometry::Se3;
 use crate::network::device::describe;
-use crate::network::input::input_tensor;
 use crate::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
-    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, PoseNetwork, PoseRegressor,
+    SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
-use crate::training::batch::{PixelSource, Source};
 use crate::vision::network_camera;
 use crate::{Error, Result};
 
-const CONFIG_FILE: &str = "training.yaml";
-const SPLIT_FILE: &str = "split.yaml";
+pub(super) const CONFIG_FILE: &str = "training.yaml";
+pub(super) const SPLIT_FILE: &str = "split.yaml";
 const LOG_FILE: &str = "log.csv";
 const TIMING_FILE: &str = "timing.yaml";
 const CHECKPOINT_FOLDER: &str = "checkpoint";
-/// Fewer validation frames calibrate nothing.
-const MIN_CALIBRATION_FRAMES: usize = 20;
 
 /// How long a training took, and where: beside the card, which two equal trainings share.
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +63,8 @@ pub struct Job {
     pub split: SplitRule,
     /// Weights the trunk starts from (safetensors under torchvision's names).
     pub pretrained: Option<PathBuf>,
+    /// A finished model whose weights it starts from.
+    pub from: Option<FineTuning>,
     /// The model folder.
     pub out: PathBuf,
     /// Name of the model, for its card.
@@ -94,6 +95,8 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let started = Instant::now();
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
+    let read = |tuning: &FineTuning| Start::read(tuning, &architecture, dataset.camera(), &progress);
+    let start = job.from.as_ref().map(read).transpose()?;
     let checkpoint_folder = prepare_folder(job)?;
     let seed = job.seed;
 
@@ -106,46 +109,27 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         let report = checkpoint::load_pretrained(&store, path)?;
         progress.note(&format!("{} variables start from {}", report.loaded.len(), path.display()));
     }
+    if let Some(start) = &start {
+        start.load(&store)?;
+    }
 
     // What it learns from.
     let plan = PairPlan::new(frames, &split.train, config.max_skip, seed)?;
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
-    let units = MapFromNormalized::fit(&poses(&split.train))?;
-    let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
-    let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
-    let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
-    let validation_cache = match config.freeze_trunk && !split.validation.is_empty() {
-        true => {
-            let plain = TrainingConfig { cached_copies: 0, ..config.clone() };
-            let network = (&network, &architecture, device);
-            Some(FeatureCache::compute(&pixels, &split.validation, network, &plain, seed, &progress, keep_going)?)
-        }
-        false => None,
-    };
-    let training_cache = match config.freeze_trunk {
-        true => {
-            let network = (&network, &architecture, device);
-            Some(FeatureCache::compute(&pixels, &split.train, network, config, seed, &progress, keep_going)?)
-        }
-        false => None,
-    };
-    let pixel_source = PixelSource { pixels: &pixels, network: &architecture };
-    let source: &dyn Source = training_cache.as_ref().map_or(&pixel_source, |cache| cache);
-    let truth = poses(&split.validation);
-    let validation_input = |rows: std::ops::Range<usize>| match &validation_cache {
-        Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
+    let (units, camera) = match &start {
+        Some(start) => (start.units(&poses(&split.train))?, start.camera()),
         None => {
-            let images: Vec<_> = split.validation[rows].iter().map(|&frame| pixels.plain(frame).0).collect();
-            let input = input_tensor(&images, architecture.input, &architecture.normalization, device)?;
-            Ok(match architecture.crop {
-                Some(crop) => crop.middle(&input, architecture.input),
-                None => input,
-            })
+            let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
+            (MapFromNormalized::fit(&poses(&split.train))?, camera)
         }
     };
+    let learner = Learner { network: &network, architecture: &architecture, device };
+    let material = Material::prepare((dataset, &split), camera, learner, (config, seed), progress, keep_going)?;
+    let truth = poses(&split.validation);
+    let validation_input = |rows: std::ops::Range<usize>| material.validation_input(rows);
     let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
-    let data = Data { plan: &plan, source, shared: config.freeze_trunk, validate: &validate };
+    let data = Data { plan: &plan, source: &material, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -156,13 +140,11 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let trained = trainer.run(&data, progress, keep_going);
     write_log(&job.out.join(LOG_FILE), trainer.state())?;
     trained?;
-    let (network, store, state) = trainer.into_network();
+    let snapshots = trainer.snapshots();
+    let (_, store, state) = trainer.into_network();
 
     // The model folder.
-    let weights = job.out.join(WEIGHTS_FILE);
-    let sha256 = checkpoint::save(&store, &weights, config.precision)?;
-    checkpoint::load(&store, &weights)?;
-    let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
+    let (weights, members) = write_members(&store, &snapshots, job)?;
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
@@ -170,34 +152,57 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         licence: job.licence.clone(),
         network: architecture.clone(),
         camera,
-        map_frame: "map".to_owned(),
+        map_frame: start.as_ref().map_or("map", Start::map_frame).to_owned(),
         map_from_normalized: units,
         max_pair_interval: plan.max_interval(frames),
-        training: record(dataset, &split, job, &state),
+        training: record(dataset, &split, job, &snapshots, start.as_ref()),
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
-        weights: WeightsRecord { precision: config.precision, sha256, parameters },
+        weights,
+        members,
     };
-    let card = calibrate(card, (network, store), &pixels, frames, &split.validation, progress)?;
+    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
+    let image = |index: usize| Ok(material.pixels().plain(index).0.clone());
+    let card = calibrate(regressor, frames, &split.validation, &image, progress)?;
     card.write(&job.out)?;
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(preparation + state.seconds, device))?;
     fs::remove_dir_all(&checkpoint_folder).map_err(Error::io("remove", &checkpoint_folder))?;
     Ok(card)
 }
 
+/// Writes the weights of the members of the model, the best first, and returns what the card says of them.
+fn write_members(store: &VarStore, snapshots: &[Snapshot], job: &Job) -> Result<(WeightsRecord, Vec<MemberRecord>)> {
+    let precision = job.config.precision;
+    let folder = job.out.join(MEMBERS_FOLDER);
+    if snapshots.len() > 1 {
+        fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+    }
+    let write = |(snapshot, file): (&Snapshot, PathBuf)| {
+        put(store, &snapshot.weights);
+        checkpoint::save(store, &job.out.join(file), precision)
+    };
+    let files = std::iter::once(PathBuf::from(WEIGHTS_FILE)).chain((0..).map(ModelCard::member_file));
+    let mut hashes = snapshots.iter().zip(files).map(write).collect::<Result<Vec<_>>>()?.into_iter();
+    let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
+    let weights = WeightsRecord { precision, sha256: hashes.next().unwrap_or_default(), parameters };
+    let further = hashes.zip(snapshots.iter().skip(1));
+    let member =
+        |(sha256, snapshot): (String, &Snapshot)| MemberRecord { sha256, seed: job.seed, epochs: snapshot.epoch };
+    Ok((weights, further.map(member).collect()))
+}
+
 /// Creates the folder and notes the settings in it, or compares them with those of the run to be resumed.
 fn prepare_folder(job: &Job) -> Result<PathBuf> {
+    if job.from.as_ref().is_some_and(|tuning| is_same(&tuning.model, &job.out)) {
+        let found = format!("{}, which it goes on from", job.out.display());
+        return Err(Error::config("out", "another folder than the model's", found));
+    }
     let (config_path, split_path) = (job.out.join(CONFIG_FILE), job.out.join(SPLIT_FILE));
     let checkpoint_folder = job.out.join(CHECKPOINT_FOLDER);
-    let unfinished = RunState::exists(&checkpoint_folder);
     let folder = job.out.display();
-    match (job.resume, unfinished) {
-        (true, false) => return Err(Error::config("resume", "an unfinished run", format!("none in {folder}"))),
-        (false, true) => {
-            let found = format!("an unfinished run in {folder}; give --resume, or remove the folder");
-            return Err(Error::config("out", "a new folder", found));
-        }
-        (true, true) => {
+    check_folder(&job.out, job.resume)?;
+    match job.resume {
+        true => {
             let config: TrainingConfig = load_yaml(&config_path)?;
             let split: SplitRule = load_yaml(&split_path)?;
             if config != job.config || split != job.split {
@@ -205,7 +210,7 @@ fn prepare_folder(job: &Job) -> Result<PathBuf> {
                 return Err(Error::config("resume", "the settings the run began with", found));
             }
         }
-        (false, false) => {
+        false => {
             fs::create_dir_all(&job.out).map_err(Error::io("create", &job.out))?;
             write_yaml(&config_path, &job.config)?;
             write_yaml(&split_path, &job.split)?;
@@ -214,7 +219,36 @@ fn prepare_folder(job: &Job) -> Result<PathBuf> {
     Ok(checkpoint_folder)
 }
 
-fn write_yaml(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+/// Whether a training may begin in a folder, or go on in it.
+///
+/// # Errors
+/// [`Error::Config`] when there is an unfinished run and `resume` is off, or none and it is on.
+pub fn check_folder(out: &Path, resume: bool) -> Result<()> {
+    let folder = out.display();
+    match (resume, RunState::exists(&out.join(CHECKPOINT_FOLDER))) {
+        (true, false) => Err(Error::config("resume", "an unfinished run", format!("none in {folder}"))),
+        (false, true) => {
+            let found = format!("an unfinished run in {folder}; give --resume, or remove the folder");
+            Err(Error::config("out", "a new folder", found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The settings that a training in a folder began with.
+///
+/// # Errors
+/// [`Error::Io`] when there are none; [`Error::Format`] when they are something else.
+pub fn recorded_config(out: &Path) -> Result<TrainingConfig> {
+    load_yaml(&out.join(CONFIG_FILE))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| fs::canonicalize(path).ok();
+    real(one).is_some() && real(one) == real(other)
+}
+
+pub(super) fn write_yaml(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let text = serde_yaml::to_string(value).map_err(|error| Error::compute("writing the configuration", error))?;
     fs::write(path, text).map_err(Error::io("write", path))
 }
@@ -232,58 +266,35 @@ fn write_log(path: &Path, state: &RunState) -> Result<()> {
     fs::write(path, text).map_err(Error::io("write", path))
 }
 
-fn record(dataset: &dyn Dataset, split: &Split, job: &Job, state: &RunState) -> TrainingRecord {
+fn record(
+    dataset: &dyn Dataset,
+    split: &Split,
+    job: &Job,
+    snapshots: &[Snapshot],
+    start: Option<&Start>,
+) -> TrainingRecord {
+    let file_name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
+    TrainingRecord {
+        dataset: dataset.name().to_owned(),
+        dataset_sha256: frames_sha256(dataset.frames(), &split.train),
+        frames: split.train.len(),
+        command: job.command.clone(),
+        seed: job.seed,
+        epochs: snapshots.first().map_or(0, |snapshot| snapshot.epoch),
+        pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
+        origin: start.map(Start::record),
+    }
+}
+
+/// The SHA-256 over names, stamps and poses of some frames, hexadecimal.
+pub(super) fn frames_sha256(frames: &[FrameInfo], indices: &[usize]) -> String {
     let mut hasher = Sha256::new();
-    for &index in &split.train {
-        let FrameInfo { name, stamp, map_from_camera: pose, .. } = &dataset.frames()[index];
+    for &index in indices {
+        let FrameInfo { name, stamp, map_from_camera: pose, .. } = &frames[index];
         hasher.update(name.as_bytes());
         hasher.update(stamp.as_nanos().to_le_bytes());
         let numbers = pose.translation.iter().copied().chain(pose.rotation.to_xyzw());
         numbers.for_each(|number| hasher.update(number.to_le_bytes()));
     }
-    let file_name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    TrainingRecord {
-        dataset: dataset.name().to_owned(),
-        dataset_sha256: hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-        frames: split.train.len(),
-        command: job.command.clone(),
-        seed: job.seed,
-        epochs: state.best.map_or(0, |(epoch, _)| epoch),
-        pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
-    }
-}
-
-/// Runs the model as it will run, in order over the validation frames, and fits the factors of its covariances.
-fn calibrate(
-    mut card: ModelCard,
-    (network, store): (PoseNetwork, VarStore),
-    pixels: &Pixels,
-    frames: &[FrameInfo],
-    validation: &[usize],
-    progress: Progress,
-) -> Result<ModelCard> {
-    let mut regressor = PoseRegressor::from_parts(card.clone(), network, store);
-    let (mut fits, mut poses) = (Vec::<(Matrix6, Vector6)>::new(), Vec::new());
-    for &index in validation {
-        let frame = PixelFrame { stamp: frames[index].stamp, pixels: pixels.plain(index).0.clone() };
-        let estimate = regressor.regress_uncalibrated(&frame)?;
-        let truth = frames[index].map_from_camera;
-        fits.push((estimate.covariance, estimate.map_from_camera.local(truth)));
-        poses.push((estimate.map_from_camera, truth));
-    }
-    if let Some(errors) = ValidationErrors::of(&poses) {
-        card.validation = ValidationRecord {
-            frames: errors.frames,
-            median_translation_error: errors.median_translation,
-            median_rotation_error: errors.median_rotation,
-        };
-    }
-    match fits.len() < MIN_CALIBRATION_FRAMES {
-        true => progress.note(&format!(
-            "warning: {} validation frames are too few to calibrate covariances; give the split a validation block",
-            fits.len()
-        )),
-        false => card.calibration = Calibration::fit(&fits)?,
-    }
-    Ok(card)
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

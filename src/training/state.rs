@@ -52,7 +52,7 @@ pub struct RunState {
     pub epoch: usize,
     /// Finished batches of the epoch under way.
     pub batch: usize,
-    /// Finished pose steps.
+    /// Finished pose steps, of several batches each where the training adds them up.
     pub step: u64,
     /// Factor of the loss in half precision.
     pub loss_scale: f64,
@@ -65,8 +65,12 @@ pub struct RunState {
     pub seconds: f64,
     /// The epochs so far.
     pub history: Vec<EpochRecord>,
-    /// The epoch whose weights are kept, from 1, and its score; lower is better.
+    /// The epoch whose weights are kept, from 1, and its score; lower is better. Of the cycle under way, where there
+    /// are several.
     pub best: Option<(usize, f64)>,
+    /// The same of each finished cycle.
+    #[serde(default)]
+    pub snapshots: Vec<(usize, f64)>,
     /// Name of the file with the tensors.
     #[serde(default)]
     pub(super) tensors: String,

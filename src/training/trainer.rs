@@ -1,19 +1,20 @@
 //! The loop: batches in, weights out, with a checkpoint to go on from.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use super::adam::{Adam, AdamConfig};
+use super::adam::{Adam, AdamConfig, Gradients};
 use super::average::{WeightAverage, put, snapshot};
-use super::batch::{Batch, Source, prefetch};
+use super::batch::{Batch, PREPARED, Source, prefetch};
 use super::config::TrainingConfig;
 use super::objective::{Objective, Truth, learning};
 use super::pairs::{Pair, PairPlan, mix};
-use super::schedule::learning_rate;
+use super::schedule::{cycle, learning_rate};
 use super::state::{EpochRecord, RunState};
 use super::validation::ValidationErrors;
 use crate::network::{Features, MapFromNormalized, NetworkConfig, PoseNetwork};
@@ -35,6 +36,17 @@ pub struct Data<'a> {
     pub validate: &'a dyn Fn(&PoseNetwork) -> Result<Option<ValidationErrors>>,
 }
 
+/// Weights that a training keeps: the best of it, or of one of its cycles.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Of which epoch, from 1.
+    pub epoch: usize,
+    /// Its score on the validation frames; lower is better. Minus the epoch without any.
+    pub score: f64,
+    /// The weights by name, averaged where the training averages them.
+    pub weights: BTreeMap<String, Tensor>,
+}
+
 /// A network, its optimizers and how far they are.
 pub struct Trainer {
     config: TrainingConfig,
@@ -47,6 +59,8 @@ pub struct Trainer {
     pose_adam: Adam,
     average: WeightAverage,
     best: BTreeMap<String, Tensor>,
+    /// The best of each finished cycle, as `state.snapshots`.
+    snapshots: Vec<BTreeMap<String, Tensor>>,
     state: RunState,
     folder: PathBuf,
     /// When [`RunState::seconds`] was last brought up to date.
@@ -99,6 +113,7 @@ impl Trainer {
             pose_adam,
             average,
             best,
+            snapshots: Vec::new(),
             state,
             folder,
             counted: now,
@@ -123,6 +138,8 @@ impl Trainer {
         put(&self.loss_store, &group(&tensors, "losses/", &self.loss_store, &file)?);
         self.average.resume(group(&tensors, "average/", &self.store, &file)?, state.average_steps);
         self.best = group(&tensors, "best/", &self.store, &file)?;
+        let of_cycle = |index: usize| group(&tensors, &format!("snapshots/{index}/"), &self.store, &file);
+        self.snapshots = (0..state.snapshots.len()).map(of_cycle).collect::<Result<_>>()?;
         self.odometry_adam.restore("odometry_adam", &tensors, &file)?;
         self.pose_adam.restore("pose_adam", &tensors, &file)?;
         self.state = state;
@@ -130,8 +147,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Trains until the epochs are done, or the validation has not improved for `patience` epochs; the best weights
-    /// are in the store then. Asks `keep_going` before each step.
+    /// Trains until the epochs are done, or the validation has not improved for `patience` epochs; the best weights (of
+    /// the last cycle) are in the store then. Asks `keep_going` before each step.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when `keep_going` said no, with a checkpoint to resume from; [`Error::Compute`] when a loss
@@ -139,7 +156,7 @@ impl Trainer {
     pub fn run(&mut self, data: &Data, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<()> {
         let batches = data.plan.len().div_ceil(self.config.batch_size);
         let steps = progress.steps("training", (batches * self.config.epochs) as u64);
-        steps.resume_at(self.state.step);
+        steps.resume_at((batches * self.state.epoch + self.state.batch) as u64);
         while self.state.epoch < self.config.epochs && !self.is_out_of_patience() {
             self.train_epoch(data, &steps, keep_going)?;
             self.finish_epoch(data, &steps)?;
@@ -154,46 +171,95 @@ impl Trainer {
         &self.state
     }
 
+    /// What [`Trainer::run`] kept: the best weights, of each of the cycles where it goes in several, the best first.
+    pub fn snapshots(&self) -> Vec<Snapshot> {
+        let kept = self.state.snapshots.iter().chain(&self.state.best).zip(self.snapshots.iter().chain([&self.best]));
+        let snapshot = |(&(epoch, score), weights)| Snapshot { epoch, score, weights: copies(weights) };
+        let mut snapshots: Vec<Snapshot> = kept.map(snapshot).collect();
+        snapshots.sort_by(|a, b| a.score.total_cmp(&b.score));
+        snapshots
+    }
+
     /// The network and its weights.
     pub fn into_network(self) -> (PoseNetwork, VarStore, RunState) {
         (self.network, self.store, self.state)
     }
 
-    fn train_epoch(&mut self, data: &Data, progress: &Steps, keep_going: &dyn Fn() -> bool) -> Result<()> {
-        let size = self.config.batch_size;
-        let pairs = data.plan.epoch(self.state.epoch);
-        let count = pairs.len().div_ceil(size);
-        let batches: Vec<Vec<Pair>> = pairs.chunks(size).skip(self.state.batch).map(<[Pair]>::to_vec).collect();
-        let total = (count * self.config.epochs) as u64;
+    /// Takes a step, then `steps` more, and returns the seconds per pair of these: for a forecast. Nothing is saved.
+    ///
+    /// # Errors
+    /// As [`Trainer::run`].
+    pub(super) fn rehearse(&mut self, data: &Data, steps: usize, keep_going: &dyn Fn() -> bool) -> Result<f64> {
+        let TrainingConfig { batch_size, accumulate, .. } = self.config;
+        // Some more are prepared than are taken, as in the middle of a training.
+        let count = (steps + 1) * accumulate + PREPARED + 1;
+        let pairs: Vec<Pair> = (0..).flat_map(|epoch| data.plan.epoch(epoch)).take(count * batch_size).collect();
+        let batches = pairs.chunks(batch_size).map(<[Pair]>::to_vec).collect();
+        let all = 0..steps as u64 + 1;
         std::thread::scope(|scope| {
-            for batch in prefetch(scope, data.source, batches)? {
-                let batch = batch?;
+            let prepared = prefetch(scope, data.source, batches)?;
+            let mut begun = Instant::now();
+            for step in 0..=steps {
+                let batches = prepared.iter().take(accumulate).collect::<Result<Vec<_>>>()?;
+                if !keep_going() {
+                    return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
+                }
+                self.step(&batches, data.shared, &all)?;
+                if step == 0 {
+                    begun = Instant::now();
+                }
+            }
+            Ok(begun.elapsed().as_secs_f64() / (steps * accumulate * batch_size) as f64)
+        })
+    }
+
+    fn train_epoch(&mut self, data: &Data, progress: &Steps, keep_going: &dyn Fn() -> bool) -> Result<()> {
+        let TrainingConfig { batch_size, accumulate, epochs, snapshots, .. } = self.config;
+        let pairs = data.plan.epoch(self.state.epoch);
+        let steps: Vec<&[Pair]> = pairs.chunks(batch_size * accumulate).collect();
+        let cycle = cycle(self.state.epoch, epochs, snapshots);
+        let cycle = (steps.len() * cycle.start) as u64..(steps.len() * cycle.end) as u64;
+        let left = &steps[self.state.batch.div_ceil(accumulate).min(steps.len())..];
+        let batches = left.iter().flat_map(|step| step.chunks(batch_size)).map(<[Pair]>::to_vec).collect();
+        std::thread::scope(|scope| {
+            let prepared = prefetch(scope, data.source, batches)?;
+            for step in left {
+                let batches = prepared.iter().take(step.len().div_ceil(batch_size)).collect::<Result<Vec<_>>>()?;
                 if !keep_going() {
                     self.save()?;
                     let text = format!("; epoch {} is resumed with --resume", self.state.epoch + 1);
                     return Err(Error::Interrupted(text));
                 }
-                self.step(&batch, data.shared, total)?;
-                self.state.batch += 1;
-                progress.advance(1);
+                self.step(&batches, data.shared, &cycle)?;
+                self.state.batch += batches.len();
+                progress.advance(batches.len() as u64);
             }
             Ok(())
         })
     }
 
-    /// An odometry step, when one is due, then a pose step.
-    fn step(&mut self, batch: &Batch, shared: bool, total: u64) -> Result<()> {
+    /// An odometry step, when one is due, then a pose step, each by all the batches; `cycle` are the steps of the cycle
+    /// under way. Nothing is saved between: a run that is stopped in a step does it again.
+    fn step(&mut self, batches: &[Batch], shared: bool, cycle: &Range<u64>) -> Result<()> {
         let RunState { seed, epoch, batch: index, step, .. } = self.state;
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
-        let input = batch.input.to_device(device);
-        let truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
-        let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
+        let all: usize = batches.iter().map(|batch| batch.current.len()).sum();
+        let part = |batch: &Batch| Part {
+            input: batch.input.to_device(device),
+            truth: Truth::new(&batch.previous, &batch.current, &self.units, device),
+            share: batch.current.len() as f64 / all as f64,
+        };
+        let parts: Vec<Part> = batches.iter().map(part).collect();
+        let (done, total) = (step - cycle.start, cycle.end - cycle.start);
+        // Adam warms up once: behind that its moments are known.
+        let warmup = if cycle.start == 0 { self.config.warmup_steps } else { 0 };
+        let rate = self.config.learning_rate * learning_rate(done, total, warmup);
         if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {
-            let loss = self.half_step(&input, &truth, shared, rate, Stream::Odometry)?;
+            let loss = self.half_step(&parts, shared, rate, Stream::Odometry)?;
             self.state.sums.odometry = (self.state.sums.odometry.0 + loss, self.state.sums.odometry.1 + 1);
         }
-        let loss = self.half_step(&input, &truth, shared, rate, Stream::Pose)?;
+        let loss = self.half_step(&parts, shared, rate, Stream::Pose)?;
         self.state.sums.pose = (self.state.sums.pose.0 + loss, self.state.sums.pose.1 + 1);
         self.state.step += 1;
         if self.config.average_decay > 0.0 {
@@ -202,40 +268,55 @@ impl Trainer {
         Ok(())
     }
 
-    fn half_step(&mut self, input: &Tensor, truth: &Truth, shared: bool, rate: f64, stream: Stream) -> Result<f64> {
+    /// A step of one stream by the mean loss over all pairs; returns that loss.
+    fn half_step(&mut self, parts: &[Part], shared: bool, rate: f64, stream: Stream) -> Result<f64> {
         let mixed = self.config.mixed_precision && self.store.device() != Device::Cpu;
-        let adam = match stream {
-            Stream::Odometry => &mut self.odometry_adam,
-            Stream::Pose => &mut self.pose_adam,
-        };
-        let loss = tch::autocast(mixed, || {
-            let frozen = self.config.freeze_trunk;
-            let features = match shared {
-                true => Features::of_last(input.shallow_clone()),
-                false if frozen => tch::no_grad(|| self.network.shared(input, false)),
-                false => self.network.shared(input, true),
-            };
-            match stream {
-                Stream::Odometry => self.objective.odometry(&self.network, &features, truth),
-                Stream::Pose => self.objective.pose(&self.network, &features, truth),
-            }
-        });
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            return Err(diverged(&self.state, &format!("the {} loss is {value}", stream.name()), &self.folder));
-        }
         let scale = if mixed { self.state.loss_scale } else { 1.0 };
-        let mut gradients = adam.gradients(&(loss.to_kind(Kind::Float) * scale))?;
+        let (mut mean, mut sum) = (0.0, None::<Gradients>);
+        for part in parts {
+            let loss = tch::autocast(mixed, || self.loss(part, shared, stream));
+            let value = loss.double_value(&[]);
+            if !value.is_finite() {
+                return Err(diverged(&self.state, &format!("the {} loss is {value}", stream.name()), &self.folder));
+            }
+            mean += part.share * value;
+            let gradients = self.adam(stream).gradients(&(loss.to_kind(Kind::Float) * (part.share * scale)))?;
+            match &mut sum {
+                Some(sum) => sum.add(gradients),
+                None => sum = Some(gradients),
+            }
+        }
+        let Some(mut gradients) = sum else { return Ok(0.0) };
         let norm = gradients.clip(1.0 / scale, self.config.gradient_clip);
         match norm.is_finite() {
-            true => adam.step(&gradients, rate),
+            true => self.adam(stream).step(&gradients, rate),
             // Half precision overflowed: this step is left out and the next ones are scaled less.
             false if mixed && scale > LOSS_SCALE.0 => self.state.loss_scale = scale / 2.0,
             false => {
                 return Err(diverged(&self.state, &format!("the {} gradient is {norm}", stream.name()), &self.folder));
             }
         }
-        Ok(value)
+        Ok(mean)
+    }
+
+    /// The mean loss of a stream over the pairs of a batch.
+    fn loss(&self, part: &Part, shared: bool, stream: Stream) -> Tensor {
+        let features = match shared {
+            true => Features::of_last(part.input.shallow_clone()),
+            false if self.config.freeze_trunk => tch::no_grad(|| self.network.shared(&part.input, false)),
+            false => self.network.shared(&part.input, true),
+        };
+        match stream {
+            Stream::Odometry => self.objective.odometry(&self.network, &features, &part.truth),
+            Stream::Pose => self.objective.pose(&self.network, &features, &part.truth),
+        }
+    }
+
+    fn adam(&mut self, stream: Stream) -> &mut Adam {
+        match stream {
+            Stream::Odometry => &mut self.odometry_adam,
+            Stream::Pose => &mut self.pose_adam,
+        }
     }
 
     fn finish_epoch(&mut self, data: &Data, progress: &Steps) -> Result<()> {
@@ -250,6 +331,10 @@ impl Trainer {
         self.state.epoch += 1;
         self.state.batch = 0;
         let epoch = self.state.epoch;
+        if epoch - 1 > 0 && cycle(epoch - 1, self.config.epochs, self.config.snapshots).start == epoch - 1 {
+            self.state.snapshots.extend(self.state.best.take());
+            self.snapshots.push(std::mem::take(&mut self.best));
+        }
         // Without validation frames the last epoch is the best one.
         let score = validation.map_or(-(epoch as f64), |errors| errors.score(&self.units));
         if self.state.best.is_none_or(|(_, best)| score < best) {
@@ -279,6 +364,9 @@ impl Trainer {
         add("losses/", snapshot(&self.loss_store));
         add("average/", copies(self.average.averages()));
         add("best/", copies(&self.best));
+        for (index, weights) in self.snapshots.iter().enumerate() {
+            add(&format!("snapshots/{index}/"), copies(weights));
+        }
         add("", self.odometry_adam.state("odometry_adam"));
         add("", self.pose_adam.state("pose_adam"));
         self.state.average_steps = self.average.steps();
@@ -288,6 +376,13 @@ impl Trainer {
         self.saved = Instant::now();
         Ok(())
     }
+}
+
+/// A batch on the device, and the share of its pairs in those of the step.
+struct Part {
+    input: Tensor,
+    truth: Truth,
+    share: f64,
 }
 
 #[derive(Clone, Copy)]

@@ -31,6 +31,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
+        members: Vec::new(),
     };
     PoseRegressor::from_parts(card, vlocnet, store)
 }
