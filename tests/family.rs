@@ -5,8 +5,8 @@
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vloc::network::{
-    CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry, PRESETS,
-    PoseNetwork, Temporal,
+    AnchorsConfig, CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry,
+    PRESETS, PoseNetwork, Temporal,
 };
 
 /// A preset at an input that every encoder takes.
@@ -134,6 +134,36 @@ fn vlocnet_plus_plus_weighs_the_features_of_the_frame_before() {
     assert_eq!(weights.size(), [1, 1024, 6, 8]);
     let _ = tch::no_grad(|| weights.shallow_clone().zero_());
     assert!(distance(&pose(&second, &of(&first)), &pose(&second, &of(&second))) < 1e-6, "without weight it is nothing");
+}
+
+#[test]
+fn anchornet_answers_with_the_likeliest_anchor_and_its_offset() {
+    let config = NetworkConfig { anchors: Some(AnchorsConfig { count: 3 }), ..tiny("anchornet") };
+    let (network, store) = build(&config);
+    let anchors = Tensor::from_slice(&[5.0f32, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0]).view([3, 3]);
+    network.place_anchors(&anchors);
+    assert!(store.variables()["global.anchors"].equal(&anchors), "kept with the weights");
+    let set = |name: &str, values: &[f32]| {
+        let variable = &store.variables()[name];
+        tch::no_grad(|| variable.shallow_clone().copy_(&Tensor::from_slice(values).view_as(variable)));
+    };
+    // Without weights the biases speak: class 1, whose offset is (0.1, 0.2, 0.3).
+    for layer in ["global.fc_anchor.weight", "global.fc_offset.weight"] {
+        let _ = tch::no_grad(|| store.variables()[layer].shallow_clone().zero_());
+    }
+    set("global.fc_anchor.bias", &[0.0, 2.0, 1.0]);
+    set("global.fc_offset.bias", &[9.0, 9.0, 9.0, 0.1, 0.2, 0.3, 9.0, 9.0, 9.0]);
+    let shared = network.shared(&images(&config, 2), false);
+    let output = network.absolute(&shared, &History::none(), false);
+    let expected = Tensor::from_slice(&[0.1f32, 5.2, 0.3]).expand([2, 3], false);
+    assert!((&output.pose().translation_b3 - expected).abs().max().double_value(&[]) < 1e-6);
+    let anchored = output.anchored().unwrap();
+    assert_eq!((anchored.logits_bn.size(), anchored.positions_bn3.size()), (vec![2, 3], vec![2, 3, 3]));
+    // The position teaches the offset that it was made of, and no anchor learns.
+    output.pose().translation_b3.sum(None::<Kind>).backward();
+    let gradient = store.variables()["global.fc_offset.bias"].grad();
+    assert_eq!(Vec::<f32>::try_from(gradient).unwrap(), [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
+    assert!(!store.variables()["global.anchors"].requires_grad());
 }
 
 #[test]

@@ -5,10 +5,10 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
-    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss, pose_errors,
-    relative_pose, tangent,
+    ConsistencyGradient, Norm, PoseWeights, expected_squared_offset, geometric_consistency_loss, log_consistency_loss,
+    nearest_anchor_cross_entropy, nll_loss, pose_errors, relative_pose, tangent,
 };
-use vloc::network::{MapFromNormalized, PoseTensor};
+use vloc::network::{Anchored, MapFromNormalized, PoseTensor};
 
 const METRES: MapFromNormalized = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
 
@@ -194,4 +194,26 @@ fn consistency_corrects_the_predictions_it_says() {
         assert!(current.translation_b3.grad().defined());
         assert_eq!(previous.translation_b3.grad().defined(), reaches_previous);
     }
+}
+
+#[test]
+fn anchors_expect_their_squared_error_and_name_the_nearest() {
+    // Two anchors, one frame at the origin: e1 = (1, 0, 0), e2 = (0, 2, 0), p = (3/4, 1/4).
+    let logits_bn = Tensor::from_slice(&[3.0f64.ln(), 0.0]).view([1, 2]).to_kind(Kind::Float).set_requires_grad(true);
+    let positions_bn3 = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 0.0, 2.0, 0.0]).view([1, 2, 3]).set_requires_grad(true);
+    let anchors_n3 = Tensor::from_slice(&[7.0f32, 0.0, 0.0, 0.0, 0.0, -3.0]).view([2, 3]);
+    let anchored = Anchored { anchors_n3, logits_bn, positions_bn3 };
+    let truth = Tensor::zeros([1, 3], (Kind::Float, Device::Cpu));
+    let expected = expected_squared_offset(&anchored, &truth);
+    assert!((expected.double_value(&[]) - 1.75).abs() < 1e-6, "3/4 of 1 and 1/4 of 4");
+    // The second anchor itself is nearer, whatever its offset says: -ln(1/4).
+    let class = nearest_anchor_cross_entropy(&anchored, &truth);
+    assert!((class.double_value(&[]) - 4.0f64.ln()).abs() < 1e-6);
+    expected.backward();
+    let gradient: Vec<f32> = Vec::try_from(anchored.positions_bn3.grad().flatten(0, -1)).unwrap();
+    // 2 p e: an anchor learns as far as it is likely.
+    assert!((gradient[0] - 1.5).abs() + (gradient[4] - 1.0).abs() < 1e-5, "{gradient:?}");
+    let gradient: Vec<f32> = Vec::try_from(anchored.logits_bn.grad().flatten(0, -1)).unwrap();
+    // p1 (1 - 1.75) and p2 (4 - 1.75): the better offset becomes likelier.
+    assert!((gradient[0] + 0.5625).abs() < 1e-6 && (gradient[1] - 0.5625).abs() < 1e-6, "{gradient:?}");
 }

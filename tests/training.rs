@@ -11,8 +11,8 @@ use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig,
-    PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
+    Activation, AnchorsConfig, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized,
+    NetworkConfig, Odometry, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, Temporal, checkpoint,
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;
@@ -267,6 +267,37 @@ fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
         let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
         assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
     }
+}
+
+#[test]
+fn anchors_are_training_positions_that_the_model_folder_keeps() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Waves::new(60);
+    let mut job = job(&folder.path().join("anchors"));
+    job.split = SplitRule::Separate { validation: None };
+    job.config.epochs = 2;
+    let network = job.config.network.as_mut().unwrap();
+    (network.anchors, network.odometry) = (Some(AnchorsConfig { count: 6 }), Odometry::None);
+    let card = train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    let weights = checkpoint::read_tensors(&job.out.join("weights.safetensors"), 1 << 20).unwrap();
+    let anchors: Vec<f32> = Vec::try_from(weights["global.anchors"].flatten(0, -1)).unwrap();
+    for (row, frame) in (5..60).step_by(10).enumerate() {
+        let truth = dataset.frames[frame].map_from_camera.translation;
+        let MapFromNormalized { mean, scale } = card.map_from_normalized;
+        let found = Vector3::from_fn(|axis, _| mean[axis] + scale * f64::from(anchors[3 * row + axis]));
+        assert!((truth - found).norm() < 1e-4, "anchor {row}: {found} instead of {truth}");
+    }
+    let mut regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
+    let frame = PixelFrame { stamp: Stamp::from_nanos(0), pixels: dataset.image(0).unwrap() };
+    let pixels = vloc::vision::Preprocessor::new(dataset.camera(), &card.camera).unwrap().apply(&frame.pixels).unwrap();
+    let answer = regressor.regress(&PixelFrame { pixels, ..frame }).unwrap();
+    assert!(answer.relative.is_none() && answer.absolute.covariance.cholesky().is_some());
+
+    let mut many = Job { out: folder.path().join("many"), ..job };
+    many.config.network.as_mut().unwrap().anchors = Some(AnchorsConfig { count: 61 });
+    let error = train(&dataset, &many, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert_eq!(error, "parameter network.anchors.count: expected at most 60, one per training frame, found 61");
 }
 
 #[test]

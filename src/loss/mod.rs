@@ -3,6 +3,7 @@
 //! Losses compare [`PoseTensor`](crate::network::PoseTensor)s in normalized units and hold no layers. Each returns a
 //! scalar, the mean over the batch; a pair of learned weights joins translation and rotation ([`PoseWeights`]).
 
+mod anchors;
 mod geometric_consistency;
 mod log_consistency;
 mod nll;
@@ -10,6 +11,7 @@ mod pose;
 mod relative;
 pub mod tangent;
 
+pub use anchors::{expected_squared_offset, nearest_anchor_cross_entropy};
 pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
 pub use log_consistency::log_consistency_loss;
 pub use nll::nll_loss;

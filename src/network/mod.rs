@@ -11,6 +11,7 @@
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
+mod anchors;
 mod auxiliary;
 mod card;
 pub mod checkpoint;
@@ -29,10 +30,11 @@ mod saliency;
 mod temporal;
 pub mod uncertainty;
 
+pub use anchors::Anchored;
 pub use card::{CARD_FILE, ModelCard, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord};
 pub use config::{
-    Activation, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
-    PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
+    Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig,
+    Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;

@@ -114,6 +114,11 @@ impl PoseNetwork {
         Ok(Self { shared, global, auxiliary, odometry })
     }
 
+    /// Puts the anchor points of a network that has some to positions in its units, `n3`.
+    pub fn place_anchors(&self, positions_n3: &Tensor) {
+        self.global.head.place_anchors(positions_n3);
+    }
+
     /// Normalized colours `b3hw` to the features that the streams share.
     pub fn shared(&self, input_b3hw: &Tensor, train: bool) -> Features {
         Features { maps: self.shared.forward(input_b3hw, train) }
@@ -232,7 +237,9 @@ impl OdometryStream {
             other => other,
         };
         let localizer = Localizer::new(&own, localizer, &channels, config.activation());
-        let head = PoseHead::new(&[(own, localizer.width())], HeadShape::of(config));
+        // A motion has no place in the map.
+        let shape = HeadShape { anchors: None, ..HeadShape::of(config) };
+        let head = PoseHead::new(&[(own, localizer.width())], shape);
         Self { before, behind, localizer, head }
     }
 

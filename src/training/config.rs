@@ -71,6 +71,8 @@ pub struct TrainingConfig {
     pub weighting: Weighting,
     /// Weight of each auxiliary head, where the architecture has some.
     pub auxiliary_weight: f64,
+    /// Weight of the cross entropy of the nearest anchor, where the architecture has anchors.
+    pub anchor_weight: f64,
     /// Weight of the Gaussian likelihood that teaches the log-variances. It does not move the poses directly.
     pub variance_weight: f64,
     /// Weight of the consistency of the two absolute poses of a pair; 0 for none.
@@ -115,6 +117,7 @@ impl Default for TrainingConfig {
             norm: Norm::L1,
             weighting: Weighting::Learned,
             auxiliary_weight: 0.3,
+            anchor_weight: 1.0,
             variance_weight: 0.1,
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
@@ -181,6 +184,7 @@ impl TrainingConfig {
             ("variance_weight", self.variance_weight, 0.0, 1e3),
             ("consistency_weight", self.consistency_weight, 0.0, 1e3),
             ("auxiliary_weight", self.auxiliary_weight, 0.0, 1e3),
+            ("anchor_weight", self.anchor_weight, 0.0, 1e3),
             ("weighting.beta", beta, f64::MIN_POSITIVE, 1e6),
             ("rotation.pitch", self.rotation.pitch, 0.0, 45.0),
             ("rotation.yaw", self.rotation.yaw, 0.0, 45.0),

@@ -6,8 +6,8 @@ use tch::{Kind, Tensor};
 use super::config::{Consistency, TrainingConfig, Weighting};
 use crate::geometry::Se3;
 use crate::loss::{
-    ConsistencyGradient, PoseErrors, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss,
-    output_errors, relative_pose,
+    ConsistencyGradient, PoseErrors, PoseWeights, expected_squared_offset, geometric_consistency_loss,
+    log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors, relative_pose,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
@@ -79,7 +79,13 @@ impl Objective {
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
         let [previous, current] = self.absolute_outputs(network, &frames);
         let loss_of = |output: &PoseOutput, truth: &PoseTensor| {
-            self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth))
+            let loss = self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth));
+            match output.anchored() {
+                None => loss,
+                Some(anchored) => {
+                    loss + nearest_anchor_cross_entropy(anchored, &truth.translation_b3) * self.settings.anchor_weight
+                }
+            }
         };
         let mut loss = (loss_of(&previous, &truth.previous) + loss_of(&current, &truth.current)) * 0.5;
         for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
@@ -95,7 +101,13 @@ impl Objective {
     }
 
     fn errors(&self, output: &PoseOutput, truth: &PoseTensor) -> PoseErrors {
-        output_errors(output, truth, self.rotation, self.settings.norm)
+        let errors = output_errors(output, truth, self.rotation, self.settings.norm);
+        match output.anchored() {
+            None => errors,
+            Some(anchored) => {
+                PoseErrors { translation: expected_squared_offset(anchored, &truth.translation_b3), ..errors }
+            }
+        }
     }
 
     fn consistency_errors(&self, [previous, current]: [&PoseTensor; 2], truth: &Truth) -> PoseErrors {

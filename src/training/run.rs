@@ -25,8 +25,8 @@ use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::device::describe;
 use crate::network::input::input_tensor;
 use crate::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
-    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    AnchorsConfig, Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor,
+    PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
@@ -112,6 +112,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
     let units = MapFromNormalized::fit(&poses(&split.train))?;
+    if let Some(AnchorsConfig { count }) = architecture.anchors {
+        let anchors = PoseTensor::from_poses(&spread(&poses(&split.train), count)?, &units, device);
+        network.place_anchors(&anchors.translation_b3);
+    }
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
@@ -183,6 +187,17 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(preparation + state.seconds, device))?;
     fs::remove_dir_all(&checkpoint_folder).map_err(Error::io("remove", &checkpoint_folder))?;
     Ok(card)
+}
+
+/// `count` of the poses, evenly spread over their order.
+fn spread(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
+    match poses.len() < count {
+        true => {
+            let expected = format!("at most {}, one per training frame", poses.len());
+            Err(Error::config("network.anchors.count", expected, count.to_string()))
+        }
+        false => Ok((0..count).map(|index| poses[(2 * index + 1) * poses.len() / (2 * count)]).collect()),
+    }
 }
 
 /// Creates the folder and notes the settings in it, or compares them with those of the run to be resumed.

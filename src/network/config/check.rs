@@ -57,6 +57,9 @@ impl NetworkConfig {
         if self.dropout_samples > 1024 {
             return Err(Error::config("network.dropout_samples", "0 to 1024", self.dropout_samples.to_string()));
         }
+        if let Some(anchors) = self.anchors {
+            sizes("network.anchors.count", &[anchors.count as i64], 65_536)?;
+        }
         let samples = self.crop.map_or(self.dropout_samples, |crop| crop.count.max(self.dropout_samples));
         if self.variance == Variance::Samples && (samples < 2 || self.dropout == 0.0) {
             let found = format!("samples, with dropout {} and {samples} of them", self.dropout);

@@ -86,6 +86,14 @@ pub enum Variance {
     Samples,
 }
 
+/// Fixed points of the map that the position is relative to (AnchorNet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorsConfig {
+    /// How many; at most as many as training frames.
+    pub count: usize,
+}
+
 /// Parts of the input that the network sees, instead of all of it (PoseNet).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -20,6 +20,7 @@ macro_rules! members {
             "svs-pose",
             "branchnet",
             "mapnet",
+            "anchornet",
         ]
     };
 }
