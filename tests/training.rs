@@ -15,14 +15,18 @@ use vloc::network::{
     PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
-use vloc::sensor::CameraModel;
-use vloc::training::{Adam, AdamConfig, Data, Job, PairPlan, RunState, Source, Trainer, TrainingConfig, View, train};
+use vloc::sensor::{CameraModel, DepthImage};
+use vloc::training::{
+    Adam, AdamConfig, Data, Job, PairPlan, Reprojection, RunState, Source, Trainer, TrainingConfig, View, train,
+};
 use vloc::{Result, Stamp};
 
 /// A smooth picture per place: a camera that moves along x in front of coloured waves.
 struct Waves {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
+    /// From this frame on there is no depth.
+    depths: usize,
 }
 
 impl Waves {
@@ -38,7 +42,7 @@ impl Waves {
             }
         };
         let camera = CameraModel::pinhole(48, 36, 40.0);
-        Self { camera, frames: (0..count).map(frame).collect() }
+        Self { camera, frames: (0..count).map(frame).collect(), depths: count }
     }
 }
 
@@ -60,6 +64,10 @@ impl Dataset for Waves {
             let wave = |frequency: f64| (127.0 + 120.0 * (frequency * point.x + 2.0 * point.y).sin()) as u8;
             Rgb([wave(1.0), wave(2.3), wave(4.1)])
         }))
+    }
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        let two_metres = || DepthImage::new(self.camera, vec![2.0; 48 * 36]);
+        (index < self.depths).then(two_metres).transpose()
     }
 }
 
@@ -207,6 +215,39 @@ fn training_learns_and_the_folder_works() {
     assert!(!job.out.join("checkpoint").exists());
     let regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
     assert_eq!(regressor.card(), &card);
+}
+
+#[test]
+fn reprojection_follows_the_pose_loss_and_needs_depth() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [with, without, cut] = ["with", "without", "cut"].map(|name| folder.path().join(name));
+    let reprojecting = |out: &Path, pretraining: f64| {
+        let mut job = job(out);
+        job.config.reprojection = Some(Reprojection { pretraining, ..Reprojection::default() });
+        job.config.consistency_weight = 0.0;
+        job
+    };
+    let losses = |out: &Path| -> Vec<f64> {
+        let log = std::fs::read_to_string(out.join("log.csv")).unwrap();
+        log.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    train(&Waves::new(60), &reprojecting(&with, 0.5), Progress::Silent, &|| true).unwrap();
+    train(&Waves::new(60), &reprojecting(&without, 1.0), Progress::Silent, &|| true).unwrap();
+    let (with, without) = (losses(&with), losses(&without));
+    assert!(with[..2] == without[..2], "the first half is the pose loss: {with:?} {without:?}");
+    assert!(with[2] != without[2] && with[3] != without[3], "{with:?} {without:?}");
+
+    let mut dataset = Waves::new(60);
+    dataset.depths = 40;
+    let error = train(&dataset, &reprojecting(&cut, 0.5), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter reprojection: expected a depth image for each training frame, found none"));
+    assert!(error.contains("waves/04") && error.contains("posenet-learned"), "{error}");
+    let wrong = TrainingConfig {
+        reprojection: Some(Reprojection { pretraining: 1.5, ..Reprojection::default() }),
+        ..TrainingConfig::default()
+    };
+    assert!(wrong.check().unwrap_err().to_string().starts_with("parameter reprojection.pretraining: expected at"));
 }
 
 /// Batches of noise that turn into NaN after some.

@@ -8,6 +8,7 @@ mod log_consistency;
 mod nll;
 mod pose;
 mod relative;
+mod reprojection;
 pub mod tangent;
 
 pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
@@ -15,3 +16,4 @@ pub use log_consistency::log_consistency_loss;
 pub use nll::nll_loss;
 pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;
+pub use reprojection::reprojection_loss;

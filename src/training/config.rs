@@ -45,6 +45,28 @@ pub enum Consistency {
     Differences,
 }
 
+/// The reprojection loss in place of the pose loss (Kendall & Cipolla 2017, arXiv 1704.00390, section 3.3). Its points come
+/// from the depth images of the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reprojection {
+    /// The share of the epochs, from the first, that keeps the pose loss: the loss does not converge from a random start.
+    /// The paper starts from a network trained to its end, and does not say how long it goes on then.
+    pub pretraining: f64,
+    /// Points per frame.
+    pub points: usize,
+    /// Weight of the loss beside that of the variances; the paper has none beside it.
+    pub weight: f64,
+    /// What the error of a point cannot exceed, in units of the focal length.
+    pub limit: f64,
+}
+
+impl Default for Reprojection {
+    fn default() -> Self {
+        Self { pretraining: 0.6, points: 256, weight: 10.0, limit: 1.0 }
+    }
+}
+
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,6 +99,9 @@ pub struct TrainingConfig {
     pub consistency_weight: f64,
     /// What they must agree in.
     pub consistency: Consistency,
+    /// The reprojection loss in place of that of absolute poses, behind some first epochs; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reprojection: Option<Reprojection>,
     /// Frames of a pair are at most this many frames apart.
     pub max_skip: usize,
     /// An odometry step before every this many pose steps; VLocNet: 1.
@@ -118,6 +143,7 @@ impl Default for TrainingConfig {
             variance_weight: 0.1,
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
+            reprojection: None,
             max_skip: 3,
             odometry_every: 1,
             freeze_trunk: false,
@@ -173,7 +199,12 @@ impl TrainingConfig {
             Weighting::Learned => 1.0,
             Weighting::Fixed { beta } => beta,
         };
+        let Reprojection { pretraining, points, weight, limit } = self.reprojection.unwrap_or_default();
+        at_least_one("reprojection.points", points as u64)?;
         let ranges = [
+            ("reprojection.pretraining", pretraining, 0.0, 1.0),
+            ("reprojection.weight", weight, f64::MIN_POSITIVE, 1e6),
+            ("reprojection.limit", limit, f64::MIN_POSITIVE, 1e3),
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
             ("gradient_clip", self.gradient_clip, f64::MIN_POSITIVE, 1e9),

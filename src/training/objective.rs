@@ -3,11 +3,12 @@
 use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
-use super::config::{Consistency, TrainingConfig, Weighting};
+use super::batch::Batch;
+use super::config::{Consistency, Reprojection, TrainingConfig, Weighting};
 use crate::geometry::Se3;
 use crate::loss::{
     ConsistencyGradient, PoseErrors, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss,
-    output_errors, relative_pose,
+    output_errors, relative_pose, reprojection_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
@@ -20,12 +21,15 @@ const NO_HISTORY: f64 = 0.25;
 pub(super) struct Truth {
     previous: PoseTensor,
     current: PoseTensor,
+    /// Points that the earlier frames see, then those of the later ones, `(2b)n3`.
+    points: Option<Tensor>,
 }
 
 impl Truth {
-    pub(super) fn new(previous: &[Se3], current: &[Se3], units: &MapFromNormalized, device: tch::Device) -> Self {
-        let tensor = |poses| PoseTensor::from_poses(poses, units, device);
-        Self { previous: tensor(previous), current: tensor(current) }
+    pub(super) fn new(batch: &Batch, units: &MapFromNormalized, device: tch::Device) -> Self {
+        let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
+        let points = batch.points.as_ref().map(|points| points.to_device(device));
+        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points }
     }
 }
 
@@ -73,15 +77,28 @@ impl Objective {
         self.likely(&output, &motion) + self.odometry.apply(&self.errors(&output, &motion))
     }
 
+    /// Whether the reprojection loss has taken the place of the pose loss in this epoch, from 0.
+    pub(super) fn reprojects(&self, epoch: usize) -> bool {
+        let epochs = self.settings.epochs as f64;
+        self.settings.reprojection.is_some_and(|reprojection| epoch as f64 >= reprojection.pretraining * epochs)
+    }
+
     /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, and of the consistency.
-    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth) -> Tensor {
+    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth, epoch: usize) -> Tensor {
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
         let [previous, current] = self.absolute_outputs(network, &frames);
-        let loss_of = |output: &PoseOutput, truth: &PoseTensor| {
-            self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth))
+        let reprojection = self.settings.reprojection.filter(|_| self.reprojects(epoch));
+        let loss_of = |output: &PoseOutput, poses: &PoseTensor, start: i64| {
+            let fit = match (reprojection, &truth.points) {
+                (Some(Reprojection { weight, limit, .. }), Some(points)) => {
+                    reprojection_loss(output.pose(), poses, &points.narrow(0, start, half), limit) * weight
+                }
+                _ => self.absolute.apply(&self.errors(output, poses)),
+            };
+            self.likely(output, poses) + fit
         };
-        let mut loss = (loss_of(&previous, &truth.previous) + loss_of(&current, &truth.current)) * 0.5;
+        let mut loss = (loss_of(&previous, &truth.previous, 0) + loss_of(&current, &truth.current, half)) * 0.5;
         for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
             for output in network.auxiliary(frames) {
                 loss += self.absolute.apply(&self.errors(&output, truth)) * (0.5 * self.settings.auxiliary_weight);

@@ -14,6 +14,7 @@ macro_rules! members {
             "vlocnet-plus-plus",
             "posenet",
             "posenet-learned",
+            "posenet-reprojection",
             "bayesian-posenet",
             "lstm-pose",
             "hourglass-pose",
