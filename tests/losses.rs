@@ -5,8 +5,8 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
-    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss, pose_errors,
-    relative_pose, reprojection_loss, tangent,
+    ConsistencyGradient, Norm, PoseWeights, cross_transformation_loss, geometric_consistency_loss,
+    log_consistency_loss, nll_loss, pose_errors, relative_pose, reprojection_loss, tangent,
 };
 use vloc::network::{MapFromNormalized, PoseTensor};
 
@@ -225,6 +225,35 @@ fn the_gradient_of_the_reprojection_is_its_slope_and_finite_behind_the_camera() 
         assert_eq!(gradient.isfinite().all().int64_value(&[]), 1);
         assert!(gradient.abs().max().double_value(&[]) > 0.0);
     }
+}
+
+#[test]
+fn cross_transformations_close_for_the_truth_and_catch_a_wrong_motion() {
+    let path = path();
+    let (previous, current) = (tensor(&path[..7]), tensor(&path[1..]));
+    let truths = [&previous, &current];
+    let motions: Vec<Se3> = path.windows(2).map(|pair| pair[0].inverse() * pair[1]).collect();
+    let exact = cross_transformation_loss(truths, &tensor(&motions), truths, Norm::L2);
+    assert!(value(&exact.translation) < 1e-5 && value(&exact.rotation) < 1e-5);
+    // A motion that is 0.3 too long misses both ends by 0.3, and the poses still agree: two ways of three.
+    let longer: Vec<Se3> = motions
+        .iter()
+        .map(|motion| Se3::new(motion.rotation, motion.translation + Vector3::new(0.0, 0.3, 0.0)))
+        .collect();
+    let errors = cross_transformation_loss(truths, &tensor(&longer), truths, Norm::L2);
+    assert!((value(&errors.translation) - 0.2).abs() < 1e-5, "{}", value(&errors.translation));
+    assert!(value(&errors.rotation) < 1e-5);
+    // Both poses 0.3 off alike: their motion is right, both ends are missed.
+    let moved: Vec<Se3> =
+        path.iter().map(|pose| Se3::new(pose.rotation, pose.translation + Vector3::new(0.3, 0.0, 0.0))).collect();
+    let guesses = (tensor(&moved[..7]), tensor(&moved[1..]));
+    let errors = cross_transformation_loss([&guesses.0, &guesses.1], &tensor(&motions), truths, Norm::L2);
+    assert!((value(&errors.translation) - 0.2).abs() < 1e-5, "{}", value(&errors.translation));
+    // Every prediction is corrected.
+    let leaves = [tensor(&moved[..7]), tensor(&moved[1..]), tensor(&longer)]
+        .map(|pose| PoseTensor { translation_b3: pose.translation_b3.set_requires_grad(true), ..pose });
+    cross_transformation_loss([&leaves[0], &leaves[1]], &leaves[2], truths, Norm::L1).translation.backward();
+    assert!(leaves.iter().all(|pose| pose.translation_b3.grad().abs().max().double_value(&[]) > 0.0));
 }
 
 #[test]

@@ -11,13 +11,14 @@ use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig,
-    PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
+    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig, Odometry,
+    PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
 use vloc::sensor::{CameraModel, DepthImage};
 use vloc::training::{
-    Adam, AdamConfig, Data, Job, PairPlan, Reprojection, RunState, Source, Trainer, TrainingConfig, View, train,
+    Adam, AdamConfig, Consistency, Data, Job, PairPlan, Reprojection, RunState, Source, Trainer, TrainingConfig, View,
+    train,
 };
 use vloc::{Result, Stamp};
 
@@ -248,6 +249,44 @@ fn reprojection_follows_the_pose_loss_and_needs_depth() {
         ..TrainingConfig::default()
     };
     assert!(wrong.check().unwrap_err().to_string().starts_with("parameter reprojection.pretraining: expected at"));
+}
+
+#[test]
+fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let recurrent = |name: &str| {
+        let mut job = job(&folder.path().join(name));
+        job.config.consistency = Consistency::CrossTransformation;
+        job.config.epochs = 2;
+        job.config.network.as_mut().unwrap().temporal = Temporal::Lstm;
+        job
+    };
+    let dataset = Waves::new(60);
+    let straight = recurrent("straight");
+    train(&dataset, &straight, Progress::Silent, &|| true).unwrap();
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 4
+    };
+    let stopped = recurrent("stopped");
+    train(&dataset, &stopped, Progress::Silent, &stop).unwrap_err();
+    train(&dataset, &Job { resume: true, ..stopped.clone() }, Progress::Silent, &|| true).unwrap();
+    let weights = |job: &Job| std::fs::read(job.out.join("weights.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&stopped));
+    // The state is carried: a frame is seen in the light of those before it.
+    let mut regressor = PoseRegressor::load(&straight.out, Device::Cpu).unwrap();
+    let frame = |index: usize| PixelFrame { stamp: dataset.frames[index].stamp, pixels: dataset.image(index).unwrap() };
+    let alone = regressor.regress(&frame(6)).unwrap().absolute;
+    regressor.reset();
+    let carried = [4, 5, 6].map(|index| regressor.regress(&frame(index)).unwrap().absolute);
+    assert!((alone.map_from_camera.translation - carried[2].map_from_camera.translation).norm() > 1e-6);
+
+    let mut lone = recurrent("lone");
+    lone.config.network.as_mut().unwrap().odometry = Odometry::None;
+    let error = train(&dataset, &lone, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter consistency: expected motion or differences for an architecture without"));
 }
 
 /// Batches of noise that turn into NaN after some.

@@ -3,6 +3,7 @@
 //! Losses compare [`PoseTensor`](crate::network::PoseTensor)s in normalized units and hold no layers. Each returns a
 //! scalar, the mean over the batch; a pair of learned weights joins translation and rotation ([`PoseWeights`]).
 
+mod cross_transformation;
 mod geometric_consistency;
 mod log_consistency;
 mod nll;
@@ -11,6 +12,7 @@ mod relative;
 mod reprojection;
 pub mod tangent;
 
+pub use cross_transformation::cross_transformation_loss;
 pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
 pub use log_consistency::log_consistency_loss;
 pub use nll::nll_loss;

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
-use crate::network::{LocalizerConfig, NetworkConfig};
+use crate::network::{LocalizerConfig, NetworkConfig, Odometry};
 use crate::vision::Augmentation;
 use crate::{Error, Result};
 
@@ -43,6 +43,9 @@ pub enum Consistency {
     Motion,
     /// The differences of positions and of logarithms of quaternions (MapNet).
     Differences,
+    /// The true motion, and each other's true pose with the motion that the odometry stream predicts; the pose step also
+    /// trains that stream then (DGRNets).
+    CrossTransformation,
 }
 
 /// The reprojection loss in place of the pose loss (Kendall & Cipolla 2017, arXiv 1704.00390, section 3.3). Its points come
@@ -170,6 +173,14 @@ impl TrainingConfig {
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
             _ => None,
         };
+        if self.crosses_streams() && network.odometry == Odometry::None {
+            let found = "cross_transformation, with odometry: none";
+            return Err(Error::config(
+                "consistency",
+                "motion or differences for an architecture without odometry",
+                found,
+            ));
+        }
         match looks_between {
             Some(part) if self.freeze_trunk => {
                 let found = format!("true, with {part}, which looks at maps in between that are not cached");
@@ -177,6 +188,11 @@ impl TrainingConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the loss of the absolute poses also sees what the odometry stream says.
+    pub(super) fn crosses_streams(&self) -> bool {
+        self.consistency == Consistency::CrossTransformation && self.consistency_weight > 0.0
     }
 
     /// Checks every number against its range.

@@ -7,13 +7,15 @@ use super::batch::Batch;
 use super::config::{Consistency, Reprojection, TrainingConfig, Weighting};
 use crate::geometry::Se3;
 use crate::loss::{
-    ConsistencyGradient, PoseErrors, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss,
-    output_errors, relative_pose, reprojection_loss,
+    ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, geometric_consistency_loss,
+    log_consistency_loss, nll_loss, output_errors, relative_pose, reprojection_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
 };
 
+/// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
+const MOST_STANDING: i64 = 8;
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
 
@@ -40,7 +42,7 @@ pub(super) struct Objective {
     odometry: PoseWeights,
     settings: TrainingConfig,
     rotation: RotationOutput,
-    with_history: bool,
+    temporal: Temporal,
 }
 
 impl Objective {
@@ -56,7 +58,7 @@ impl Objective {
             odometry: weights("odometry"),
             settings: config.clone(),
             rotation: network.rotation,
-            with_history: network.temporal != Temporal::None,
+            temporal: network.temporal,
         }
     }
 
@@ -105,7 +107,16 @@ impl Objective {
             }
         }
         if self.settings.consistency_weight > 0.0 {
-            let errors = self.consistency_errors([previous.pose(), current.pose()], truth);
+            let errors = match (self.settings.consistency, network.odometry()) {
+                (Consistency::CrossTransformation, Some(stream)) => {
+                    let [before, after] = frames.each_ref().map(|frames| stream.features(frames, true));
+                    let motion = stream.relative(&before, &after, true);
+                    let truths = [&truth.previous, &truth.current];
+                    let poses = [previous.pose(), current.pose()];
+                    cross_transformation_loss(poses, motion.pose(), truths, self.settings.norm)
+                }
+                _ => self.consistency_errors([previous.pose(), current.pose()], truth),
+            };
             loss += self.consistency.apply(&errors) * self.settings.consistency_weight;
         }
         loss
@@ -118,7 +129,7 @@ impl Objective {
     fn consistency_errors(&self, [previous, current]: [&PoseTensor; 2], truth: &Truth) -> PoseErrors {
         let norm = self.settings.norm;
         match self.settings.consistency {
-            Consistency::Motion => {
+            Consistency::Motion | Consistency::CrossTransformation => {
                 let gradient = ConsistencyGradient::Both;
                 geometric_consistency_loss(previous, current, &truth.previous, &truth.current, gradient, norm)
             }
@@ -130,8 +141,8 @@ impl Objective {
 
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
     fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> [PoseOutput; 2] {
-        let previous = network.absolute(previous, &History::none(), true);
-        let history = match self.with_history {
+        let previous = network.absolute(previous, &self.start(), true);
+        let history = match self.temporal != Temporal::None {
             true => {
                 let features = current.last();
                 let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
@@ -141,6 +152,17 @@ impl Objective {
         };
         let current = network.absolute(current, &history, true);
         [previous, current]
+    }
+
+    /// What the earlier frame of a pair knows: nothing, but an LSTM may have read it for a while.
+    fn start(&self) -> History {
+        match self.temporal {
+            Temporal::Lstm => {
+                let frames = Tensor::randint(MOST_STANDING + 1, [1], (Kind::Int64, tch::Device::Cpu));
+                History::standing(frames.int64_value(&[0]) as usize)
+            }
+            _ => History::none(),
+        }
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {

@@ -74,6 +74,7 @@ impl Trainer {
             // Everything behind the shared stages but the odometry stream belongs to the pose step.
             let owned = |name: &str| match name.starts_with("trunk.") {
                 true => !config.freeze_trunk && (pose || network.odometry().is_some()),
+                false if pose && config.crosses_streams() => true,
                 false => name.starts_with("odometry.") != pose,
             };
             let weights = learning(&store).into_iter().filter(|(name, _)| owned(name));

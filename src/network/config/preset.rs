@@ -12,6 +12,7 @@ macro_rules! members {
             "vlocnet-small",
             "vlocnet-squeezenet",
             "vlocnet-plus-plus",
+            "dgrnets",
             "posenet",
             "posenet-learned",
             "posenet-reprojection",
