@@ -167,6 +167,35 @@ fn anchornet_answers_with_the_likeliest_anchor_and_its_offset() {
 }
 
 #[test]
+fn dgrnets_carries_the_state_of_its_lstm_and_learns_through_it() {
+    let config = tiny("dgrnets");
+    let (network, store) = build(&config);
+    let frames = images(&config, 2);
+    let [first, second] = [0, 1].map(|row| network.shared(&frames.narrow(0, row, 1), false));
+    let answer = |shared: &Features, history: &History| network.absolute(shared, history, false);
+    let position = |shared: &Features, history: &History| answer(shared, history).pose().translation_b3.shallow_clone();
+    let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let of = |shared: &Features, history: &History| History::of(&answer(shared, history));
+    let alone = position(&second, &History::none());
+    assert!(distance(&alone, &position(&second, &of(&first, &History::none()))) > 1e-6, "the frame before is known");
+    // Not only the last frame: what was before the frame before still counts.
+    let longer = of(&first, &of(&second, &History::none()));
+    assert!(distance(&position(&second, &of(&first, &History::none())), &position(&second, &longer)) > 1e-7);
+    let none = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
+    assert!(distance(&alone, &position(&second, &of(&first, &History::none()).keep(&none))) < 1e-6, "forgotten");
+    // To stand at a frame is to have read it before.
+    let twice = position(&second, &of(&second, &of(&second, &History::none())));
+    assert!(distance(&twice, &position(&second, &History::standing(2))) < 1e-6);
+    assert!(distance(&alone, &twice) > 1e-6);
+    // The later pose teaches what to keep of the earlier frame.
+    let pixels = images(&config, 1).set_requires_grad(true);
+    let earlier = network.absolute(&network.shared(&pixels, true), &History::none(), true);
+    network.absolute(&second, &History::of(&earlier), true).pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(pixels.grad().abs().max().double_value(&[]) > 0.0);
+    assert!(gradient_reaches(&store, "global.recurrent.weight_hh_l0"));
+}
+
+#[test]
 fn what_cannot_be_composed_says_what_to_change() {
     let error = |config: NetworkConfig| config.check().unwrap_err().to_string();
     for (config, text) in [
@@ -197,6 +226,10 @@ fn what_cannot_be_composed_says_what_to_change() {
         (
             NetworkConfig { crop: Some(CropConfig { height: 200, width: 64, count: 1 }), ..tiny("posenet") },
             "network.crop: expected at most the input, 96x128, found 200x64",
+        ),
+        (
+            NetworkConfig { temporal: Temporal::Lstm, crop: None, ..tiny("branchnet") },
+            "network.temporal: expected one vector per frame for an LSTM, found lstm with orientation_branch",
         ),
         (NetworkConfig { dropout_samples: 0, ..tiny("bayesian-posenet") }, "network.variance: expected predicted, or"),
     ] {

@@ -15,14 +15,19 @@ use vloc::network::{
     NetworkConfig, Odometry, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, Temporal, checkpoint,
 };
 use vloc::progress::Progress;
-use vloc::sensor::CameraModel;
-use vloc::training::{Adam, AdamConfig, Data, Job, PairPlan, RunState, Source, Trainer, TrainingConfig, View, train};
+use vloc::sensor::{CameraModel, DepthImage};
+use vloc::training::{
+    Adam, AdamConfig, Consistency, Data, Job, PairPlan, Reprojection, RunState, Source, Trainer, TrainingConfig, View,
+    train,
+};
 use vloc::{Result, Stamp};
 
 /// A smooth picture per place: a camera that moves along x in front of coloured waves.
 struct Waves {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
+    /// From this frame on there is no depth.
+    depths: usize,
 }
 
 impl Waves {
@@ -38,7 +43,7 @@ impl Waves {
             }
         };
         let camera = CameraModel::pinhole(48, 36, 40.0);
-        Self { camera, frames: (0..count).map(frame).collect() }
+        Self { camera, frames: (0..count).map(frame).collect(), depths: count }
     }
 }
 
@@ -60,6 +65,10 @@ impl Dataset for Waves {
             let wave = |frequency: f64| (127.0 + 120.0 * (frequency * point.x + 2.0 * point.y).sin()) as u8;
             Rgb([wave(1.0), wave(2.3), wave(4.1)])
         }))
+    }
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        let two_metres = || DepthImage::new(self.camera, vec![2.0; 48 * 36]);
+        (index < self.depths).then(two_metres).transpose()
     }
 }
 
@@ -206,6 +215,77 @@ fn training_learns_and_the_folder_works() {
     assert!(!job.out.join("checkpoint").exists());
     let regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
     assert_eq!(regressor.card(), &card);
+}
+
+#[test]
+fn reprojection_follows_the_pose_loss_and_needs_depth() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [with, without, cut] = ["with", "without", "cut"].map(|name| folder.path().join(name));
+    let reprojecting = |out: &Path, pretraining: f64| {
+        let mut job = job(out);
+        job.config.reprojection = Some(Reprojection { pretraining, ..Reprojection::default() });
+        job.config.consistency_weight = 0.0;
+        job
+    };
+    let losses = |out: &Path| -> Vec<f64> {
+        let log = std::fs::read_to_string(out.join("log.csv")).unwrap();
+        log.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    train(&Waves::new(60), &reprojecting(&with, 0.5), Progress::Silent, &|| true).unwrap();
+    train(&Waves::new(60), &reprojecting(&without, 1.0), Progress::Silent, &|| true).unwrap();
+    let (with, without) = (losses(&with), losses(&without));
+    assert!(with[..2] == without[..2], "the first half is the pose loss: {with:?} {without:?}");
+    assert!(with[2] != without[2] && with[3] != without[3], "{with:?} {without:?}");
+
+    let mut dataset = Waves::new(60);
+    dataset.depths = 40;
+    let error = train(&dataset, &reprojecting(&cut, 0.5), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter reprojection: expected a depth image for each training frame, found none"));
+    assert!(error.contains("waves/04") && error.contains("posenet-learned"), "{error}");
+    let wrong = TrainingConfig {
+        reprojection: Some(Reprojection { pretraining: 1.5, ..Reprojection::default() }),
+        ..TrainingConfig::default()
+    };
+    assert!(wrong.check().unwrap_err().to_string().starts_with("parameter reprojection.pretraining: expected at"));
+}
+
+#[test]
+fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let recurrent = |name: &str| {
+        let mut job = job(&folder.path().join(name));
+        job.config.consistency = Consistency::CrossTransformation;
+        job.config.epochs = 2;
+        job.config.network.as_mut().unwrap().temporal = Temporal::Lstm;
+        job
+    };
+    let dataset = Waves::new(60);
+    let straight = recurrent("straight");
+    train(&dataset, &straight, Progress::Silent, &|| true).unwrap();
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 4
+    };
+    let stopped = recurrent("stopped");
+    train(&dataset, &stopped, Progress::Silent, &stop).unwrap_err();
+    train(&dataset, &Job { resume: true, ..stopped.clone() }, Progress::Silent, &|| true).unwrap();
+    let weights = |job: &Job| std::fs::read(job.out.join("weights.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&stopped));
+    // The state is carried: a frame is seen in the light of those before it.
+    let mut regressor = PoseRegressor::load(&straight.out, Device::Cpu).unwrap();
+    let frame = |index: usize| PixelFrame { stamp: dataset.frames[index].stamp, pixels: dataset.image(index).unwrap() };
+    let alone = regressor.regress(&frame(6)).unwrap().absolute;
+    regressor.reset();
+    let carried = [4, 5, 6].map(|index| regressor.regress(&frame(index)).unwrap().absolute);
+    assert!((alone.map_from_camera.translation - carried[2].map_from_camera.translation).norm() > 1e-6);
+
+    let mut lone = recurrent("lone");
+    lone.config.network.as_mut().unwrap().odometry = Odometry::None;
+    let error = train(&dataset, &lone, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter consistency: expected motion or differences for an architecture without"));
 }
 
 /// Batches of noise that turn into NaN after some.

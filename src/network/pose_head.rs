@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use super::anchors::{AnchorHead, Anchored};
 use super::config::{Activation, AnchorsConfig, NetworkConfig, RotationOutput, Variance};
 use super::pose_tensor::PoseTensor;
+use super::temporal::Memory;
 
 /// Which units of the fully connected layers are dropped.
 #[derive(Clone, Copy, Debug)]
@@ -34,19 +35,19 @@ pub struct PoseOutput {
     pose: PoseTensor,
     rotation_bn: Tensor,
     log_variance_b6: Option<Tensor>,
-    joined_bchw: Option<Tensor>,
+    memory: Option<Memory>,
     anchored: Option<Anchored>,
 }
 
 impl PoseOutput {
-    /// The same with the features where frames are joined, for the frame that comes next.
-    pub(super) fn with_joined(self, joined_bchw: Option<Tensor>) -> Self {
-        Self { joined_bchw, ..self }
+    /// The same with what the stream keeps for the frame that comes next.
+    pub(super) fn with_memory(self, memory: Option<Memory>) -> Self {
+        Self { memory, ..self }
     }
 
-    /// Those features, where the network fuses them.
-    pub(super) fn joined_bchw(&self) -> Option<&Tensor> {
-        self.joined_bchw.as_ref()
+    /// That memory, where the network has one.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
     }
 
     /// The poses, normalized, quaternions of unit length.
@@ -193,7 +194,7 @@ impl PoseHead {
             };
             let pose = PoseTensor { translation_b3, quaternion_b4 };
             let log_variance_b6 = self.fc_log_variance.as_ref().map(|fc| bounded_log_variance(&hidden.apply(fc)));
-            PoseOutput { pose, rotation_bn, log_variance_b6, joined_bchw: None, anchored }
+            PoseOutput { pose, rotation_bn, log_variance_b6, memory: None, anchored }
         })
     }
 

@@ -2,7 +2,7 @@
 //! it, how it moved.
 //!
 //! ```text
-//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before) ─ last stage ─ localizer ─ head ─ absolute pose
+//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before) ─ last stage ─ localizer ─ (LSTM) ─ head ─ absolute pose
 //!                         │                                        (last stage ─ localizer ─ of orientation alone)
 //!                         ├─ auxiliary heads, in training
 //! frame before ── same ───┴─ odometry: stages of both frames, joined ─ last stage ─ localizer ─ head ─ relative pose
@@ -23,7 +23,7 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
-use super::temporal::{Fusion, History};
+use super::temporal::{Fusion, History, Memory, Recurrent};
 use crate::Result;
 
 impl NetworkConfig {
@@ -74,6 +74,7 @@ struct GlobalStream {
     keeps_features: bool,
     behind: Encoder,
     localizer: Localizer,
+    recurrent: Option<Recurrent>,
     orientation: Option<OrientationBranch>,
     head: PoseHead,
 }
@@ -157,7 +158,7 @@ impl GlobalStream {
         let mut channels = encoder.channels();
         let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
         let fusion = match config.temporal {
-            Temporal::None => None,
+            Temporal::None | Temporal::Lstm => None,
             temporal => Fusion::new(&own, temporal, size_at_joint(config, shared, &before, path)),
         };
         let joined = fusion.as_ref().map_or(channels[joint - 1], |fusion| fusion.channels(channels[joint - 1]));
@@ -167,6 +168,9 @@ impl GlobalStream {
         }
         let activation = config.activation();
         let localizer = Localizer::new(&own, config.localizer, &channels, activation);
+        let recurrent =
+            (config.temporal == Temporal::Lstm).then(|| Recurrent::new(&own, localizer.width(), config.hidden[0]));
+        let width = recurrent.as_ref().map_or(localizer.width(), Recurrent::width);
         let orientation = config.orientation_branch.map(|first_stage| {
             let path = path / "orientation";
             let channels_in = if first_stage == joint { joined } else { channels[first_stage - 1] };
@@ -174,22 +178,22 @@ impl GlobalStream {
             let localizer = (first_stage < end).then(|| Localizer::new(&path, config.localizer, &channels, activation));
             OrientationBranch { stages, localizer }
         });
-        let mut branches = vec![(own, localizer.width())];
+        let mut branches = vec![(own, width)];
         if orientation.is_some() {
-            branches.push((path / "orientation", localizer.width()));
+            branches.push((path / "orientation", width));
         }
         let head = PoseHead::new(&branches, HeadShape::of(config));
         let keeps_features = config.temporal == Temporal::PreviousFeatures;
-        Self { before, fusion, keeps_features, behind, localizer, orientation, head }
+        Self { before, fusion, keeps_features, behind, localizer, recurrent, orientation, head }
     }
 
     fn forward(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> PoseOutput {
-        let (embedding, joined) = self.embed(shared, history, train);
-        self.head.regress(&embedding, dropout).with_joined(joined)
+        let (embedding, memory) = self.embed(shared, history, train);
+        self.head.regress(&embedding, dropout).with_memory(memory)
     }
 
-    /// The embedding `bh`, and the features in front of the fusion where the next frame needs them.
-    fn embed(&self, shared: &Features, history: &History, train: bool) -> (Tensor, Option<Tensor>) {
+    /// The embedding `bh`, and what the next frame needs: the features in front of the fusion, or the LSTM's state.
+    fn embed(&self, shared: &Features, history: &History, train: bool) -> (Tensor, Option<Memory>) {
         let mut maps: Vec<Tensor> = shared.maps.iter().map(Tensor::shallow_clone).collect();
         maps.extend(self.before.forward(shared.last(), train));
         let own = maps[maps.len() - 1].shallow_clone();
@@ -200,11 +204,15 @@ impl GlobalStream {
         }
         maps.extend(self.behind.forward(&maps[maps.len() - 1], train));
         let vector = self.localizer.forward(&maps, train);
+        if let Some(recurrent) = &self.recurrent {
+            let (state, memory) = recurrent.forward(&vector, history);
+            return (self.head.embed(&[state]), Some(memory));
+        }
         let vectors = match &self.orientation {
             None => vec![vector],
             Some(branch) => vec![vector.shallow_clone(), branch.vector(&vector, &maps, train)],
         };
-        (self.head.embed(&vectors), self.keeps_features.then_some(own))
+        (self.head.embed(&vectors), self.keeps_features.then_some(Memory::Features(own)))
     }
 }
 

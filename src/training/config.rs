@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
-use crate::network::{LocalizerConfig, NetworkConfig};
+use crate::network::{LocalizerConfig, NetworkConfig, Odometry};
 use crate::vision::Augmentation;
 use crate::{Error, Result};
 
@@ -43,6 +43,31 @@ pub enum Consistency {
     Motion,
     /// The differences of positions and of logarithms of quaternions (MapNet).
     Differences,
+    /// The true motion, and each other's true pose with the motion that the odometry stream predicts; the pose step also
+    /// trains that stream then (DGRNets).
+    CrossTransformation,
+}
+
+/// The reprojection loss in place of the pose loss (Kendall & Cipolla 2017, arXiv 1704.00390, section 3.3). Its points come
+/// from the depth images of the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reprojection {
+    /// The share of the epochs, from the first, that keeps the pose loss: the loss does not converge from a random start.
+    /// The paper starts from a network trained to its end, and does not say how long it goes on then.
+    pub pretraining: f64,
+    /// Points per frame.
+    pub points: usize,
+    /// Weight of the loss beside that of the variances; the paper has none beside it.
+    pub weight: f64,
+    /// What the error of a point cannot exceed, in units of the focal length.
+    pub limit: f64,
+}
+
+impl Default for Reprojection {
+    fn default() -> Self {
+        Self { pretraining: 0.6, points: 256, weight: 10.0, limit: 1.0 }
+    }
 }
 
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
@@ -79,6 +104,9 @@ pub struct TrainingConfig {
     pub consistency_weight: f64,
     /// What they must agree in.
     pub consistency: Consistency,
+    /// The reprojection loss in place of that of absolute poses, behind some first epochs; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reprojection: Option<Reprojection>,
     /// Frames of a pair are at most this many frames apart.
     pub max_skip: usize,
     /// An odometry step before every this many pose steps; VLocNet: 1.
@@ -121,6 +149,7 @@ impl Default for TrainingConfig {
             variance_weight: 0.1,
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
+            reprojection: None,
             max_skip: 3,
             odometry_every: 1,
             freeze_trunk: false,
@@ -147,6 +176,14 @@ impl TrainingConfig {
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
             _ => None,
         };
+        if self.crosses_streams() && network.odometry == Odometry::None {
+            let found = "cross_transformation, with odometry: none";
+            return Err(Error::config(
+                "consistency",
+                "motion or differences for an architecture without odometry",
+                found,
+            ));
+        }
         match looks_between {
             Some(part) if self.freeze_trunk => {
                 let found = format!("true, with {part}, which looks at maps in between that are not cached");
@@ -154,6 +191,11 @@ impl TrainingConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the loss of the absolute poses also sees what the odometry stream says.
+    pub(super) fn crosses_streams(&self) -> bool {
+        self.consistency == Consistency::CrossTransformation && self.consistency_weight > 0.0
     }
 
     /// Checks every number against its range.
@@ -176,7 +218,12 @@ impl TrainingConfig {
             Weighting::Learned => 1.0,
             Weighting::Fixed { beta } => beta,
         };
+        let Reprojection { pretraining, points, weight, limit } = self.reprojection.unwrap_or_default();
+        at_least_one("reprojection.points", points as u64)?;
         let ranges = [
+            ("reprojection.pretraining", pretraining, 0.0, 1.0),
+            ("reprojection.weight", weight, f64::MIN_POSITIVE, 1e6),
+            ("reprojection.limit", limit, f64::MIN_POSITIVE, 1e3),
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
             ("gradient_clip", self.gradient_clip, f64::MIN_POSITIVE, 1e9),

@@ -3,16 +3,20 @@
 use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
-use super::config::{Consistency, TrainingConfig, Weighting};
+use super::batch::Batch;
+use super::config::{Consistency, Reprojection, TrainingConfig, Weighting};
 use crate::geometry::Se3;
 use crate::loss::{
-    ConsistencyGradient, PoseErrors, PoseWeights, expected_squared_offset, geometric_consistency_loss,
-    log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors, relative_pose,
+    ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
+    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors,
+    relative_pose, reprojection_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
 };
 
+/// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
+const MOST_STANDING: i64 = 8;
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
 
@@ -20,12 +24,15 @@ const NO_HISTORY: f64 = 0.25;
 pub(super) struct Truth {
     previous: PoseTensor,
     current: PoseTensor,
+    /// Points that the earlier frames see, then those of the later ones, `(2b)n3`.
+    points: Option<Tensor>,
 }
 
 impl Truth {
-    pub(super) fn new(previous: &[Se3], current: &[Se3], units: &MapFromNormalized, device: tch::Device) -> Self {
-        let tensor = |poses| PoseTensor::from_poses(poses, units, device);
-        Self { previous: tensor(previous), current: tensor(current) }
+    pub(super) fn new(batch: &Batch, units: &MapFromNormalized, device: tch::Device) -> Self {
+        let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
+        let points = batch.points.as_ref().map(|points| points.to_device(device));
+        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points }
     }
 }
 
@@ -36,7 +43,7 @@ pub(super) struct Objective {
     odometry: PoseWeights,
     settings: TrainingConfig,
     rotation: RotationOutput,
-    with_history: bool,
+    temporal: Temporal,
 }
 
 impl Objective {
@@ -52,7 +59,7 @@ impl Objective {
             odometry: weights("odometry"),
             settings: config.clone(),
             rotation: network.rotation,
-            with_history: network.temporal != Temporal::None,
+            temporal: network.temporal,
         }
     }
 
@@ -73,28 +80,50 @@ impl Objective {
         self.likely(&output, &motion) + self.odometry.apply(&self.errors(&output, &motion))
     }
 
+    /// Whether the reprojection loss has taken the place of the pose loss in this epoch, from 0.
+    pub(super) fn reprojects(&self, epoch: usize) -> bool {
+        let epochs = self.settings.epochs as f64;
+        self.settings.reprojection.is_some_and(|reprojection| epoch as f64 >= reprojection.pretraining * epochs)
+    }
+
     /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, and of the consistency.
-    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth) -> Tensor {
+    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth, epoch: usize) -> Tensor {
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
         let [previous, current] = self.absolute_outputs(network, &frames);
-        let loss_of = |output: &PoseOutput, truth: &PoseTensor| {
-            let loss = self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth));
+        let reprojection = self.settings.reprojection.filter(|_| self.reprojects(epoch));
+        let loss_of = |output: &PoseOutput, poses: &PoseTensor, start: i64| {
+            let fit = match (reprojection, &truth.points) {
+                (Some(Reprojection { weight, limit, .. }), Some(points)) => {
+                    reprojection_loss(output.pose(), poses, &points.narrow(0, start, half), limit) * weight
+                }
+                _ => self.absolute.apply(&self.errors(output, poses)),
+            };
+            let loss = self.likely(output, poses) + fit;
             match output.anchored() {
                 None => loss,
                 Some(anchored) => {
-                    loss + nearest_anchor_cross_entropy(anchored, &truth.translation_b3) * self.settings.anchor_weight
+                    loss + nearest_anchor_cross_entropy(anchored, &poses.translation_b3) * self.settings.anchor_weight
                 }
             }
         };
-        let mut loss = (loss_of(&previous, &truth.previous) + loss_of(&current, &truth.current)) * 0.5;
+        let mut loss = (loss_of(&previous, &truth.previous, 0) + loss_of(&current, &truth.current, half)) * 0.5;
         for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
             for output in network.auxiliary(frames) {
                 loss += self.absolute.apply(&self.errors(&output, truth)) * (0.5 * self.settings.auxiliary_weight);
             }
         }
         if self.settings.consistency_weight > 0.0 {
-            let errors = self.consistency_errors([previous.pose(), current.pose()], truth);
+            let errors = match (self.settings.consistency, network.odometry()) {
+                (Consistency::CrossTransformation, Some(stream)) => {
+                    let [before, after] = frames.each_ref().map(|frames| stream.features(frames, true));
+                    let motion = stream.relative(&before, &after, true);
+                    let truths = [&truth.previous, &truth.current];
+                    let poses = [previous.pose(), current.pose()];
+                    cross_transformation_loss(poses, motion.pose(), truths, self.settings.norm)
+                }
+                _ => self.consistency_errors([previous.pose(), current.pose()], truth),
+            };
             loss += self.consistency.apply(&errors) * self.settings.consistency_weight;
         }
         loss
@@ -113,7 +142,7 @@ impl Objective {
     fn consistency_errors(&self, [previous, current]: [&PoseTensor; 2], truth: &Truth) -> PoseErrors {
         let norm = self.settings.norm;
         match self.settings.consistency {
-            Consistency::Motion => {
+            Consistency::Motion | Consistency::CrossTransformation => {
                 let gradient = ConsistencyGradient::Both;
                 geometric_consistency_loss(previous, current, &truth.previous, &truth.current, gradient, norm)
             }
@@ -125,8 +154,8 @@ impl Objective {
 
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
     fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> [PoseOutput; 2] {
-        let previous = network.absolute(previous, &History::none(), true);
-        let history = match self.with_history {
+        let previous = network.absolute(previous, &self.start(), true);
+        let history = match self.temporal != Temporal::None {
             true => {
                 let features = current.last();
                 let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
@@ -136,6 +165,17 @@ impl Objective {
         };
         let current = network.absolute(current, &history, true);
         [previous, current]
+    }
+
+    /// What the earlier frame of a pair knows: nothing, but an LSTM may have read it for a while.
+    fn start(&self) -> History {
+        match self.temporal {
+            Temporal::Lstm => {
+                let frames = Tensor::randint(MOST_STANDING + 1, [1], (Kind::Int64, tch::Device::Cpu));
+                History::standing(frames.int64_value(&[0]) as usize)
+            }
+            _ => History::none(),
+        }
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {

@@ -16,7 +16,9 @@ use super::config::TrainingConfig;
 use super::features::FeatureCache;
 use super::pairs::PairPlan;
 use super::pixels::Pixels;
+use super::scene_points::ScenePoints;
 use super::state::RunState;
+use super::supervised::Supervised;
 use super::trainer::{Data, Trainer};
 use super::validation::{ValidationErrors, validate};
 use crate::config::load_yaml;
@@ -116,6 +118,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         let anchors = PoseTensor::from_poses(&spread(&poses(&split.train), count)?, &units, device);
         network.place_anchors(&anchors.translation_b3);
     }
+    let points = config
+        .reprojection
+        .map(|reprojection| ScenePoints::load(dataset, &split.train, reprojection.points, &units, seed, &progress));
+    let points = points.transpose()?;
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
@@ -136,6 +142,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     };
     let pixel_source = PixelSource { pixels: &pixels, network: &architecture };
     let source: &dyn Source = training_cache.as_ref().map_or(&pixel_source, |cache| cache);
+    let source = Supervised { inputs: source, points };
     let truth = poses(&split.validation);
     let validation_input = |rows: std::ops::Range<usize>| match &validation_cache {
         Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
@@ -149,7 +156,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         }
     };
     let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
-    let data = Data { plan: &plan, source, shared: config.freeze_trunk, validate: &validate };
+    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();

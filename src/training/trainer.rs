@@ -74,6 +74,7 @@ impl Trainer {
             // Everything behind the shared stages but the odometry stream belongs to the pose step.
             let owned = |name: &str| match name.starts_with("trunk.") {
                 true => !config.freeze_trunk && (pose || network.odometry().is_some()),
+                false if pose && config.crosses_streams() => true,
                 false => name.starts_with("odometry.") != pose,
             };
             let weights = learning(&store).into_iter().filter(|(name, _)| owned(name));
@@ -187,7 +188,10 @@ impl Trainer {
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
         let input = batch.input.to_device(device);
-        let truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
+        if self.objective.reprojects(epoch) && batch.points.is_none() {
+            return Err(Error::config("reprojection", "a source that gives points of the scene", "one without"));
+        }
+        let truth = Truth::new(batch, &self.units, device);
         let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
         if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {
             let loss = self.half_step(&input, &truth, shared, rate, Stream::Odometry)?;
@@ -217,7 +221,7 @@ impl Trainer {
             };
             match stream {
                 Stream::Odometry => self.objective.odometry(&self.network, &features, truth),
-                Stream::Pose => self.objective.pose(&self.network, &features, truth),
+                Stream::Pose => self.objective.pose(&self.network, &features, truth, self.state.epoch),
             }
         });
         let value = loss.double_value(&[]);

@@ -84,12 +84,17 @@ impl NetworkConfig {
         if !(1..=stages).contains(&shared) {
             return refuse("network.shared_stages", format!("1 to {stages} for this encoder"), shared.to_string());
         }
-        let first = if self.temporal == Temporal::None { shared } else { self.joining_stage() };
+        let joins_maps = matches!(self.temporal, Temporal::PreviousPose | Temporal::PreviousFeatures);
+        let first = if joins_maps { self.joining_stage() } else { shared };
         if let Some(branch) = self.orientation_branch
             && !(first..=stages).contains(&branch)
         {
             let expected = format!("{first} to {stages}: behind what position and orientation share");
             return refuse("network.orientation_branch", expected, branch.to_string());
+        }
+        if self.orientation_branch.is_some() && self.temporal == Temporal::Lstm {
+            let found = "lstm with orientation_branch; leave one of them out".to_owned();
+            return refuse("network.temporal", "one vector per frame for an LSTM".to_owned(), found);
         }
         if let Some(stage) = self.auxiliary_heads.iter().find(|stage| **stage >= shared) {
             let expected = format!("shared stages, 0 to {}", shared - 1);

@@ -73,6 +73,8 @@ pub enum Temporal {
     PreviousPose,
     /// The features of the frame before, weighed element by element (VLocNet++).
     PreviousFeatures,
+    /// The state of an LSTM behind the localizer, as wide as the first of `hidden` (DGRNets).
+    Lstm,
 }
 
 /// Where the variance of a prediction comes from, beside the samples of dropout.

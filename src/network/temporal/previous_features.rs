@@ -9,7 +9,7 @@
 use tch::Tensor;
 use tch::nn::{self, Path};
 
-use super::History;
+use super::{History, Memory};
 
 /// The weights and the convolution.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ impl PreviousFeatures {
     }
 
     pub(super) fn forward(&self, features_bchw: &Tensor, history: &History) -> Tensor {
-        let previous = match (&history.features_bchw, &history.known_b1) {
-            (Some(previous_bchw), Some(known_b1)) => {
+        let previous = match (&history.memory, &history.known_b1) {
+            (Some(Memory::Features(previous_bchw)), Some(known_b1)) => {
                 let known = known_b1.view([-1, 1, 1, 1]);
                 previous_bchw * &known + features_bchw * (1.0 - known)
             }
