@@ -33,7 +33,8 @@ train_and_evaluate() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arg
       --batch-size "$batch" --device "$device" --out "$model" "$@" "${resume[@]}"
   fi
   [ -e "$evaluation/metrics.json" ] ||
-    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --out "$evaluation" >/dev/null
+    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --out "$evaluation" \
+      >/dev/null
 }
 
 on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
