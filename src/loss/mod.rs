@@ -10,6 +10,7 @@ mod nll;
 mod pose;
 mod relative;
 mod reprojection;
+mod segmentation;
 pub mod tangent;
 
 pub use cross_transformation::cross_transformation_loss;
@@ -19,3 +20,4 @@ pub use nll::nll_loss;
 pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;
 pub use reprojection::reprojection_loss;
+pub use segmentation::{UNLABELLED, segmentation_loss};

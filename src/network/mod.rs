@@ -11,6 +11,7 @@
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
+mod adaptive_fusion;
 mod auxiliary;
 mod card;
 pub mod checkpoint;
@@ -26,13 +27,17 @@ mod pose_tensor;
 mod regressor;
 mod rotation_output;
 mod saliency;
+mod semantics;
 mod temporal;
 pub mod uncertainty;
 
-pub use card::{CARD_FILE, ModelCard, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord};
+pub use card::{
+    CARD_FILE, ModelCard, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
+    WeightsRecord,
+};
 pub use config::{
     Activation, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
-    PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
+    PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
