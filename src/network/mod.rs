@@ -6,7 +6,8 @@
 //!   with a covariance. It takes no pose from anywhere; what it remembers of the frame before is its own output.
 //! - [`device`] chooses the processor.
 //!
-//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `localizer`, `pose_head`,
+//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
+//! (what pixels show), `localizer`, `pose_head`,
 //! [`uncertainty`].
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::synthetic_views::SyntheticViews;
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
 use crate::network::{LocalizerConfig, NetworkConfig, Odometry};
@@ -68,18 +69,6 @@ impl Default for Reprojection {
     fn default() -> Self {
         Self { pretraining: 0.6, points: 256, weight: 10.0, limit: 1.0 }
     }
-}
-
-/// Views that were never recorded, from the depths of training frames (SVS-Pose, Naseer & Burgard 2017).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SyntheticViews {
-    /// Views per training frame. In each epoch a frame is shown as it is or as one of them, all alike likely.
-    pub copies: usize,
-    /// The largest distance from the frame along each of its axes, metres; uniform within.
-    pub translation: f64,
-    /// The largest angle about each of its axes, degrees; uniform within.
-    pub rotation: f64,
 }
 
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].

@@ -6,6 +6,7 @@
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
 //!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly, and where asked for through
 //!   synthetic views from places nearby ([`synthesize_view`]).
+//! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
 //! Every random choice follows from the seed, the epoch and the batch, so there is no generator to save.
@@ -34,7 +35,7 @@ mod validation;
 pub use adam::{Adam, AdamConfig};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
-pub use config::{Consistency, Reprojection, RotationAugmentation, SyntheticViews, TrainingConfig, Weighting};
+pub use config::{Consistency, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
 pub use features::FeatureCache;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
@@ -43,6 +44,6 @@ pub use run::{Job, train};
 pub use scene_points::ScenePoints;
 pub use schedule::learning_rate;
 pub use state::{EpochRecord, RunState};
-pub use synthetic_views::synthesize_view;
+pub use synthetic_views::{SyntheticViews, synthesize_view};
 pub use trainer::{Data, Trainer};
 pub use validation::{ValidationErrors, validate};

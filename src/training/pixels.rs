@@ -8,11 +8,11 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::config::{RotationAugmentation, SyntheticViews, TrainingConfig};
+use super::config::{RotationAugmentation, TrainingConfig};
 use super::pairs::{View, mix};
 use super::rotation::rotate_view;
 use super::scene_points::without_depth;
-use super::synthetic_views::synthesize_view;
+use super::synthetic_views::{SyntheticViews, synthesize_view};
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
 use crate::progress::Progress;

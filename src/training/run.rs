@@ -178,15 +178,9 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let weights = job.out.join(WEIGHTS_FILE);
     let sha256 = checkpoint::save(&store, &weights, config.precision)?;
     checkpoint::load(&store, &weights)?;
-    let semantics = architecture.semantics.as_ref().filter(|_| !split.validation.is_empty());
-    let segmented = match semantics {
-        Some(semantics) => {
-            let labels = labels(&split.validation)?;
-            let input = |rows: std::ops::Range<usize>| {
-                Ok((validation_input(rows.clone())?, labels.plain(&split.validation[rows])))
-            };
-            segmentation(&network, semantics.classes.len(), split.validation.len(), &input)?
-        }
+    let validation = &split.validation;
+    let segmented = match &architecture.semantics {
+        Some(semantics) => segmentation(&network, semantics, &labels(validation)?, validation, &validation_input)?,
         None => None,
     };
     let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();

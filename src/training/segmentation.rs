@@ -3,9 +3,10 @@
 
 use tch::{Kind, Tensor};
 
+use super::scene_labels::SceneLabels;
 use crate::Result;
 use crate::loss::UNLABELLED;
-use crate::network::{PoseNetwork, SegmentationRecord};
+use crate::network::{PoseNetwork, SegmentationRecord, SemanticsConfig};
 
 /// Frames per forward pass.
 const CHUNK: usize = 16;
@@ -52,20 +53,22 @@ impl Confusion {
     }
 }
 
-/// The scores of a network with `classes` over some frames, with `input` giving what the network sees of rows `start..end` and
-/// their labels, `bhw` bytes; `None` for one without a semantic stream and without a labelled pixel.
+/// The scores of a network over `frames`, with `input` giving what the network sees of rows `start..end` of them; `None` for
+/// one without classes, and without a labelled pixel.
 ///
 /// # Errors
 /// What `input` says.
 pub(super) fn segmentation(
     network: &PoseNetwork,
-    classes: usize,
-    frames: usize,
-    input: &dyn Fn(std::ops::Range<usize>) -> Result<(Tensor, Tensor)>,
+    semantics: &SemanticsConfig,
+    labels: &SceneLabels,
+    frames: &[usize],
+    input: &dyn Fn(std::ops::Range<usize>) -> Result<Tensor>,
 ) -> Result<Option<SegmentationRecord>> {
-    let mut confusion = Confusion::new(classes);
-    for start in (0..frames).step_by(CHUNK) {
-        let (input, labels) = input(start..(start + CHUNK).min(frames))?;
+    let mut confusion = Confusion::new(semantics.classes.len());
+    for start in (0..frames.len()).step_by(CHUNK) {
+        let rows = start..(start + CHUNK).min(frames.len());
+        let (input, labels) = (input(rows.clone())?, labels.plain(&frames[rows]));
         let size = [labels.size()[1], labels.size()[2]];
         let logits = tch::no_grad(|| network.segmentation(&network.shared(&input, false), size));
         let Some(logits) = logits else { return Ok(None) };

@@ -13,14 +13,26 @@ use image::RgbImage;
 use nalgebra::{Vector2, Vector3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use super::config::SyntheticViews;
 use super::rotation::bilinear;
 use crate::geometry::{Se3, So3};
 use crate::sensor::{CameraModel, DepthImage};
 
 /// How far from its projection a point still covers a pixel, pixels.
 const REACH: f64 = 0.75;
+
+/// Views that were never recorded, from the depths of training frames (SVS-Pose, Naseer & Burgard 2017).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyntheticViews {
+    /// Views per training frame. In each epoch a frame is shown as it is or as one of them, all alike likely.
+    pub copies: usize,
+    /// The largest distance from the frame along each of its axes, metres; uniform within.
+    pub translation: f64,
+    /// The largest angle about each of its axes, degrees; uniform within.
+    pub rotation: f64,
+}
 
 impl SyntheticViews {
     /// Where a camera stands near another, `old_from_new`.
