@@ -6,7 +6,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vloc::network::{
     AnchorsConfig, CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry,
-    PRESETS, PoseNetwork, Temporal,
+    PRESETS, PoseNetwork, SemanticsConfig, Temporal,
 };
 
 /// A preset at an input that every encoder takes.
@@ -196,6 +196,38 @@ fn dgrnets_carries_the_state_of_its_lstm_and_learns_through_it() {
 }
 
 #[test]
+fn vlocnet_plus_plus_hands_what_pixels_show_to_where_the_camera_is() {
+    let classes = ["wall", "floor", "door"].map(str::to_owned).to_vec();
+    let semantics = Some(SemanticsConfig { channels: 16, classes });
+    let config = NetworkConfig { semantics, ..tiny("vlocnet-plus-plus-semantic") };
+    let (network, store) = build(&config);
+    let logits = network.segmentation(&network.shared(&images(&config, 2), true), [96, 128]).unwrap();
+    assert_eq!(logits.size(), [2, 3, 96, 128]);
+    logits.square().sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.") && gradient_reaches(&store, "semantic.classify."));
+    assert!(!gradient_reaches(&store, "global.") && !gradient_reaches(&store, "semantic.fusion."));
+    let (network, store) = build(&config);
+    let shared = network.shared(&images(&config, 2), true);
+    network.absolute(&shared, &History::none(), true).pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "semantic.fusion.semantic") && gradient_reaches(&store, "semantic.context."));
+    assert!(!gradient_reaches(&store, "semantic.classify."), "features are fused, not classes");
+    // Without its weights the stream is nothing to the pose.
+    let shared = network.shared(&images(&config, 1), false);
+    let position = || network.absolute(&shared, &History::none(), false).pose().translation_b3.shallow_clone();
+    let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let change = |name: &str| tch::no_grad(|| store.variables()[name].shallow_clone().g_mul_scalar_(0.0));
+    let with = position();
+    let _ = change("semantic.fusion.semantic");
+    let without = position();
+    assert!(distance(&with, &without) > 1e-7);
+    let _ = change("semantic.context.weight");
+    assert!(distance(&without, &position()) < 1e-9);
+    // Before a training has named the classes there is nothing to tell.
+    let (network, _store) = build(&tiny("vlocnet-plus-plus-semantic"));
+    assert!(network.segmentation(&network.shared(&images(&config, 1), false), [96, 128]).is_none());
+}
+
+#[test]
 fn what_cannot_be_composed_says_what_to_change() {
     let error = |config: NetworkConfig| config.check().unwrap_err().to_string();
     for (config, text) in [
@@ -230,6 +262,17 @@ fn what_cannot_be_composed_says_what_to_change() {
         (
             NetworkConfig { temporal: Temporal::Lstm, crop: None, ..tiny("branchnet") },
             "network.temporal: expected one vector per frame for an LSTM, found lstm with orientation_branch",
+        ),
+        (
+            NetworkConfig { semantics: Some(SemanticsConfig { channels: 8, classes: vec![] }), ..tiny("posenet") },
+            "network.crop: expected whole images, as labels have them, found a crop with semantics",
+        ),
+        (
+            NetworkConfig {
+                semantics: Some(SemanticsConfig { channels: 8, classes: vec!["door".to_owned(); 2] }),
+                ..tiny("mapnet")
+            },
+            "network.semantics.classes: expected at most 255 names, each once, found 2 names, one of them twice",
         ),
         (NetworkConfig { dropout_samples: 0, ..tiny("bayesian-posenet") }, "network.variance: expected predicted, or"),
     ] {

@@ -5,9 +5,9 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
-    ConsistencyGradient, Norm, PoseWeights, cross_transformation_loss, expected_squared_offset,
+    ConsistencyGradient, Norm, PoseWeights, UNLABELLED, cross_transformation_loss, expected_squared_offset,
     geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, pose_errors,
-    relative_pose, reprojection_loss, tangent,
+    relative_pose, reprojection_loss, segmentation_loss, tangent,
 };
 use vloc::network::{Anchored, MapFromNormalized, PoseTensor};
 
@@ -255,6 +255,16 @@ fn cross_transformations_close_for_the_truth_and_catch_a_wrong_motion() {
         .map(|pose| PoseTensor { translation_b3: pose.translation_b3.set_requires_grad(true), ..pose });
     cross_transformation_loss([&leaves[0], &leaves[1]], &leaves[2], truths, Norm::L1).translation.backward();
     assert!(leaves.iter().all(|pose| pose.translation_b3.grad().abs().max().double_value(&[]) > 0.0));
+}
+
+#[test]
+fn the_segmentation_of_a_case_by_hand() {
+    // Two classes in two pixels: odds of 3 to 1 for the first class, then equal ones.
+    let logits = Tensor::from_slice(&[3f32.ln(), 0.0, 0.0, 0.0]).view([1, 2, 1, 2]);
+    let loss = |labels: [u8; 2]| value(&segmentation_loss(&logits, &Tensor::from_slice(&labels).view([1, 1, 2])));
+    assert!((loss([0, 0]) - ((4f64 / 3.0).ln() + 2f64.ln()) / 2.0).abs() < 1e-6);
+    assert!((loss([1, UNLABELLED]) - 4f64.ln()).abs() < 1e-6, "a pixel without a label does not count");
+    assert_eq!(loss([UNLABELLED; 2]), 0.0);
 }
 
 #[test]

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use image::{Rgb, RgbImage};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use nalgebra::Vector3;
 use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
     Activation, AnchorsConfig, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized,
-    NetworkConfig, Odometry, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, Temporal, checkpoint,
+    NetworkConfig, Odometry, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, SemanticsConfig, Temporal,
+    checkpoint,
 };
 use vloc::progress::Progress;
 use vloc::sensor::{CameraModel, DepthImage};
@@ -28,6 +29,7 @@ struct Waves {
     frames: Vec<FrameInfo>,
     /// From this frame on there is no depth.
     depths: usize,
+    classes: Vec<String>,
 }
 
 impl Waves {
@@ -43,7 +45,7 @@ impl Waves {
             }
         };
         let camera = CameraModel::pinhole(48, 36, 40.0);
-        Self { camera, frames: (0..count).map(frame).collect(), depths: count }
+        Self { camera, frames: (0..count).map(frame).collect(), depths: count, classes: Vec::new() }
     }
 }
 
@@ -69,6 +71,15 @@ impl Dataset for Waves {
     fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
         let two_metres = || DepthImage::new(self.camera, vec![2.0; 48 * 36]);
         (index < self.depths).then(two_metres).transpose()
+    }
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+    /// Dark and light.
+    fn labels(&self, index: usize) -> Result<Option<GrayImage>> {
+        let image = self.image(index)?;
+        let class = |u: u32, v: u32| Luma([u8::from(image.get_pixel(u, v)[0] > 127)]);
+        Ok((!self.classes.is_empty()).then(|| GrayImage::from_fn(image.width(), image.height(), class)))
     }
 }
 
@@ -286,6 +297,43 @@ fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
     lone.config.network.as_mut().unwrap().odometry = Odometry::None;
     let error = train(&dataset, &lone, Progress::Silent, &|| true).unwrap_err().to_string();
     assert!(error.starts_with("parameter consistency: expected motion or differences for an architecture without"));
+}
+
+#[test]
+fn a_semantic_stream_learns_the_classes_of_the_dataset_and_keeps_them() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let semantic = |name: &str, classes: &[&str]| {
+        let mut job = job(&folder.path().join(name));
+        (job.config.epochs, job.config.learning_rate, job.config.average_decay) = (50, 5e-3, 0.9);
+        job.config.network.as_mut().unwrap().semantics = Some(SemanticsConfig { channels: 8, classes: named(classes) });
+        job
+    };
+    let mut dataset = Waves::new(60);
+    let error = train(&dataset, &semantic("none", &[]), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "parameter network.semantics: expected label images and the names of their classes, found none"
+        )
+    );
+    assert!(error.contains("vlocnet-plus-plus does"), "{error}");
+    dataset.classes = named(&["dark", "light"]);
+    let error = train(&dataset, &semantic("other", &["dark", "bright"]), Progress::Silent, &|| true).unwrap_err();
+    let expected =
+        "parameter network.semantics.classes: expected [dark, bright], found [dark, light] in waves; name those";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    let mut frozen = semantic("frozen", &[]);
+    frozen.config.freeze_trunk = true;
+    let error = train(&dataset, &frozen, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.contains("true, with semantics, which looks at maps in between"), "{error}");
+
+    let job = semantic("learned", &[]);
+    let card = train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    assert_eq!(card.network.semantics.as_ref().unwrap().classes, dataset.classes);
+    let scores = card.validation.segmentation.unwrap();
+    assert!(scores.pixel_accuracy > 0.8 && scores.mean_iou > 0.6, "{scores:?}");
+    assert_eq!(PoseRegressor::load(&job.out, Device::Cpu).unwrap().card(), &card);
 }
 
 /// Batches of noise that turn into NaN after some.

@@ -127,6 +127,13 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         errors.median_rotation_error.to_degrees(),
         100.0 * calibration.coverage_90,
     );
+    if let Some(segmentation) = &errors.segmentation {
+        println!(
+            "semantic stream: {:.1} % of the pixels right, mean intersection over union {:.3}",
+            100.0 * segmentation.pixel_accuracy,
+            segmentation.mean_iou,
+        );
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod nll;
 mod pose;
 mod relative;
 mod reprojection;
+mod segmentation;
 pub mod tangent;
 
 pub use anchors::{expected_squared_offset, nearest_anchor_cross_entropy};
@@ -21,3 +22,4 @@ pub use nll::nll_loss;
 pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;
 pub use reprojection::reprojection_loss;
+pub use segmentation::{UNLABELLED, segmentation_loss};

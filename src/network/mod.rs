@@ -6,11 +6,13 @@
 //!   with a covariance. It takes no pose from anywhere; what it remembers of the frame before is its own output.
 //! - [`device`] chooses the processor.
 //!
-//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `localizer`, `pose_head`,
+//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
+//! (what pixels show), `localizer`, `pose_head`,
 //! [`uncertainty`].
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
+mod adaptive_fusion;
 mod anchors;
 mod auxiliary;
 mod card;
@@ -27,14 +29,18 @@ mod pose_tensor;
 mod regressor;
 mod rotation_output;
 mod saliency;
+mod semantics;
 mod temporal;
 pub mod uncertainty;
 
 pub use anchors::Anchored;
-pub use card::{CARD_FILE, ModelCard, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord};
+pub use card::{
+    CARD_FILE, ModelCard, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
+    WeightsRecord,
+};
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig,
-    Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
+    Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;

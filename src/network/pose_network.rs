@@ -2,9 +2,10 @@
 //! it, how it moved.
 //!
 //! ```text
-//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before) ─ last stage ─ localizer ─ (LSTM) ─ head ─ absolute pose
-//!                         │                                        (last stage ─ localizer ─ of orientation alone)
+//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before, + semantics) ─ last stage ─ localizer ─ (LSTM) ─ head ─ absolute pose
+//!                         │                                                     (last stage ─ localizer ─ of orientation alone)
 //!                         ├─ auxiliary heads, in training
+//!                         ├─ semantic: what pixels show; its features go to the global stream
 //! frame before ── same ───┴─ odometry: stages of both frames, joined ─ last stage ─ localizer ─ head ─ relative pose
 //! ```
 //!
@@ -12,8 +13,8 @@
 //! from the paper: both frames pass the *same* stages (siamese), so that each frame is computed once and its features
 //! wait for the next; the paper gives the earlier frame weights of its own. Both streams also predict log-variances.
 //!
-//! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.` or `odometry.`, then
-//! torchvision's (`trunk.layer1.0.conv1.weight`).
+//! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
+//! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -23,6 +24,7 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
+use super::semantics::SemanticStream;
 use super::temporal::{Fusion, History, Memory, Recurrent};
 use crate::Result;
 
@@ -75,6 +77,7 @@ struct GlobalStream {
     behind: Encoder,
     localizer: Localizer,
     recurrent: Option<Recurrent>,
+    semantic: Option<SemanticStream>,
     orientation: Option<OrientationBranch>,
     head: PoseHead,
 }
@@ -145,6 +148,12 @@ impl PoseNetwork {
         self.auxiliary.iter().map(|head| head.forward(&shared.maps)).collect()
     }
 
+    /// Logits of the classes `bkhw` of the pixels of an image of `size` (rows, columns); `None` for a member without a semantic
+    /// stream, or without classes.
+    pub fn segmentation(&self, shared: &Features, size: [i64; 2]) -> Option<Tensor> {
+        self.global.semantic.as_ref()?.logits(&shared.maps, size)
+    }
+
     /// The odometry stream of a member that has one.
     pub fn odometry(&self) -> Option<&OdometryStream> {
         self.odometry.as_ref()
@@ -157,16 +166,22 @@ impl GlobalStream {
         let (cut, joint, end) = (config.shared_stages(), config.joining_stage(), encoder.stages());
         let mut channels = encoder.channels();
         let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
+        let size_chw = || size_at_joint(config, shared, &before, path);
         let fusion = match config.temporal {
             Temporal::None | Temporal::Lstm => None,
-            temporal => Fusion::new(&own, temporal, size_at_joint(config, shared, &before, path)),
+            temporal => Fusion::new(&own, temporal, size_chw()),
         };
         let joined = fusion.as_ref().map_or(channels[joint - 1], |fusion| fusion.channels(channels[joint - 1]));
+        let activation = config.activation();
+        let semantic = config.semantics.as_ref().map(|semantics| {
+            let [_, height, width] = size_chw();
+            let path = path / "semantic";
+            SemanticStream::new(&path, semantics, &channels[..cut], [joined, height, width], activation)
+        });
         let behind = Encoder::new(&own, encoder, joint..end, joined);
         if joint == end {
             channels[end - 1] = joined;
         }
-        let activation = config.activation();
         let localizer = Localizer::new(&own, config.localizer, &channels, activation);
         let recurrent =
             (config.temporal == Temporal::Lstm).then(|| Recurrent::new(&own, localizer.width(), config.hidden[0]));
@@ -184,7 +199,7 @@ impl GlobalStream {
         }
         let head = PoseHead::new(&branches, HeadShape::of(config));
         let keeps_features = config.temporal == Temporal::PreviousFeatures;
-        Self { before, fusion, keeps_features, behind, localizer, recurrent, orientation, head }
+        Self { before, fusion, keeps_features, behind, localizer, recurrent, semantic, orientation, head }
     }
 
     fn forward(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> PoseOutput {
@@ -198,9 +213,12 @@ impl GlobalStream {
         maps.extend(self.before.forward(shared.last(), train));
         let own = maps[maps.len() - 1].shallow_clone();
         let joined = self.fusion.as_ref().map(|fusion| fusion.forward(&own, history));
+        let last = maps.len() - 1;
         if let Some(joined) = joined {
-            let last = maps.len() - 1;
             maps[last] = joined;
+        }
+        if let Some(semantic) = &self.semantic {
+            maps[last] = semantic.fuse(&maps[last], &shared.maps);
         }
         maps.extend(self.behind.forward(&maps[maps.len() - 1], train));
         let vector = self.localizer.forward(&maps, train);

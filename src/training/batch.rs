@@ -30,6 +30,12 @@ pub trait Source: Sync {
     fn points(&self, _views: &[View]) -> Option<Tensor> {
         None
     }
+
+    /// The class of each pixel of the views, `vhw` bytes on the CPU, [`UNLABELLED`](crate::loss::UNLABELLED) where there is
+    /// none; `None` where the training needs none.
+    fn labels(&self, _views: &[View]) -> Option<Tensor> {
+        None
+    }
 }
 
 /// Augmented images as inputs of a network.
@@ -69,6 +75,8 @@ pub struct Batch {
     pub current: Vec<Se3>,
     /// What [`Source::points`] says of the earlier frames, then of the later ones.
     pub points: Option<Tensor>,
+    /// What [`Source::labels`] says of them.
+    pub labels: Option<Tensor>,
 }
 
 impl Batch {
@@ -77,7 +85,7 @@ impl Batch {
         let views: Vec<View> = earlier.chain(pairs.iter().map(|pair| pair.current)).collect();
         let (input, mut previous) = source.views(&views)?;
         let current = previous.split_off(pairs.len());
-        Ok(Self { input, previous, current, points: source.points(&views) })
+        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views) })
     }
 }
 

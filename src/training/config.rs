@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::synthetic_views::SyntheticViews;
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
 use crate::network::{LocalizerConfig, NetworkConfig, Odometry};
@@ -119,6 +120,9 @@ pub struct TrainingConfig {
     pub cache_limit: usize,
     /// Virtual rotations of the camera.
     pub rotation: RotationAugmentation,
+    /// Views of training frames from places nearby, which need depth images; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synthetic_views: Option<SyntheticViews>,
     /// Changes of colour, sharpness and noise.
     pub photometric: Augmentation,
     /// Stop after this many epochs without a better validation; 0: never.
@@ -156,6 +160,7 @@ impl Default for TrainingConfig {
             cached_copies: 12,
             cache_limit: 8192,
             rotation: RotationAugmentation { pitch: 10.0, yaw: 10.0, roll: 10.0 },
+            synthetic_views: None,
             photometric: Augmentation::default(),
             patience: 0,
             checkpoint_interval: 60.0,
@@ -174,6 +179,7 @@ impl TrainingConfig {
         let looks_between = match network.localizer {
             _ if !network.auxiliary_heads.is_empty() => Some("auxiliary_heads"),
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
+            _ if network.semantics.is_some() => Some("semantics"),
             _ => None,
         };
         if self.crosses_streams() && network.odometry == Odometry::None {
@@ -183,6 +189,10 @@ impl TrainingConfig {
                 "motion or differences for an architecture without odometry",
                 found,
             ));
+        }
+        if self.synthetic_views.is_some() && network.semantics.is_some() {
+            let found = "some, with semantics in the architecture; leave one of them out";
+            return Err(Error::config("synthetic_views", "none where labels are learned: they have none", found));
         }
         match looks_between {
             Some(part) if self.freeze_trunk => {
@@ -220,7 +230,14 @@ impl TrainingConfig {
         };
         let Reprojection { pretraining, points, weight, limit } = self.reprojection.unwrap_or_default();
         at_least_one("reprojection.points", points as u64)?;
+        let none = SyntheticViews { copies: 1, translation: 0.0, rotation: 0.0 };
+        let views = self.synthetic_views.unwrap_or(none);
+        if !(1..=64).contains(&views.copies) {
+            return Err(Error::config("synthetic_views.copies", "1 to 64", views.copies.to_string()));
+        }
         let ranges = [
+            ("synthetic_views.translation", views.translation, 0.0, 10.0),
+            ("synthetic_views.rotation", views.rotation, 0.0, 45.0),
             ("reprojection.pretraining", pretraining, 0.0, 1.0),
             ("reprojection.weight", weight, f64::MIN_POSITIVE, 1e6),
             ("reprojection.limit", limit, f64::MIN_POSITIVE, 1e3),

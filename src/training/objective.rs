@@ -9,11 +9,12 @@ use crate::geometry::Se3;
 use crate::loss::{
     ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
     geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors,
-    relative_pose, reprojection_loss,
+    relative_pose, reprojection_loss, segmentation_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
 };
+use crate::{Error, Result};
 
 /// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
 const MOST_STANDING: i64 = 8;
@@ -26,13 +27,16 @@ pub(super) struct Truth {
     current: PoseTensor,
     /// Points that the earlier frames see, then those of the later ones, `(2b)n3`.
     points: Option<Tensor>,
+    /// Classes of the pixels of the earlier frames, then of the later ones, `(2b)hw`.
+    labels: Option<Tensor>,
 }
 
 impl Truth {
     pub(super) fn new(batch: &Batch, units: &MapFromNormalized, device: tch::Device) -> Self {
         let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
-        let points = batch.points.as_ref().map(|points| points.to_device(device));
-        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points }
+        let [points, labels] =
+            [&batch.points, &batch.labels].map(|known| known.as_ref().map(|known| known.to_device(device)));
+        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points, labels }
     }
 }
 
@@ -41,13 +45,16 @@ pub(super) struct Objective {
     absolute: PoseWeights,
     consistency: PoseWeights,
     odometry: PoseWeights,
+    /// Learned weight of the segmentation, s.
+    segmentation: Option<Tensor>,
     settings: TrainingConfig,
     rotation: RotationOutput,
     temporal: Temporal,
 }
 
 impl Objective {
-    /// The learned weights under `path`: `absolute`, `consistency` and `odometry`.
+    /// The learned weights under `path`: `absolute`, `consistency`, `odometry`, and `segmentation` where the network has a
+    /// semantic stream.
     pub(super) fn new(path: &Path, config: &TrainingConfig, network: &NetworkConfig) -> Self {
         let weights = |name: &str| match config.weighting {
             Weighting::Learned => PoseWeights::learned(&(path / name), 0.0, -3.0),
@@ -57,6 +64,7 @@ impl Objective {
             absolute: weights("absolute"),
             consistency: weights("consistency"),
             odometry: weights("odometry"),
+            segmentation: network.semantics.as_ref().map(|_| path.zeros("segmentation", &[])),
             settings: config.clone(),
             rotation: network.rotation,
             temporal: network.temporal,
@@ -80,13 +88,28 @@ impl Objective {
         self.likely(&output, &motion) + self.odometry.apply(&self.errors(&output, &motion))
     }
 
+    /// Checks whether a batch of this epoch, from 0, has what the losses want to know.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is missing.
+    pub(super) fn check(&self, batch: &Batch, epoch: usize) -> Result<()> {
+        if self.reprojects(epoch) && batch.points.is_none() {
+            return Err(Error::config("reprojection", "a source that gives points of the scene", "one without"));
+        }
+        if self.segmentation.is_some() && batch.labels.is_none() {
+            return Err(Error::config("network.semantics", "a source that gives labels of pixels", "one without"));
+        }
+        Ok(())
+    }
+
     /// Whether the reprojection loss has taken the place of the pose loss in this epoch, from 0.
-    pub(super) fn reprojects(&self, epoch: usize) -> bool {
+    fn reprojects(&self, epoch: usize) -> bool {
         let epochs = self.settings.epochs as f64;
         self.settings.reprojection.is_some_and(|reprojection| epoch as f64 >= reprojection.pretraining * epochs)
     }
 
-    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, and of the consistency.
+    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, of the consistency, and of the
+    /// semantic stream.
     pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth, epoch: usize) -> Tensor {
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
@@ -125,6 +148,12 @@ impl Objective {
                 _ => self.consistency_errors([previous.pose(), current.pose()], truth),
             };
             loss += self.consistency.apply(&errors) * self.settings.consistency_weight;
+        }
+        if let (Some(weight), Some(labels)) = (&self.segmentation, &truth.labels) {
+            let size = [labels.size()[1], labels.size()[2]];
+            if let Some(logits) = network.segmentation(shared, size) {
+                loss += segmentation_loss(&logits, labels) * (-weight).exp() + weight;
+            }
         }
         loss
     }

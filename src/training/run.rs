@@ -16,7 +16,9 @@ use super::config::TrainingConfig;
 use super::features::FeatureCache;
 use super::pairs::PairPlan;
 use super::pixels::Pixels;
+use super::scene_labels::{SceneLabels, with_classes};
 use super::scene_points::ScenePoints;
+use super::segmentation::segmentation;
 use super::state::RunState;
 use super::supervised::Supervised;
 use super::trainer::{Data, Trainer};
@@ -93,6 +95,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     config.check()?;
     let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
     config.check_with(&architecture)?;
+    let architecture = with_classes(architecture, dataset)?;
     let started = Instant::now();
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
@@ -125,6 +128,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
+    let pixels = match config.synthetic_views {
+        Some(views) => pixels.with_synthetic_views(dataset, &split.train, views, config, seed, &progress)?,
+        None => pixels,
+    };
     let validation_cache = match config.freeze_trunk && !split.validation.is_empty() {
         true => {
             let plain = TrainingConfig { cached_copies: 0, ..config.clone() };
@@ -142,7 +149,9 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     };
     let pixel_source = PixelSource { pixels: &pixels, network: &architecture };
     let source: &dyn Source = training_cache.as_ref().map_or(&pixel_source, |cache| cache);
-    let source = Supervised { inputs: source, points };
+    let labels = |frames: &[usize]| SceneLabels::load(dataset, frames, &pixels, &progress);
+    let labelled = architecture.semantics.as_ref().map(|_| labels(&split.train)).transpose()?;
+    let source = Supervised { inputs: source, points, labels: labelled };
     let truth = poses(&split.validation);
     let validation_input = |rows: std::ops::Range<usize>| match &validation_cache {
         Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
@@ -173,6 +182,11 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let weights = job.out.join(WEIGHTS_FILE);
     let sha256 = checkpoint::save(&store, &weights, config.precision)?;
     checkpoint::load(&store, &weights)?;
+    let validation = &split.validation;
+    let segmented = match &architecture.semantics {
+        Some(semantics) => segmentation(&network, semantics, &labels(validation)?, validation, &validation_input)?,
+        None => None,
+    };
     let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
@@ -185,7 +199,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         map_from_normalized: units,
         max_pair_interval: plan.max_interval(frames),
         training: record(dataset, &split, job, &state),
-        validation: ValidationRecord::default(),
+        validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: config.precision, sha256, parameters },
     };
@@ -298,6 +312,7 @@ fn calibrate(
             frames: errors.frames,
             median_translation_error: errors.median_translation,
             median_rotation_error: errors.median_rotation,
+            ..card.validation
         };
     }
     match fits.len() < MIN_CALIBRATION_FRAMES {

@@ -39,9 +39,8 @@ impl ScenePoints {
     ) -> Result<Self> {
         let bar = progress.steps("reading depth images", frames.len() as u64);
         let load = |&frame: &usize| {
-            let info = &dataset.frames()[frame];
-            let depth = dataset.depth(frame)?.ok_or_else(|| without_depth(dataset.name(), &info.name))?;
-            let pose = &info.map_from_camera;
+            let depth = dataset.depth(frame)?.ok_or_else(|| without_depth("reprojection", dataset, frame))?;
+            let pose = &dataset.frames()[frame].map_from_camera;
             let mut points = depth.points_in_map(pose, count, mix(seed, frame as u64, count as u64));
             if points.is_empty() {
                 points.push(pose.translation);
@@ -64,10 +63,13 @@ fn normalize(point: &Vector3<f64>, units: &MapFromNormalized) -> [f32; 3] {
     std::array::from_fn(|axis| ((point[axis] - units.mean[axis]) / units.scale) as f32)
 }
 
-fn without_depth(dataset: &str, frame: &str) -> Error {
+/// What says that a setting wants depth images.
+pub(super) fn without_depth(setting: &str, dataset: &dyn Dataset, frame: usize) -> Error {
     let found = format!(
-        "none for {frame} of {dataset}; take a dataset with depth (7-Scenes, TUM RGB-D, vloc synth --depth), or leave \
-         reprojection out, as the preset posenet-learned does"
+        "none for {} of {}; take a dataset with depth (7-Scenes, TUM RGB-D, vloc synth --depth), or leave {setting} out, \
+         as the preset posenet-learned does",
+        dataset.frames()[frame].name,
+        dataset.name()
     );
-    Error::config("reprojection", "a depth image for each training frame", found)
+    Error::config(setting, "a depth image for each training frame", found)
 }

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::batch::Source;
 use super::pairs::View;
+use super::scene_labels::SceneLabels;
 use super::scene_points::ScenePoints;
 use crate::Result;
 use crate::geometry::Se3;
@@ -13,6 +14,8 @@ pub(super) struct Supervised<'a> {
     pub(super) inputs: &'a dyn Source,
     /// For the reprojection loss.
     pub(super) points: Option<ScenePoints>,
+    /// For the semantic stream.
+    pub(super) labels: Option<SceneLabels<'a>>,
 }
 
 impl Source for Supervised<'_> {
@@ -22,5 +25,9 @@ impl Source for Supervised<'_> {
 
     fn points(&self, views: &[View]) -> Option<Tensor> {
         self.points.as_ref().map(|points| points.of(views))
+    }
+
+    fn labels(&self, views: &[View]) -> Option<Tensor> {
+        self.labels.as_ref().map(|labels| labels.of(views))
     }
 }

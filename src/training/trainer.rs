@@ -188,9 +188,7 @@ impl Trainer {
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
         let input = batch.input.to_device(device);
-        if self.objective.reprojects(epoch) && batch.points.is_none() {
-            return Err(Error::config("reprojection", "a source that gives points of the scene", "one without"));
-        }
+        self.objective.check(batch, epoch)?;
         let truth = Truth::new(batch, &self.units, device);
         let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
         if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {

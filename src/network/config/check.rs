@@ -1,7 +1,8 @@
 //! Numbers against their ranges, and whether parts go together.
 
 use super::{
-    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, Temporal, Variance,
+    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, SemanticsConfig,
+    Temporal, Variance,
 };
 use crate::{Error, Result};
 
@@ -35,6 +36,14 @@ impl NetworkConfig {
         if let EncoderConfig::Resnet { shape } = &self.encoder {
             sizes("network.encoder.shape.depths", &shape.depths, 64)?;
             sizes("network.encoder.shape.widths", &shape.widths, 4096)?;
+        }
+        if let Some(SemanticsConfig { channels, classes }) = &self.semantics {
+            sizes("network.semantics.channels", &[*channels], 1024)?;
+            let twice = classes.iter().enumerate().any(|(index, name)| classes[..index].contains(name));
+            if twice || classes.len() > 255 {
+                let found = format!("{} names{}", classes.len(), if twice { ", one of them twice" } else { "" });
+                return Err(Error::config("network.semantics.classes", "at most 255 names, each once", found));
+            }
         }
         match self.localizer {
             LocalizerConfig::Average => Ok(()),
@@ -107,6 +116,10 @@ impl NetworkConfig {
                 "a resnet encoder for hourglass, which adds its maps on the way up".to_owned(),
                 "another encoder; take resnet, or the localizer grid".to_owned(),
             );
+        }
+        if self.crop.is_some() && self.semantics.is_some() {
+            let found = "a crop with semantics; leave one of them out".to_owned();
+            return refuse("network.crop", "whole images, as labels have them".to_owned(), found);
         }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();

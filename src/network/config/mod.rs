@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
-pub use parts::{AnchorsConfig, CropConfig, LocalizerConfig, Odometry, RotationOutput, Temporal, Variance};
+pub use parts::{
+    AnchorsConfig, CropConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal, Variance,
+};
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
 
@@ -100,6 +102,9 @@ pub struct NetworkConfig {
     /// The odometry stream.
     #[serde(default)]
     pub odometry: Odometry,
+    /// The semantic stream; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantics: Option<SemanticsConfig>,
     /// What the global stream knows of the frame before.
     #[serde(default, alias = "previous_pose")]
     pub temporal: Temporal,

@@ -77,6 +77,17 @@ pub enum Temporal {
     Lstm,
 }
 
+/// The semantic stream (VLocNet++): an auxiliary task on the shared stages, whose features the global stream fuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticsConfig {
+    /// Channels of its maps.
+    pub channels: i64,
+    /// The names of the classes of pixels, by the value of a label. Empty: a training takes those of its dataset.
+    #[serde(default)]
+    pub classes: Vec<String>,
+}
+
 /// Where the variance of a prediction comes from, beside the samples of dropout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,6 +12,7 @@ macro_rules! members {
             "vlocnet-small",
             "vlocnet-squeezenet",
             "vlocnet-plus-plus",
+            "vlocnet-plus-plus-semantic",
             "dgrnets",
             "posenet",
             "posenet-learned",
