@@ -13,8 +13,9 @@ cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
 epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-auto}
 presets=("$@")
-[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus posenet posenet-learned
-  bayesian-posenet lstm-pose hourglass-pose svs-pose branchnet mapnet)
+[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus
+  vlocnet-plus-plus-semantic dgrnets posenet posenet-learned posenet-reprojection bayesian-posenet lstm-pose hourglass-pose
+  svs-pose branchnet mapnet anchornet)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc
@@ -33,13 +34,16 @@ train_and_evaluate() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arg
       --batch-size "$batch" --device "$device" --out "$model" "$@" "${resume[@]}"
   fi
   [ -e "$evaluation/metrics.json" ] ||
-    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --out "$evaluation" >/dev/null
+    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --out "$evaluation" \
+      >/dev/null
 }
 
 on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
   local preset
   for preset in "${presets[@]}"; do
-    if [ "$preset" = vlocnet-squeezenet ]; then
+    if [ "$preset" = vlocnet-plus-plus-semantic ] && [ ! -e "$2/labels.yaml" ]; then
+      printf '%s: no labels in %s\n' "$preset" "$2"
+    elif [ "$preset" = vlocnet-squeezenet ]; then
       if [ -r "$squeezenet" ]; then
         train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"
         train_and_evaluate "$preset-fine-tuned" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet" --unfreeze
@@ -52,8 +56,8 @@ on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
   python3 scripts/benchmark_table.py "$out/$1"
 }
 
-room=$out/room
-[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room"
+room=$out/labelled_room
+[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
 on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml
 if [ -d "$data/redkitchen" ]; then
   splits=config/splits

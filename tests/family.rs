@@ -5,8 +5,8 @@
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vloc::network::{
-    CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry, PRESETS,
-    PoseNetwork, Temporal,
+    AnchorsConfig, CropConfig, EncoderConfig, Features, History, InputSize, LocalizerConfig, NetworkConfig, Odometry,
+    PRESETS, PoseNetwork, SemanticsConfig, Temporal,
 };
 
 /// A preset at an input that every encoder takes.
@@ -137,6 +137,97 @@ fn vlocnet_plus_plus_weighs_the_features_of_the_frame_before() {
 }
 
 #[test]
+fn anchornet_answers_with_the_likeliest_anchor_and_its_offset() {
+    let config = NetworkConfig { anchors: Some(AnchorsConfig { count: 3 }), ..tiny("anchornet") };
+    let (network, store) = build(&config);
+    let anchors = Tensor::from_slice(&[5.0f32, 0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0]).view([3, 3]);
+    network.place_anchors(&anchors);
+    assert!(store.variables()["global.anchors"].equal(&anchors), "kept with the weights");
+    let set = |name: &str, values: &[f32]| {
+        let variable = &store.variables()[name];
+        tch::no_grad(|| variable.shallow_clone().copy_(&Tensor::from_slice(values).view_as(variable)));
+    };
+    // Without weights the biases speak: class 1, whose offset is (0.1, 0.2, 0.3).
+    for layer in ["global.fc_anchor.weight", "global.fc_offset.weight"] {
+        let _ = tch::no_grad(|| store.variables()[layer].shallow_clone().zero_());
+    }
+    set("global.fc_anchor.bias", &[0.0, 2.0, 1.0]);
+    set("global.fc_offset.bias", &[9.0, 9.0, 9.0, 0.1, 0.2, 0.3, 9.0, 9.0, 9.0]);
+    let shared = network.shared(&images(&config, 2), false);
+    let output = network.absolute(&shared, &History::none(), false);
+    let expected = Tensor::from_slice(&[0.1f32, 5.2, 0.3]).expand([2, 3], false);
+    assert!((&output.pose().translation_b3 - expected).abs().max().double_value(&[]) < 1e-6);
+    let anchored = output.anchored().unwrap();
+    assert_eq!((anchored.logits_bn.size(), anchored.positions_bn3.size()), (vec![2, 3], vec![2, 3, 3]));
+    // The position teaches the offset that it was made of, and no anchor learns.
+    output.pose().translation_b3.sum(None::<Kind>).backward();
+    let gradient = store.variables()["global.fc_offset.bias"].grad();
+    assert_eq!(Vec::<f32>::try_from(gradient).unwrap(), [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
+    assert!(!store.variables()["global.anchors"].requires_grad());
+}
+
+#[test]
+fn dgrnets_carries_the_state_of_its_lstm_and_learns_through_it() {
+    let config = tiny("dgrnets");
+    let (network, store) = build(&config);
+    let frames = images(&config, 2);
+    let [first, second] = [0, 1].map(|row| network.shared(&frames.narrow(0, row, 1), false));
+    let answer = |shared: &Features, history: &History| network.absolute(shared, history, false);
+    let position = |shared: &Features, history: &History| answer(shared, history).pose().translation_b3.shallow_clone();
+    let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let of = |shared: &Features, history: &History| History::of(&answer(shared, history));
+    let alone = position(&second, &History::none());
+    assert!(distance(&alone, &position(&second, &of(&first, &History::none()))) > 1e-6, "the frame before is known");
+    // Not only the last frame: what was before the frame before still counts.
+    let longer = of(&first, &of(&second, &History::none()));
+    assert!(distance(&position(&second, &of(&first, &History::none())), &position(&second, &longer)) > 1e-7);
+    let none = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
+    assert!(distance(&alone, &position(&second, &of(&first, &History::none()).keep(&none))) < 1e-6, "forgotten");
+    // To stand at a frame is to have read it before.
+    let twice = position(&second, &of(&second, &of(&second, &History::none())));
+    assert!(distance(&twice, &position(&second, &History::standing(2))) < 1e-6);
+    assert!(distance(&alone, &twice) > 1e-6);
+    // The later pose teaches what to keep of the earlier frame.
+    let pixels = images(&config, 1).set_requires_grad(true);
+    let earlier = network.absolute(&network.shared(&pixels, true), &History::none(), true);
+    network.absolute(&second, &History::of(&earlier), true).pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(pixels.grad().abs().max().double_value(&[]) > 0.0);
+    assert!(gradient_reaches(&store, "global.recurrent.weight_hh_l0"));
+}
+
+#[test]
+fn vlocnet_plus_plus_hands_what_pixels_show_to_where_the_camera_is() {
+    let classes = ["wall", "floor", "door"].map(str::to_owned).to_vec();
+    let semantics = Some(SemanticsConfig { channels: 16, classes });
+    let config = NetworkConfig { semantics, ..tiny("vlocnet-plus-plus-semantic") };
+    let (network, store) = build(&config);
+    let logits = network.segmentation(&network.shared(&images(&config, 2), true), [96, 128]).unwrap();
+    assert_eq!(logits.size(), [2, 3, 96, 128]);
+    logits.square().sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.") && gradient_reaches(&store, "semantic.classify."));
+    assert!(!gradient_reaches(&store, "global.") && !gradient_reaches(&store, "semantic.fusion."));
+    let (network, store) = build(&config);
+    let shared = network.shared(&images(&config, 2), true);
+    network.absolute(&shared, &History::none(), true).pose().translation_b3.sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "semantic.fusion.semantic") && gradient_reaches(&store, "semantic.context."));
+    assert!(!gradient_reaches(&store, "semantic.classify."), "features are fused, not classes");
+    // Without its weights the stream is nothing to the pose.
+    let shared = network.shared(&images(&config, 1), false);
+    let position = || network.absolute(&shared, &History::none(), false).pose().translation_b3.shallow_clone();
+    let distance = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let change = |name: &str| tch::no_grad(|| store.variables()[name].shallow_clone().g_mul_scalar_(0.0));
+    let with = position();
+    let _ = change("semantic.fusion.semantic");
+    let without = position();
+    assert!(distance(&with, &without) > 1e-7);
+    let _ = change("semantic.context.weight");
+    assert!(distance(&without, &position()) < 1e-9);
+    // Before a training has named the classes there is nothing to tell.
+    let (network, _store) = build(&tiny("vlocnet-plus-plus-semantic"));
+    assert!(network.segmentation(&network.shared(&images(&config, 1), false), [96, 128]).is_none());
+}
+
+#[test]
 fn what_cannot_be_composed_says_what_to_change() {
     let error = |config: NetworkConfig| config.check().unwrap_err().to_string();
     for (config, text) in [
@@ -167,6 +258,21 @@ fn what_cannot_be_composed_says_what_to_change() {
         (
             NetworkConfig { crop: Some(CropConfig { height: 200, width: 64, count: 1 }), ..tiny("posenet") },
             "network.crop: expected at most the input, 96x128, found 200x64",
+        ),
+        (
+            NetworkConfig { temporal: Temporal::Lstm, crop: None, ..tiny("branchnet") },
+            "network.temporal: expected one vector per frame for an LSTM, found lstm with orientation_branch",
+        ),
+        (
+            NetworkConfig { semantics: Some(SemanticsConfig { channels: 8, classes: vec![] }), ..tiny("posenet") },
+            "network.crop: expected whole images, as labels have them, found a crop with semantics",
+        ),
+        (
+            NetworkConfig {
+                semantics: Some(SemanticsConfig { channels: 8, classes: vec!["door".to_owned(); 2] }),
+                ..tiny("mapnet")
+            },
+            "network.semantics.classes: expected at most 255 names, each once, found 2 names, one of them twice",
         ),
         (NetworkConfig { dropout_samples: 0, ..tiny("bayesian-posenet") }, "network.variance: expected predicted, or"),
     ] {

@@ -5,10 +5,11 @@ use tch::nn::{self, OptimizerConfig};
 use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
-    ConsistencyGradient, Norm, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss, pose_errors,
-    relative_pose, tangent,
+    ConsistencyGradient, Norm, PoseWeights, UNLABELLED, cross_transformation_loss, expected_squared_offset,
+    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, pose_errors,
+    relative_pose, reprojection_loss, segmentation_loss, tangent,
 };
-use vloc::network::{MapFromNormalized, PoseTensor};
+use vloc::network::{Anchored, MapFromNormalized, PoseTensor};
 
 const METRES: MapFromNormalized = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
 
@@ -140,6 +141,132 @@ fn a_detached_likelihood_trains_the_variance_alone() {
     assert!(log_variance.grad().abs().sum(Kind::Float).double_value(&[]) > 0.0);
 }
 
+/// Points `bn3`, the same for each of `rows` poses.
+fn points(rows: i64, points: &[[f32; 3]]) -> Tensor {
+    Tensor::from_slice(points.as_flattened()).view([1, -1, 3]).repeat([rows, 1, 1])
+}
+
+const FAR: f64 = 1e9;
+
+#[test]
+fn the_reprojection_of_a_case_by_hand() {
+    // A camera at the origin that looks along z; the guess stands 1 to the right and 1 behind.
+    let (truth, guess) = (tensor(&[Se3::identity()]), tensor(&[pose([0.0; 3], [1.0, 0.0, -1.0])]));
+    let error = |points: &Tensor, limit: f64| value(&reprojection_loss(&guess, &truth, points, limit));
+    // (2, 1, 2) is at (1, 1/2), and seen by the guess as (1, 1, 3) at (1/3, 1/3): 2/3 + 1/6.
+    let first = points(1, &[[2.0, 1.0, 2.0]]);
+    assert!((error(&first, FAR) - 5.0 / 6.0).abs() < 1e-6);
+    assert!((error(&first, 0.5) - 5.0 / 12.0 / (5.0 / 6.0 + 0.5)).abs() < 1e-6, "bounded by one half");
+    // (0, 0, 1) is at (0, 0), and seen as (-1, 0, 2) at (-1/2, 0).
+    assert!((error(&points(1, &[[2.0, 1.0, 2.0], [0.0, 0.0, 1.0]]), FAR) - (5.0 / 6.0 + 0.5) / 2.0).abs() < 1e-6);
+    // What is behind the true camera, or at its centre, was not seen.
+    let unseen = points(1, &[[2.0, 1.0, 2.0], [0.0, 0.0, -1.0], [0.0; 3]]);
+    assert!((error(&unseen, FAR) - 5.0 / 6.0).abs() < 1e-6);
+    assert_eq!(error(&points(1, &[[0.0; 3]]), FAR), 0.0);
+}
+
+#[test]
+fn reprojections_agree_with_the_camera_model() {
+    let camera = vloc::sensor::CameraModel { cx: 0.0, cy: 0.0, ..vloc::sensor::CameraModel::pinhole(640, 480, 1.0) };
+    let truth: Vec<Se3> = path();
+    let guess: Vec<Se3> =
+        truth.iter().map(|pose| pose.retract(&Vector6::new(0.05, -0.03, 0.1, 0.04, 0.02, -0.1))).collect();
+    let in_camera = [[0.3, -0.4, 2.0], [-1.0, 0.5, 3.0], [0.0, 0.2, 1.5]].map(Vector3::from);
+    let (mut in_map, mut expected) = (Vec::new(), 0.0);
+    for (truth, guess) in truth.iter().zip(&guess) {
+        for point in in_camera {
+            let point_in_map = *truth * point;
+            in_map.extend([0, 1, 2].map(|axis| point_in_map[axis] as f32));
+            let moved = camera.project(&(guess.inverse() * point_in_map)).unwrap() - camera.project(&point).unwrap();
+            expected += moved.abs().sum() / 24.0;
+        }
+    }
+    let in_map = Tensor::from_slice(&in_map).view([8, 3, 3]);
+    let found = value(&reprojection_loss(&tensor(&guess), &tensor(&truth), &in_map, FAR));
+    assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+    // Neither the units nor the frame of the map matter.
+    let units = MapFromNormalized { mean: [3.0, -1.0, 0.5], scale: 2.5 };
+    let other = |poses: &[Se3]| PoseTensor::from_poses(poses, &units, Device::Cpu);
+    let mean = Tensor::from_slice(&units.mean.map(|value| value as f32));
+    let again = value(&reprojection_loss(&other(&guess), &other(&truth), &((in_map - mean) / units.scale), FAR));
+    assert!((found - again).abs() < 1e-4, "{found} {again}");
+}
+
+#[test]
+fn the_gradient_of_the_reprojection_is_its_slope_and_finite_behind_the_camera() {
+    let truth = tensor(&path()[..2]);
+    let points = points(2, &[[0.3, -0.4, 6.0], [-1.0, 0.5, 7.0]]);
+    let of = |guess: &[Se3], limit: f64| {
+        let guess = tensor(guess);
+        let (t, q) = (guess.translation_b3.set_requires_grad(true), guess.quaternion_b4.set_requires_grad(true));
+        let leaf = PoseTensor { translation_b3: t.shallow_clone(), quaternion_b4: q.shallow_clone() };
+        let loss = reprojection_loss(&leaf, &truth, &points, limit);
+        loss.backward();
+        (value(&loss), t.grad(), q.grad())
+    };
+    let guess: Vec<Se3> = path()[..2].iter().map(|pose| pose.retract(&Vector6::repeat(0.05))).collect();
+    let (_, slope, _) = of(&guess, 1.0);
+    for axis in 0..3 {
+        let moved = |by: f64| {
+            let mut moved = guess.clone();
+            moved[0].translation[axis] += by;
+            of(&moved, 1.0).0
+        };
+        let numeric = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+        assert!((slope.double_value(&[0, axis as i64]) - numeric).abs() < 1e-3, "{axis}: {slope} {numeric}");
+    }
+    // Turned about: every point is behind the guess.
+    let behind: Vec<Se3> = path()[..2]
+        .iter()
+        .map(|pose| *pose * Se3::new(So3::exp(&Vector3::new(0.0, 3.1, 0.0)), Vector3::zeros()))
+        .collect();
+    let (loss, translation, rotation) = of(&behind, 1.0);
+    assert!(loss > 0.3 && loss < 1.0, "{loss}");
+    for gradient in [translation, rotation] {
+        assert_eq!(gradient.isfinite().all().int64_value(&[]), 1);
+        assert!(gradient.abs().max().double_value(&[]) > 0.0);
+    }
+}
+
+#[test]
+fn cross_transformations_close_for_the_truth_and_catch_a_wrong_motion() {
+    let path = path();
+    let (previous, current) = (tensor(&path[..7]), tensor(&path[1..]));
+    let truths = [&previous, &current];
+    let motions: Vec<Se3> = path.windows(2).map(|pair| pair[0].inverse() * pair[1]).collect();
+    let exact = cross_transformation_loss(truths, &tensor(&motions), truths, Norm::L2);
+    assert!(value(&exact.translation) < 1e-5 && value(&exact.rotation) < 1e-5);
+    // A motion that is 0.3 too long misses both ends by 0.3, and the poses still agree: two ways of three.
+    let longer: Vec<Se3> = motions
+        .iter()
+        .map(|motion| Se3::new(motion.rotation, motion.translation + Vector3::new(0.0, 0.3, 0.0)))
+        .collect();
+    let errors = cross_transformation_loss(truths, &tensor(&longer), truths, Norm::L2);
+    assert!((value(&errors.translation) - 0.2).abs() < 1e-5, "{}", value(&errors.translation));
+    assert!(value(&errors.rotation) < 1e-5);
+    // Both poses 0.3 off alike: their motion is right, both ends are missed.
+    let moved: Vec<Se3> =
+        path.iter().map(|pose| Se3::new(pose.rotation, pose.translation + Vector3::new(0.3, 0.0, 0.0))).collect();
+    let guesses = (tensor(&moved[..7]), tensor(&moved[1..]));
+    let errors = cross_transformation_loss([&guesses.0, &guesses.1], &tensor(&motions), truths, Norm::L2);
+    assert!((value(&errors.translation) - 0.2).abs() < 1e-5, "{}", value(&errors.translation));
+    // Every prediction is corrected.
+    let leaves = [tensor(&moved[..7]), tensor(&moved[1..]), tensor(&longer)]
+        .map(|pose| PoseTensor { translation_b3: pose.translation_b3.set_requires_grad(true), ..pose });
+    cross_transformation_loss([&leaves[0], &leaves[1]], &leaves[2], truths, Norm::L1).translation.backward();
+    assert!(leaves.iter().all(|pose| pose.translation_b3.grad().abs().max().double_value(&[]) > 0.0));
+}
+
+#[test]
+fn the_segmentation_of_a_case_by_hand() {
+    // Two classes in two pixels: odds of 3 to 1 for the first class, then equal ones.
+    let logits = Tensor::from_slice(&[3f32.ln(), 0.0, 0.0, 0.0]).view([1, 2, 1, 2]);
+    let loss = |labels: [u8; 2]| value(&segmentation_loss(&logits, &Tensor::from_slice(&labels).view([1, 1, 2])));
+    assert!((loss([0, 0]) - ((4f64 / 3.0).ln() + 2f64.ln()) / 2.0).abs() < 1e-6);
+    assert!((loss([1, UNLABELLED]) - 4f64.ln()).abs() < 1e-6, "a pixel without a label does not count");
+    assert_eq!(loss([UNLABELLED; 2]), 0.0);
+}
+
 #[test]
 fn relative_poses_equal_those_of_geometry() {
     let path = path();
@@ -194,4 +321,26 @@ fn consistency_corrects_the_predictions_it_says() {
         assert!(current.translation_b3.grad().defined());
         assert_eq!(previous.translation_b3.grad().defined(), reaches_previous);
     }
+}
+
+#[test]
+fn anchors_expect_their_squared_error_and_name_the_nearest() {
+    // Two anchors, one frame at the origin: e1 = (1, 0, 0), e2 = (0, 2, 0), p = (3/4, 1/4).
+    let logits_bn = Tensor::from_slice(&[3.0f64.ln(), 0.0]).view([1, 2]).to_kind(Kind::Float).set_requires_grad(true);
+    let positions_bn3 = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 0.0, 2.0, 0.0]).view([1, 2, 3]).set_requires_grad(true);
+    let anchors_n3 = Tensor::from_slice(&[7.0f32, 0.0, 0.0, 0.0, 0.0, -3.0]).view([2, 3]);
+    let anchored = Anchored { anchors_n3, logits_bn, positions_bn3 };
+    let truth = Tensor::zeros([1, 3], (Kind::Float, Device::Cpu));
+    let expected = expected_squared_offset(&anchored, &truth);
+    assert!((expected.double_value(&[]) - 1.75).abs() < 1e-6, "3/4 of 1 and 1/4 of 4");
+    // The second anchor itself is nearer, whatever its offset says: -ln(1/4).
+    let class = nearest_anchor_cross_entropy(&anchored, &truth);
+    assert!((class.double_value(&[]) - 4.0f64.ln()).abs() < 1e-6);
+    expected.backward();
+    let gradient: Vec<f32> = Vec::try_from(anchored.positions_bn3.grad().flatten(0, -1)).unwrap();
+    // 2 p e: an anchor learns as far as it is likely.
+    assert!((gradient[0] - 1.5).abs() + (gradient[4] - 1.0).abs() < 1e-5, "{gradient:?}");
+    let gradient: Vec<f32> = Vec::try_from(anchored.logits_bn.grad().flatten(0, -1)).unwrap();
+    // p1 (1 - 1.75) and p2 (4 - 1.75): the better offset becomes likelier.
+    assert!((gradient[0] + 0.5625).abs() < 1e-6 && (gradient[1] - 0.5625).abs() < 1e-6, "{gradient:?}");
 }

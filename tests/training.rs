@@ -6,21 +6,22 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use image::{Rgb, RgbImage};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use nalgebra::Vector3;
 use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, ModelCard, NetworkConfig,
-    OriginRecord, PoseNetwork, PoseRegressor, ResNetConfig, Temporal,
+    Activation, AnchorsConfig, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, ModelCard,
+    NetworkConfig, Odometry, OriginRecord, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, SemanticsConfig,
+    Temporal, checkpoint,
 };
 use vloc::progress::Progress;
-use vloc::sensor::CameraModel;
+use vloc::sensor::{CameraModel, DepthImage};
 use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
 use vloc::training::{
-    Adam, AdamConfig, Candidate, Data, FineTuning, Job, Joining, PairPlan, RunState, Source, Trainer, TrainingConfig,
-    Trials, Units, View, fine_tuning_config, join, recorded_config, recorded_split, train,
+    Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Job, Joining, PairPlan, Reprojection, RunState, Source,
+    Trainer, TrainingConfig, Trials, Units, View, fine_tuning_config, join, recorded_config, recorded_split, train,
 };
 use vloc::{Result, Stamp};
 
@@ -28,6 +29,9 @@ use vloc::{Result, Stamp};
 struct Waves {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
+    /// From this frame on there is no depth.
+    depths: usize,
+    classes: Vec<String>,
 }
 
 impl Waves {
@@ -43,7 +47,7 @@ impl Waves {
             }
         };
         let camera = CameraModel::pinhole(48, 36, 40.0);
-        Self { camera, frames: (0..count).map(frame).collect() }
+        Self { camera, frames: (0..count).map(frame).collect(), depths: count, classes: Vec::new() }
     }
 }
 
@@ -65,6 +69,19 @@ impl Dataset for Waves {
             let wave = |frequency: f64| (127.0 + 120.0 * (frequency * point.x + 2.0 * point.y).sin()) as u8;
             Rgb([wave(1.0), wave(2.3), wave(4.1)])
         }))
+    }
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        let two_metres = || DepthImage::new(self.camera, vec![2.0; 48 * 36]);
+        (index < self.depths).then(two_metres).transpose()
+    }
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+    /// Dark and light.
+    fn labels(&self, index: usize) -> Result<Option<GrayImage>> {
+        let image = self.image(index)?;
+        let class = |u: u32, v: u32| Luma([u8::from(image.get_pixel(u, v)[0] > 127)]);
+        Ok((!self.classes.is_empty()).then(|| GrayImage::from_fn(image.width(), image.height(), class)))
     }
 }
 
@@ -543,6 +560,114 @@ fn what_a_model_cannot_go_on_with_is_refused() {
     assert!(error.contains("expected a model with the settings of its training, training.yaml"), "{error}");
 }
 
+#[test]
+fn reprojection_follows_the_pose_loss_and_needs_depth() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [with, without, cut] = ["with", "without", "cut"].map(|name| folder.path().join(name));
+    let reprojecting = |out: &Path, pretraining: f64| {
+        let mut job = job(out);
+        job.config.reprojection = Some(Reprojection { pretraining, ..Reprojection::default() });
+        job.config.consistency_weight = 0.0;
+        job
+    };
+    let losses = |out: &Path| -> Vec<f64> {
+        let log = std::fs::read_to_string(out.join("log.csv")).unwrap();
+        log.lines().skip(1).map(|line| line.split(',').nth(1).unwrap().parse().unwrap()).collect()
+    };
+    train(&Waves::new(60), &reprojecting(&with, 0.5), Progress::Silent, &|| true).unwrap();
+    train(&Waves::new(60), &reprojecting(&without, 1.0), Progress::Silent, &|| true).unwrap();
+    let (with, without) = (losses(&with), losses(&without));
+    assert!(with[..2] == without[..2], "the first half is the pose loss: {with:?} {without:?}");
+    assert!(with[2] != without[2] && with[3] != without[3], "{with:?} {without:?}");
+
+    let mut dataset = Waves::new(60);
+    dataset.depths = 40;
+    let error = train(&dataset, &reprojecting(&cut, 0.5), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter reprojection: expected a depth image for each training frame, found none"));
+    assert!(error.contains("waves/04") && error.contains("posenet-learned"), "{error}");
+    let wrong = TrainingConfig {
+        reprojection: Some(Reprojection { pretraining: 1.5, ..Reprojection::default() }),
+        ..TrainingConfig::default()
+    };
+    assert!(wrong.check().unwrap_err().to_string().starts_with("parameter reprojection.pretraining: expected at"));
+}
+
+#[test]
+fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let recurrent = |name: &str| {
+        let mut job = job(&folder.path().join(name));
+        job.config.consistency = Consistency::CrossTransformation;
+        job.config.epochs = 2;
+        job.config.network.as_mut().unwrap().temporal = Temporal::Lstm;
+        job
+    };
+    let dataset = Waves::new(60);
+    let straight = recurrent("straight");
+    train(&dataset, &straight, Progress::Silent, &|| true).unwrap();
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 4
+    };
+    let stopped = recurrent("stopped");
+    train(&dataset, &stopped, Progress::Silent, &stop).unwrap_err();
+    train(&dataset, &Job { resume: true, ..stopped.clone() }, Progress::Silent, &|| true).unwrap();
+    let weights = |job: &Job| std::fs::read(job.out.join("weights.safetensors")).unwrap();
+    assert!(weights(&straight) == weights(&stopped));
+    // The state is carried: a frame is seen in the light of those before it.
+    let mut regressor = PoseRegressor::load(&straight.out, Device::Cpu).unwrap();
+    let frame = |index: usize| PixelFrame { stamp: dataset.frames[index].stamp, pixels: dataset.image(index).unwrap() };
+    let alone = regressor.regress(&frame(6)).unwrap().absolute;
+    regressor.reset();
+    let carried = [4, 5, 6].map(|index| regressor.regress(&frame(index)).unwrap().absolute);
+    assert!((alone.map_from_camera.translation - carried[2].map_from_camera.translation).norm() > 1e-6);
+
+    let mut lone = recurrent("lone");
+    lone.config.network.as_mut().unwrap().odometry = Odometry::None;
+    let error = train(&dataset, &lone, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter consistency: expected motion or differences for an architecture without"));
+}
+
+#[test]
+fn a_semantic_stream_learns_the_classes_of_the_dataset_and_keeps_them() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let semantic = |name: &str, classes: &[&str]| {
+        let mut job = job(&folder.path().join(name));
+        (job.config.epochs, job.config.learning_rate, job.config.average_decay) = (50, 5e-3, 0.9);
+        job.config.network.as_mut().unwrap().semantics = Some(SemanticsConfig { channels: 8, classes: named(classes) });
+        job
+    };
+    let mut dataset = Waves::new(60);
+    let error = train(&dataset, &semantic("none", &[]), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "parameter network.semantics: expected label images and the names of their classes, found none"
+        )
+    );
+    assert!(error.contains("vlocnet-plus-plus does"), "{error}");
+    dataset.classes = named(&["dark", "light"]);
+    let error = train(&dataset, &semantic("other", &["dark", "bright"]), Progress::Silent, &|| true).unwrap_err();
+    let expected =
+        "parameter network.semantics.classes: expected [dark, bright], found [dark, light] in waves; name those";
+    assert!(error.to_string().starts_with(expected), "{error}");
+    let mut frozen = semantic("frozen", &[]);
+    frozen.config.freeze_trunk = true;
+    let error = train(&dataset, &frozen, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.contains("true, with semantics, which looks at maps in between"), "{error}");
+
+    let job = semantic("learned", &[]);
+    let card = train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    assert_eq!(card.network.semantics.as_ref().unwrap().classes, dataset.classes);
+    let scores = card.validation.segmentation.unwrap();
+    assert!(scores.pixel_accuracy > 0.8 && scores.mean_iou > 0.6, "{scores:?}");
+    assert_eq!(PoseRegressor::load(&job.out, Device::Cpu).unwrap().card(), &card);
+}
+
 /// Batches of noise that turn into NaN after some.
 struct Poisoned {
     healthy: AtomicUsize,
@@ -602,6 +727,37 @@ fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
         let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
         assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
     }
+}
+
+#[test]
+fn anchors_are_training_positions_that_the_model_folder_keeps() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Waves::new(60);
+    let mut job = job(&folder.path().join("anchors"));
+    job.split = SplitRule::Separate { validation: None };
+    job.config.epochs = 2;
+    let network = job.config.network.as_mut().unwrap();
+    (network.anchors, network.odometry) = (Some(AnchorsConfig { count: 6 }), Odometry::None);
+    let card = train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    let weights = checkpoint::read_tensors(&job.out.join("weights.safetensors"), 1 << 20).unwrap();
+    let anchors: Vec<f32> = Vec::try_from(weights["global.anchors"].flatten(0, -1)).unwrap();
+    for (row, frame) in (5..60).step_by(10).enumerate() {
+        let truth = dataset.frames[frame].map_from_camera.translation;
+        let MapFromNormalized { mean, scale } = card.map_from_normalized;
+        let found = Vector3::from_fn(|axis, _| mean[axis] + scale * f64::from(anchors[3 * row + axis]));
+        assert!((truth - found).norm() < 1e-4, "anchor {row}: {found} instead of {truth}");
+    }
+    let mut regressor = PoseRegressor::load(&job.out, Device::Cpu).unwrap();
+    let frame = PixelFrame { stamp: Stamp::from_nanos(0), pixels: dataset.image(0).unwrap() };
+    let pixels = vloc::vision::Preprocessor::new(dataset.camera(), &card.camera).unwrap().apply(&frame.pixels).unwrap();
+    let answer = regressor.regress(&PixelFrame { pixels, ..frame }).unwrap();
+    assert!(answer.relative.is_none() && answer.absolute.covariance.cholesky().is_some());
+
+    let mut many = Job { out: folder.path().join("many"), ..job };
+    many.config.network.as_mut().unwrap().anchors = Some(AnchorsConfig { count: 61 });
+    let error = train(&dataset, &many, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert_eq!(error, "parameter network.anchors.count: expected at most 60, one per training frame, found 61");
 }
 
 #[test]

@@ -147,6 +147,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         let (dataset, regressor, preprocessor) = (dataset.as_ref(), &regressor, &preprocessor);
         let viewer = Viewer { dataset, split: &split, regressor, preprocessor };
         let mut report = evaluated(&evaluation, &localized.results)?;
+        if let Some(fused) = &fused {
+            report.sections.insert(2, fused.section(&localized.results)?);
+        }
         report.sections.extend(viewer.sections(&localized.results)?);
         report.write(folder)?;
     }

@@ -14,6 +14,7 @@ use crate::estimator::calibration::true_correlation_time;
 use crate::estimator::{Estimator, Mounting};
 use crate::evaluation::consistency::pose_nees;
 use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
+use crate::evaluation::report::{Section, fused};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics};
 use crate::geometry::Se3;
 use crate::network::Regression;
@@ -27,6 +28,25 @@ pub struct Fused {
     /// The `estimator.correlation_time` with which the 90 % ellipsoid would have held 90 % here, seconds; `None` with too
     /// few answers to tell.
     pub correlation_time: Option<f64>,
+    /// Its answers, frame by frame.
+    pub results: Vec<FrameResult>,
+}
+
+impl Fused {
+    /// The part of a report that shows it beside the answers themselves, `alone`.
+    pub(super) fn section(&self, alone: &[FrameResult]) -> Result<Section> {
+        let errors = &self.metrics.method.errors;
+        let said = match (errors.median_translation_error, errors.median_rotation_error) {
+            (Some(metres), Some(degrees)) => format!("medians {metres:.3} m and {degrees:.2}°"),
+            _ => "no answer to half of them".to_owned(),
+        };
+        let text = format!(
+            "What the estimator makes of the model's own absolute and relative poses, causal, from nothing wherever the test \
+             frames are not consecutive: {} of {} frames answered, {said}.",
+            errors.answered, errors.frames
+        );
+        Ok(Section::new("The fusion").with(text).with(fused(alone, &self.results)?))
+    }
 }
 
 /// The estimator's parameters of `--params-file`, or the defaults.
@@ -49,7 +69,7 @@ pub(super) fn fuse(
     config: &EstimatorConfig,
     folder: &Path,
 ) -> Result<Fused> {
-    let fused = estimates(dataset.frames(), test, answers, config)?;
+    let estimates = estimates(dataset.frames(), test, answers, config)?;
     let poses = results.iter().map(|result| result.estimate.as_ref().map(|estimate| estimate.map_from_camera));
     let evaluation = Evaluation {
         name: format!("{} fused (causal)", alone.name),
@@ -58,18 +78,19 @@ pub(super) fn fuse(
         training_path: alone.training_path.clone(),
         ..Evaluation::default()
     };
-    let metrics = evaluation.write_all(folder, &fused)?;
-    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
+    let metrics = evaluation.write_all(folder, &estimates)?;
+    let answered = estimates.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
     let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
     if !nees.is_empty() {
-        write(folder, "fused.svg", fused_trajectory(results, &fused)?)?;
-        write(folder, "error_over_time.svg", error_over_time(&fused)?)?;
+        write(folder, "fused.svg", fused_trajectory(results, &estimates)?)?;
+        write(folder, "error_over_time.svg", error_over_time(&estimates)?)?;
         write(folder, "nees.svg", nees_histogram(&nees)?)?;
     }
     let frames = dataset.frames();
     let steps = test.windows(2).filter(|pair| pair[0] + 1 == pair[1]);
     let periods = steps.map(|pair| frames[pair[1]].stamp.seconds_since(frames[pair[0]].stamp)).collect();
-    Ok(Fused { metrics, correlation_time: true_correlation_time(config.correlation_time, periods, nees) })
+    let correlation_time = true_correlation_time(config.correlation_time, periods, nees);
+    Ok(Fused { metrics, correlation_time, results: estimates })
 }
 
 /// The estimate at each test frame; none where there is nothing honest to say.

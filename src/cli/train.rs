@@ -208,6 +208,13 @@ pub(super) fn print_validation(card: &ModelCard) {
         errors.median_rotation_error.to_degrees(),
         100.0 * calibration.coverage_90,
     );
+    if let Some(segmentation) = &errors.segmentation {
+        println!(
+            "semantic stream: {:.1} % of the pixels right, mean intersection over union {:.3}",
+            100.0 * segmentation.pixel_accuracy,
+            segmentation.mean_iou,
+        );
+    }
 }
 
 /// The command line with file names in place of paths: a model card is no place for a user's folders.

@@ -1,11 +1,10 @@
-//! What all pictures have in common: colours, the font, axes on which a metre is a metre, and the key above a plot.
+//! What all pictures have in common: colours, the font, logarithmic axes, and the key above a plot.
 //!
 //! The page of a report recolours pictures for a dark screen by the colours that are named here (`report/style.css`).
 
 use std::fmt::Display;
 use std::ops::Range;
 
-use nalgebra::Vector3;
 use plotters::coord::Shift;
 use plotters::coord::combinators::{BindKeyPoints, LogCoord, WithKeyPoints};
 use plotters::prelude::*;
@@ -155,45 +154,9 @@ pub(super) fn method_key<'a>(names: impl Iterator<Item = &'a str>) -> Vec<KeyEnt
     names.zip(METHODS.iter().cycle()).map(|(name, color)| (name, *color, Mark::Line)).collect()
 }
 
-/// The two coordinates in which the points extend furthest, in the order x, y, z.
-pub(super) fn widest_axes(points: &[Vector3<f64>]) -> [usize; 2] {
-    let least = (0..3).min_by(|a, b| length(&span(points, *a)).total_cmp(&length(&span(points, *b)))).unwrap_or(2);
-    [[1, 2], [0, 2], [0, 1]][least]
-}
-
-fn span(points: &[Vector3<f64>], axis: usize) -> Range<f64> {
-    points
-        .iter()
-        .fold(f64::INFINITY..f64::NEG_INFINITY, |range, point| range.start.min(point[axis])..range.end.max(point[axis]))
-}
-
-fn length(range: &Range<f64>) -> f64 {
-    range.end - range.start
-}
-
-/// Ranges around the points with a metre as long on both axes; `aspect` is the width of the plot by its height.
-pub(super) fn equal_scale(points: &[Vector3<f64>], axes: [usize; 2], aspect: f64) -> (Range<f64>, Range<f64>) {
-    let [x, y] = axes.map(|axis| span(points, axis));
-    let half_height = 0.55 * length(&y).max(length(&x) / aspect).max(0.1);
-    let around = |range: Range<f64>, half: f64| {
-        let middle = 0.5 * (range.start + range.end);
-        middle - half..middle + half
-    };
-    (around(x, half_height * aspect), around(y, half_height))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_picture_shows_the_widest_plane_undistorted() {
-        let points = [Vector3::new(0.0, 1.0, 0.0), Vector3::new(4.0, 1.1, 1.0)];
-        assert_eq!(widest_axes(&points), [0, 2]);
-        let (x, y) = equal_scale(&points, [0, 2], 2.0);
-        assert!((length(&x) - 2.0 * length(&y)).abs() < 1e-12 && length(&x) > 4.0);
-        assert!(x.start < 0.0 && x.end > 4.0 && y.start < 0.0 && y.end > 1.0);
-    }
 
     #[test]
     fn a_logarithmic_axis_has_labels_at_both_ends() {

@@ -7,8 +7,9 @@
 use nalgebra::Vector3;
 use plotters::prelude::*;
 
-use super::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, drawn, equal_scale, failed, widest_axes};
+use super::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, drawn, failed};
 use super::histogram::Histogram;
+use super::plan::Plan;
 use super::timeline::Timeline;
 use super::{FrameResult, NeesSummary};
 use crate::geometry::{PoseCovariance, Vector6};
@@ -37,30 +38,11 @@ fn draw_trajectory(area: &Area, raw: &[FrameResult], fused: &[FrameResult]) -> R
     let mut known = near_fixes(raw);
     known.extend(&truth);
     known.extend(fused.iter().filter_map(position));
-    let axes = widest_axes(&truth);
-    let place = |position: Vector3<f64>| (position[axes[0]], position[axes[1]]);
-    let (x_range, y_range) = equal_scale(&known, axes, 780.0 / 600.0);
-    let (x_shown, y_shown) = (x_range.clone(), y_range.clone());
-    let mut chart = ChartBuilder::on(area)
-        .margin(20)
-        .margin_top(50)
-        .x_label_area_size(45)
-        .y_label_area_size(60)
-        .build_cartesian_2d(x_range, y_range)
-        .map_err(failed)?;
-    let axis = |index: usize| format!("{} (m)", ["x", "y", "z"][index]);
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(BLACK.mix(0.08))
-        .x_desc(axis(axes[0]))
-        .y_desc(axis(axes[1]))
-        .label_style((FONT, 15))
-        .draw()
-        .map_err(failed)?;
+    let plan = Plan::new(&truth, &known);
+    let place = |position: Vector3<f64>| plan.place(position);
+    let mut chart = plan.chart(area, 50)?;
     let fixes: Vec<Vector3<f64>> = raw.iter().filter_map(position).collect();
-    let is_shown = |point: &(f64, f64)| x_shown.contains(&point.0) && y_shown.contains(&point.1);
-    let shown: Vec<(f64, f64)> = fixes.iter().map(|fix| place(*fix)).filter(is_shown).collect();
+    let shown: Vec<(f64, f64)> = fixes.iter().filter(|fix| plan.shows(**fix)).map(|fix| place(*fix)).collect();
     let outside = fixes.len() - shown.len();
     let dots = shown.into_iter().map(|point| Circle::new(point, 2, RAW.mix(0.55).filled()));
     chart.draw_series(dots).map_err(failed)?;

@@ -20,6 +20,7 @@ pub mod fusion_plots;
 mod histogram;
 pub mod latency;
 pub mod metrics;
+mod plan;
 mod plots;
 pub mod pose_error;
 pub mod report;

@@ -6,9 +6,9 @@ use nalgebra::Vector3;
 use plotters::prelude::*;
 
 use super::canvas::{
-    Area, FONT, METHODS, TRAINING, TRUTH, draw_key, drawn, equal_scale, failed, key_height, log_label, logarithmic,
-    method_key, widest_axes,
+    Area, FONT, METHODS, TRAINING, TRUTH, draw_key, drawn, failed, key_height, log_label, logarithmic, method_key,
 };
+use super::plan::Plan;
 use super::{FrameResult, PoseError};
 use crate::Result;
 use crate::geometry::Se3;
@@ -22,30 +22,9 @@ pub(super) fn trajectory(training: &[Se3], results: &[FrameResult]) -> Result<St
 fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Result<()> {
     let truths = || results.iter().map(|result| result.truth.translation);
     let known: Vec<Vector3<f64>> = truths().chain(training.iter().map(|pose| pose.translation)).collect();
-    let [across, up] = widest_axes(&known);
-    let place = |position: Vector3<f64>| (position[across], position[up]);
-    let (x_range, y_range) = equal_scale(&known, [across, up], 780.0 / 630.0);
-    let (x_shown, y_shown) = (x_range.clone(), y_range.clone());
-    let is_shown = |pose: Se3| {
-        let (x, y) = place(pose.translation);
-        x_shown.contains(&x) && y_shown.contains(&y)
-    };
-    let mut chart = ChartBuilder::on(area)
-        .margin(20)
-        .x_label_area_size(45)
-        .y_label_area_size(60)
-        .build_cartesian_2d(x_range, y_range)
-        .map_err(failed)?;
-    let axis = |index: usize| format!("{} (m)", ["x", "y", "z"][index]);
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(BLACK.mix(0.08))
-        .x_desc(axis(across))
-        .y_desc(axis(up))
-        .label_style((FONT, 15))
-        .draw()
-        .map_err(failed)?;
+    let plan = Plan::new(&known, &known);
+    let place = |position: Vector3<f64>| plan.place(position);
+    let mut chart = plan.chart(area, 20)?;
     let dots = |poses: Vec<Vector3<f64>>, radius: u32, color: RGBColor| {
         poses.into_iter().map(move |position| Circle::new(place(position), radius, color.filled()))
     };
@@ -56,7 +35,7 @@ fn draw_trajectory(area: &Area, training: &[Se3], results: &[FrameResult]) -> Re
     }
     let answers =
         || results.iter().filter_map(|result| Some((result.truth, result.estimate.as_ref()?.map_from_camera)));
-    let shown = || answers().filter(|(_, estimate)| is_shown(*estimate));
+    let shown = || answers().filter(|(_, estimate)| plan.shows(estimate.translation));
     let lines = shown().map(|(truth, estimate)| {
         PathElement::new(vec![place(truth.translation), place(estimate.translation)], METHODS[0].mix(0.6))
     });

@@ -32,6 +32,7 @@ impl AuxiliaryHead {
             activation: Activation::Relu,
             dropout: DROPOUT,
             rotation,
+            anchors: None,
             variance: Variance::Samples,
         };
         let reduce = nn::conv2d(&path / "reduce", channels, CHANNELS, 1, Default::default());

@@ -60,6 +60,16 @@ pub struct OriginRecord {
     pub dataset: String,
 }
 
+/// How well the semantic stream tells what pixels show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SegmentationRecord {
+    /// Share of the pixels that are told right.
+    pub pixel_accuracy: f64,
+    /// Mean over the classes of intersection over union.
+    pub mean_iou: f64,
+}
+
 /// Errors on the validation frames, which were neither trained on nor tested.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -70,6 +80,9 @@ pub struct ValidationRecord {
     pub median_translation_error: f64,
     /// Median error of the orientation, radians.
     pub median_rotation_error: f64,
+    /// Of the semantic stream; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segmentation: Option<SegmentationRecord>,
 }
 
 /// The weights beside the card.

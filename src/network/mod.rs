@@ -3,14 +3,18 @@
 //! - [`NetworkConfig`] describes an architecture, put together from parts; [`PoseNetwork`] is it, for training.
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
-//!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of the frame before is its own output.
+//!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
+//!   the frame before is its own output.
 //! - [`device`] chooses the processor.
 //!
-//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `localizer`, `pose_head`,
+//! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
+//! (what pixels show), `localizer`, `pose_head`,
 //! [`uncertainty`].
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
+mod adaptive_fusion;
+mod anchors;
 mod auxiliary;
 mod card;
 pub mod checkpoint;
@@ -28,16 +32,18 @@ mod prediction;
 mod regressor;
 mod rotation_output;
 mod saliency;
+mod semantics;
 mod temporal;
 pub mod uncertainty;
 
+pub use anchors::Anchored;
 pub use card::{
-    CARD_FILE, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION, TrainingRecord,
-    ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    CARD_FILE, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION, SegmentationRecord,
+    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
 };
 pub use config::{
-    Activation, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
-    PRESETS, ResNetConfig, RotationOutput, Temporal, Variance,
+    Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig,
+    Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;

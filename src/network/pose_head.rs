@@ -6,8 +6,10 @@
 use tch::nn::{self, Path};
 use tch::{Kind, Tensor};
 
-use super::config::{Activation, NetworkConfig, RotationOutput, Variance};
+use super::anchors::{AnchorHead, Anchored};
+use super::config::{Activation, AnchorsConfig, NetworkConfig, RotationOutput, Variance};
 use super::pose_tensor::PoseTensor;
+use super::temporal::Memory;
 
 /// Which units of the fully connected layers are dropped.
 #[derive(Clone, Copy, Debug)]
@@ -33,18 +35,19 @@ pub struct PoseOutput {
     pose: PoseTensor,
     rotation_bn: Tensor,
     log_variance_b6: Option<Tensor>,
-    joined_bchw: Option<Tensor>,
+    memory: Option<Memory>,
+    anchored: Option<Anchored>,
 }
 
 impl PoseOutput {
-    /// The same with the features where frames are joined, for the frame that comes next.
-    pub(super) fn with_joined(self, joined_bchw: Option<Tensor>) -> Self {
-        Self { joined_bchw, ..self }
+    /// The same with what the stream keeps for the frame that comes next.
+    pub(super) fn with_memory(self, memory: Option<Memory>) -> Self {
+        Self { memory, ..self }
     }
 
-    /// Those features, where the network fuses them.
-    pub(super) fn joined_bchw(&self) -> Option<&Tensor> {
-        self.joined_bchw.as_ref()
+    /// That memory, where the network has one.
+    pub(super) fn memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
     }
 
     /// The poses, normalized, quaternions of unit length.
@@ -55,6 +58,11 @@ impl PoseOutput {
     /// What the orientation's head said, in the numbers of its [`RotationOutput`].
     pub fn rotation_bn(&self) -> &Tensor {
         &self.rotation_bn
+    }
+
+    /// What is behind the position of a network with anchor points.
+    pub fn anchored(&self) -> Option<&Anchored> {
+        self.anchored.as_ref()
     }
 
     /// Logarithms of the variances of the right perturbation, `[translation (normalized units), rotation (rad)]`, where
@@ -75,6 +83,8 @@ pub(super) struct HeadShape<'a> {
     pub(super) dropout: f64,
     /// What the orientation's head gives.
     pub(super) rotation: RotationOutput,
+    /// Whether the position is relative to anchors.
+    pub(super) anchors: Option<AnchorsConfig>,
     /// Whether variances are predicted.
     pub(super) variance: Variance,
 }
@@ -82,9 +92,17 @@ pub(super) struct HeadShape<'a> {
 impl<'a> HeadShape<'a> {
     /// As the configuration says.
     pub(super) fn of(config: &'a NetworkConfig) -> Self {
-        let NetworkConfig { hidden, dropout, rotation, variance, .. } = config;
-        Self { hidden, activation: config.activation(), dropout: *dropout, rotation: *rotation, variance: *variance }
+        let NetworkConfig { hidden, dropout, rotation, anchors, variance, .. } = config;
+        let (dropout, rotation, anchors, variance) = (*dropout, *rotation, *anchors, *variance);
+        Self { hidden, activation: config.activation(), dropout, rotation, anchors, variance }
     }
+}
+
+/// What gives the position.
+#[derive(Debug)]
+enum Position {
+    Regressed(nn::Linear),
+    Anchored(AnchorHead),
 }
 
 /// Fully connected layers and heads: one branch for everything, or one for the position and one for the orientation.
@@ -94,7 +112,7 @@ pub(super) struct PoseHead {
     activation: Activation,
     dropout: f64,
     rotation: RotationOutput,
-    fc_xyz: nn::Linear,
+    position: Position,
     fc_rotation: nn::Linear,
     fc_log_variance: Option<nn::Linear>,
 }
@@ -119,8 +137,13 @@ impl PoseHead {
             let head = nn::LinearConfig { ws_init, bs_init: Some(nn::Init::Const(0.0)), ..Default::default() };
             nn::linear(path / name, inputs, outputs, head)
         };
-        let (fc_xyz, fc_rotation) =
-            (head("fc_xyz", last, 3, 1.0), head(shape.rotation.head(), last, shape.rotation.width(), 1.0));
+        let position = match shape.anchors {
+            None => Position::Regressed(head("fc_xyz", last, 3, 1.0)),
+            Some(AnchorsConfig { count }) => {
+                Position::Anchored(AnchorHead::new(path, count, &|name, outputs| head(name, last, outputs, 1.0)))
+            }
+        };
+        let fc_rotation = head(shape.rotation.head(), last, shape.rotation.width(), 1.0);
         if let Some(bias) = &fc_rotation.bs {
             // Near the identity rather than near the zero quaternion, which is no rotation.
             let identity = Tensor::from_slice(shape.rotation.identity()).to_device(bias.device());
@@ -129,7 +152,14 @@ impl PoseHead {
         let fc_log_variance = (shape.variance == Variance::Predicted)
             .then(|| head("fc_log_variance", last * branches.len() as i64, 6, 0.1));
         let HeadShape { activation, dropout, rotation, .. } = shape;
-        Self { branches, activation, dropout, rotation, fc_xyz, fc_rotation, fc_log_variance }
+        Self { branches, activation, dropout, rotation, position, fc_rotation, fc_log_variance }
+    }
+
+    /// Puts the anchors of a head that has some to these normalized positions, `n3`.
+    pub(super) fn place_anchors(&self, positions_n3: &Tensor) {
+        if let Position::Anchored(anchors) = &self.position {
+            anchors.place(positions_n3);
+        }
     }
 
     /// One vector `bw` per branch to the first fully connected layers, side by side, `bh`: the last that is
@@ -155,9 +185,16 @@ impl PoseHead {
         tch::autocast(false, || {
             let rotation_bn = parts[parts.len() - 1].apply(&self.fc_rotation);
             let quaternion_b4 = self.rotation.decode(&rotation_bn);
-            let pose = PoseTensor { translation_b3: parts[0].apply(&self.fc_xyz), quaternion_b4 };
+            let (translation_b3, anchored) = match &self.position {
+                Position::Regressed(fc_xyz) => (parts[0].apply(fc_xyz), None),
+                Position::Anchored(anchors) => {
+                    let anchored = anchors.forward(&parts[0]);
+                    (anchored.position_b3(), Some(anchored))
+                }
+            };
+            let pose = PoseTensor { translation_b3, quaternion_b4 };
             let log_variance_b6 = self.fc_log_variance.as_ref().map(|fc| bounded_log_variance(&hidden.apply(fc)));
-            PoseOutput { pose, rotation_bn, log_variance_b6, joined_bchw: None }
+            PoseOutput { pose, rotation_bn, log_variance_b6, memory: None, anchored }
         })
     }
 

@@ -2,9 +2,10 @@
 //! it, how it moved.
 //!
 //! ```text
-//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before) ─ last stage ─ localizer ─ head ─ absolute pose
-//!                         │                                        (last stage ─ localizer ─ of orientation alone)
+//! frame ── shared stages ─┬─ global:   stages ─ (+ frame before, + semantics) ─ last stage ─ localizer ─ (LSTM) ─ head ─ absolute pose
+//!                         │                                                     (last stage ─ localizer ─ of orientation alone)
 //!                         ├─ auxiliary heads, in training
+//!                         ├─ semantic: what pixels show; its features go to the global stream
 //! frame before ── same ───┴─ odometry: stages of both frames, joined ─ last stage ─ localizer ─ head ─ relative pose
 //! ```
 //!
@@ -12,8 +13,8 @@
 //! from the paper: both frames pass the *same* stages (siamese), so that each frame is computed once and its features
 //! wait for the next; the paper gives the earlier frame weights of its own. Both streams also predict log-variances.
 //!
-//! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.` or `odometry.`, then
-//! torchvision's (`trunk.layer1.0.conv1.weight`).
+//! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
+//! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
 use tch::nn::Path;
 use tch::{Kind, Tensor};
@@ -23,7 +24,8 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
-use super::temporal::{Fusion, History};
+use super::semantics::SemanticStream;
+use super::temporal::{Fusion, History, Memory, Recurrent};
 use crate::Result;
 
 impl NetworkConfig {
@@ -74,6 +76,8 @@ struct GlobalStream {
     keeps_features: bool,
     behind: Encoder,
     localizer: Localizer,
+    recurrent: Option<Recurrent>,
+    semantic: Option<SemanticStream>,
     orientation: Option<OrientationBranch>,
     head: PoseHead,
 }
@@ -114,6 +118,11 @@ impl PoseNetwork {
         Ok(Self { shared, global, auxiliary, odometry })
     }
 
+    /// Puts the anchor points of a network that has some to positions in its units, `n3`.
+    pub fn place_anchors(&self, positions_n3: &Tensor) {
+        self.global.head.place_anchors(positions_n3);
+    }
+
     /// Normalized colours `b3hw` to the features that the streams share.
     pub fn shared(&self, input_b3hw: &Tensor, train: bool) -> Features {
         Features { maps: self.shared.forward(input_b3hw, train) }
@@ -139,6 +148,12 @@ impl PoseNetwork {
         self.auxiliary.iter().map(|head| head.forward(&shared.maps)).collect()
     }
 
+    /// Logits of the classes `bkhw` of the pixels of an image of `size` (rows, columns); `None` for a member without a semantic
+    /// stream, or without classes.
+    pub fn segmentation(&self, shared: &Features, size: [i64; 2]) -> Option<Tensor> {
+        self.global.semantic.as_ref()?.logits(&shared.maps, size)
+    }
+
     /// The odometry stream of a member that has one.
     pub fn odometry(&self) -> Option<&OdometryStream> {
         self.odometry.as_ref()
@@ -151,17 +166,26 @@ impl GlobalStream {
         let (cut, joint, end) = (config.shared_stages(), config.joining_stage(), encoder.stages());
         let mut channels = encoder.channels();
         let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
+        let size_chw = || size_at_joint(config, shared, &before, path);
         let fusion = match config.temporal {
-            Temporal::None => None,
-            temporal => Fusion::new(&own, temporal, size_at_joint(config, shared, &before, path)),
+            Temporal::None | Temporal::Lstm => None,
+            temporal => Fusion::new(&own, temporal, size_chw()),
         };
         let joined = fusion.as_ref().map_or(channels[joint - 1], |fusion| fusion.channels(channels[joint - 1]));
+        let activation = config.activation();
+        let semantic = config.semantics.as_ref().map(|semantics| {
+            let [_, height, width] = size_chw();
+            let path = path / "semantic";
+            SemanticStream::new(&path, semantics, &channels[..cut], [joined, height, width], activation)
+        });
         let behind = Encoder::new(&own, encoder, joint..end, joined);
         if joint == end {
             channels[end - 1] = joined;
         }
-        let activation = config.activation();
         let localizer = Localizer::new(&own, config.localizer, &channels, activation);
+        let recurrent =
+            (config.temporal == Temporal::Lstm).then(|| Recurrent::new(&own, localizer.width(), config.hidden[0]));
+        let width = recurrent.as_ref().map_or(localizer.width(), Recurrent::width);
         let orientation = config.orientation_branch.map(|first_stage| {
             let path = path / "orientation";
             let channels_in = if first_stage == joint { joined } else { channels[first_stage - 1] };
@@ -169,37 +193,44 @@ impl GlobalStream {
             let localizer = (first_stage < end).then(|| Localizer::new(&path, config.localizer, &channels, activation));
             OrientationBranch { stages, localizer }
         });
-        let mut branches = vec![(own, localizer.width())];
+        let mut branches = vec![(own, width)];
         if orientation.is_some() {
-            branches.push((path / "orientation", localizer.width()));
+            branches.push((path / "orientation", width));
         }
         let head = PoseHead::new(&branches, HeadShape::of(config));
         let keeps_features = config.temporal == Temporal::PreviousFeatures;
-        Self { before, fusion, keeps_features, behind, localizer, orientation, head }
+        Self { before, fusion, keeps_features, behind, localizer, recurrent, semantic, orientation, head }
     }
 
     fn forward(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> PoseOutput {
-        let (embedding, joined) = self.embed(shared, history, train);
-        self.head.regress(&embedding, dropout).with_joined(joined)
+        let (embedding, memory) = self.embed(shared, history, train);
+        self.head.regress(&embedding, dropout).with_memory(memory)
     }
 
-    /// The embedding `bh`, and the features in front of the fusion where the next frame needs them.
-    fn embed(&self, shared: &Features, history: &History, train: bool) -> (Tensor, Option<Tensor>) {
+    /// The embedding `bh`, and what the next frame needs: the features in front of the fusion, or the LSTM's state.
+    fn embed(&self, shared: &Features, history: &History, train: bool) -> (Tensor, Option<Memory>) {
         let mut maps: Vec<Tensor> = shared.maps.iter().map(Tensor::shallow_clone).collect();
         maps.extend(self.before.forward(shared.last(), train));
         let own = maps[maps.len() - 1].shallow_clone();
         let joined = self.fusion.as_ref().map(|fusion| fusion.forward(&own, history));
+        let last = maps.len() - 1;
         if let Some(joined) = joined {
-            let last = maps.len() - 1;
             maps[last] = joined;
+        }
+        if let Some(semantic) = &self.semantic {
+            maps[last] = semantic.fuse(&maps[last], &shared.maps);
         }
         maps.extend(self.behind.forward(&maps[maps.len() - 1], train));
         let vector = self.localizer.forward(&maps, train);
+        if let Some(recurrent) = &self.recurrent {
+            let (state, memory) = recurrent.forward(&vector, history);
+            return (self.head.embed(&[state]), Some(memory));
+        }
         let vectors = match &self.orientation {
             None => vec![vector],
             Some(branch) => vec![vector.shallow_clone(), branch.vector(&vector, &maps, train)],
         };
-        (self.head.embed(&vectors), self.keeps_features.then_some(own))
+        (self.head.embed(&vectors), self.keeps_features.then_some(Memory::Features(own)))
     }
 }
 
@@ -232,7 +263,9 @@ impl OdometryStream {
             other => other,
         };
         let localizer = Localizer::new(&own, localizer, &channels, config.activation());
-        let head = PoseHead::new(&[(own, localizer.width())], HeadShape::of(config));
+        // A motion has no place in the map.
+        let shape = HeadShape { anchors: None, ..HeadShape::of(config) };
+        let head = PoseHead::new(&[(own, localizer.width())], shape);
         Self { before, behind, localizer, head }
     }
 

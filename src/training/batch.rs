@@ -25,6 +25,17 @@ pub trait Source: Sync {
     /// # Errors
     /// [`Error::Message`] for an image of another size than the network's.
     fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)>;
+
+    /// Points of the map that the views' frames see, normalized, `vn3` on the CPU; `None` where the training needs none.
+    fn points(&self, _views: &[View]) -> Option<Tensor> {
+        None
+    }
+
+    /// The class of each pixel of the views, `vhw` bytes on the CPU, [`UNLABELLED`](crate::loss::UNLABELLED) where there is
+    /// none; `None` where the training needs none.
+    fn labels(&self, _views: &[View]) -> Option<Tensor> {
+        None
+    }
 }
 
 /// Augmented images as inputs of a network.
@@ -62,6 +73,10 @@ pub struct Batch {
     pub previous: Vec<Se3>,
     /// `map_from_camera` of the later frames.
     pub current: Vec<Se3>,
+    /// What [`Source::points`] says of the earlier frames, then of the later ones.
+    pub points: Option<Tensor>,
+    /// What [`Source::labels`] says of them.
+    pub labels: Option<Tensor>,
 }
 
 impl Batch {
@@ -70,7 +85,7 @@ impl Batch {
         let views: Vec<View> = earlier.chain(pairs.iter().map(|pair| pair.current)).collect();
         let (input, mut previous) = source.views(&views)?;
         let current = previous.split_off(pairs.len());
-        Ok(Self { input, previous, current })
+        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views) })
     }
 }
 

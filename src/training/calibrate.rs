@@ -39,6 +39,7 @@ pub(super) fn calibrate(
             frames: errors.frames,
             median_translation_error: errors.median_translation,
             median_rotation_error: errors.median_rotation,
+            ..card.validation
         };
     }
     match fits.len() < MIN_CALIBRATION_FRAMES {

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::synthetic_views::SyntheticViews;
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
-use crate::network::{LocalizerConfig, MAX_MEMBERS, NetworkConfig};
+use crate::network::{LocalizerConfig, MAX_MEMBERS, NetworkConfig, Odometry};
 use crate::vision::Augmentation;
 use crate::{Error, Result};
 
@@ -43,6 +44,31 @@ pub enum Consistency {
     Motion,
     /// The differences of positions and of logarithms of quaternions (MapNet).
     Differences,
+    /// The true motion, and each other's true pose with the motion that the odometry stream predicts; the pose step also
+    /// trains that stream then (DGRNets).
+    CrossTransformation,
+}
+
+/// The reprojection loss in place of the pose loss (Kendall & Cipolla 2017, arXiv 1704.00390, section 3.3). Its points come
+/// from the depth images of the dataset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Reprojection {
+    /// The share of the epochs, from the first, that keeps the pose loss: the loss does not converge from a random start.
+    /// The paper starts from a network trained to its end, and does not say how long it goes on then.
+    pub pretraining: f64,
+    /// Points per frame.
+    pub points: usize,
+    /// Weight of the loss beside that of the variances; the paper has none beside it.
+    pub weight: f64,
+    /// What the error of a point cannot exceed, in units of the focal length.
+    pub limit: f64,
+}
+
+impl Default for Reprojection {
+    fn default() -> Self {
+        Self { pretraining: 0.6, points: 256, weight: 10.0, limit: 1.0 }
+    }
 }
 
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
@@ -56,7 +82,7 @@ pub struct TrainingConfig {
     /// Pairs of frames per batch.
     pub batch_size: usize,
     /// Batches per step: their gradients are added up, which are those of one batch of all their pairs (but for batch
-    /// normalizations, which see each batch alone) in the memory of one of them.
+    /// normalizations and means over labelled pixels, which see each batch alone) in the memory of one of them.
     pub accumulate: usize,
     /// Adam's learning rate at its highest; a linear warm-up before, half a cosine after.
     pub learning_rate: f64,
@@ -74,12 +100,17 @@ pub struct TrainingConfig {
     pub weighting: Weighting,
     /// Weight of each auxiliary head, where the architecture has some.
     pub auxiliary_weight: f64,
+    /// Weight of the cross entropy of the nearest anchor, where the architecture has anchors.
+    pub anchor_weight: f64,
     /// Weight of the Gaussian likelihood that teaches the log-variances. It does not move the poses directly.
     pub variance_weight: f64,
     /// Weight of the consistency of the two absolute poses of a pair; 0 for none.
     pub consistency_weight: f64,
     /// What they must agree in.
     pub consistency: Consistency,
+    /// The reprojection loss in place of that of absolute poses, behind some first epochs; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reprojection: Option<Reprojection>,
     /// Frames of a pair are at most this many frames apart.
     pub max_skip: usize,
     /// An odometry step before every this many pose steps; VLocNet: 1.
@@ -92,6 +123,9 @@ pub struct TrainingConfig {
     pub cache_limit: usize,
     /// Virtual rotations of the camera.
     pub rotation: RotationAugmentation,
+    /// Views of training frames from places nearby, which need depth images; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synthetic_views: Option<SyntheticViews>,
     /// Changes of colour, sharpness and noise.
     pub photometric: Augmentation,
     /// Members of an ensemble of snapshots: the schedule is divided into as many cycles, and the best weights of each
@@ -122,15 +156,18 @@ impl Default for TrainingConfig {
             norm: Norm::L1,
             weighting: Weighting::Learned,
             auxiliary_weight: 0.3,
+            anchor_weight: 1.0,
             variance_weight: 0.1,
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
+            reprojection: None,
             max_skip: 3,
             odometry_every: 1,
             freeze_trunk: false,
             cached_copies: 12,
             cache_limit: 8192,
             rotation: RotationAugmentation { pitch: 10.0, yaw: 10.0, roll: 10.0 },
+            synthetic_views: None,
             photometric: Augmentation::default(),
             snapshots: 0,
             patience: 0,
@@ -150,8 +187,21 @@ impl TrainingConfig {
         let looks_between = match network.localizer {
             _ if !network.auxiliary_heads.is_empty() => Some("auxiliary_heads"),
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
+            _ if network.semantics.is_some() => Some("semantics"),
             _ => None,
         };
+        if self.crosses_streams() && network.odometry == Odometry::None {
+            let found = "cross_transformation, with odometry: none";
+            return Err(Error::config(
+                "consistency",
+                "motion or differences for an architecture without odometry",
+                found,
+            ));
+        }
+        if self.synthetic_views.is_some() && network.semantics.is_some() {
+            let found = "some, with semantics in the architecture; leave one of them out";
+            return Err(Error::config("synthetic_views", "none where labels are learned: they have none", found));
+        }
         match looks_between {
             Some(part) if self.freeze_trunk => {
                 let found = format!("true, with {part}, which looks at maps in between that are not cached");
@@ -159,6 +209,11 @@ impl TrainingConfig {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the loss of the absolute poses also sees what the odometry stream says.
+    pub(super) fn crosses_streams(&self) -> bool {
+        self.consistency == Consistency::CrossTransformation && self.consistency_weight > 0.0
     }
 
     /// Checks every number against its range.
@@ -183,7 +238,19 @@ impl TrainingConfig {
             Weighting::Learned => 1.0,
             Weighting::Fixed { beta } => beta,
         };
+        let Reprojection { pretraining, points, weight, limit } = self.reprojection.unwrap_or_default();
+        at_least_one("reprojection.points", points as u64)?;
+        let none = SyntheticViews { copies: 1, translation: 0.0, rotation: 0.0 };
+        let views = self.synthetic_views.unwrap_or(none);
+        if !(1..=64).contains(&views.copies) {
+            return Err(Error::config("synthetic_views.copies", "1 to 64", views.copies.to_string()));
+        }
         let ranges = [
+            ("synthetic_views.translation", views.translation, 0.0, 10.0),
+            ("synthetic_views.rotation", views.rotation, 0.0, 45.0),
+            ("reprojection.pretraining", pretraining, 0.0, 1.0),
+            ("reprojection.weight", weight, f64::MIN_POSITIVE, 1e6),
+            ("reprojection.limit", limit, f64::MIN_POSITIVE, 1e3),
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),
             ("gradient_clip", self.gradient_clip, f64::MIN_POSITIVE, 1e9),
@@ -191,6 +258,7 @@ impl TrainingConfig {
             ("variance_weight", self.variance_weight, 0.0, 1e3),
             ("consistency_weight", self.consistency_weight, 0.0, 1e3),
             ("auxiliary_weight", self.auxiliary_weight, 0.0, 1e3),
+            ("anchor_weight", self.anchor_weight, 0.0, 1e3),
             ("weighting.beta", beta, f64::MIN_POSITIVE, 1e6),
             ("rotation.pitch", self.rotation.pitch, 0.0, 45.0),
             ("rotation.yaw", self.rotation.yaw, 0.0, 45.0),

@@ -39,7 +39,7 @@ impl Material {
     /// Reads the frames of a split for the `camera` of the network's input, and passes them through a frozen trunk.
     ///
     /// # Errors
-    /// Those of [`Pixels::load`] and [`FeatureCache::compute`].
+    /// Those of [`Pixels::load`], [`Pixels::with_synthetic_views`] and [`FeatureCache::compute`].
     pub(super) fn prepare(
         (dataset, split): (&dyn Dataset, &Split),
         camera: CameraModel,
@@ -50,6 +50,10 @@ impl Material {
     ) -> Result<Self> {
         let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
         let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
+        let pixels = match config.synthetic_views {
+            Some(views) => pixels.with_synthetic_views(dataset, &split.train, views, config, seed, &progress)?,
+            None => pixels,
+        };
         let Learner { network, architecture, device } = learner;
         let features = |frames: &[usize], copies: usize| {
             if !config.freeze_trunk || frames.is_empty() {

@@ -6,7 +6,9 @@
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
-//!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly.
+//!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly, and where asked for through
+//!   synthetic views from places nearby ([`synthesize_view`]).
+//! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
 //! Every random choice follows from the seed, the epoch and the batch, so there is no generator to save.
@@ -28,8 +30,13 @@ mod pixels;
 mod preset;
 mod rotation;
 mod run;
+mod scene_labels;
+mod scene_points;
 mod schedule;
+mod segmentation;
 mod state;
+mod supervised;
+mod synthetic_views;
 mod trainer;
 mod validation;
 
@@ -38,7 +45,7 @@ pub use allocator::keep_freed_memory;
 pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates, parse_budget};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
-pub use config::{Consistency, RotationAugmentation, TrainingConfig, Weighting};
+pub use config::{Consistency, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
 pub use ensemble::{Joining, join, recorded_split};
 pub use features::FeatureCache;
 pub use fine_tune::{FineTuning, Units, fine_tuning_config};
@@ -46,7 +53,9 @@ pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train};
+pub use scene_points::ScenePoints;
 pub use schedule::{cycle, learning_rate};
 pub use state::{EpochRecord, RunState};
+pub use synthetic_views::{SyntheticViews, synthesize_view};
 pub use trainer::{Data, Snapshot, Trainer};
 pub use validation::{ValidationErrors, validate};

@@ -3,16 +3,21 @@
 use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
-use super::config::{Consistency, TrainingConfig, Weighting};
+use super::batch::Batch;
+use super::config::{Consistency, Reprojection, TrainingConfig, Weighting};
 use crate::geometry::Se3;
 use crate::loss::{
-    ConsistencyGradient, PoseErrors, PoseWeights, geometric_consistency_loss, log_consistency_loss, nll_loss,
-    output_errors, relative_pose,
+    ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
+    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors,
+    relative_pose, reprojection_loss, segmentation_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
 };
+use crate::{Error, Result};
 
+/// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
+const MOST_STANDING: i64 = 8;
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
 
@@ -20,12 +25,18 @@ const NO_HISTORY: f64 = 0.25;
 pub(super) struct Truth {
     previous: PoseTensor,
     current: PoseTensor,
+    /// Points that the earlier frames see, then those of the later ones, `(2b)n3`.
+    points: Option<Tensor>,
+    /// Classes of the pixels of the earlier frames, then of the later ones, `(2b)hw`.
+    labels: Option<Tensor>,
 }
 
 impl Truth {
-    pub(super) fn new(previous: &[Se3], current: &[Se3], units: &MapFromNormalized, device: tch::Device) -> Self {
-        let tensor = |poses| PoseTensor::from_poses(poses, units, device);
-        Self { previous: tensor(previous), current: tensor(current) }
+    pub(super) fn new(batch: &Batch, units: &MapFromNormalized, device: tch::Device) -> Self {
+        let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
+        let [points, labels] =
+            [&batch.points, &batch.labels].map(|known| known.as_ref().map(|known| known.to_device(device)));
+        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points, labels }
     }
 }
 
@@ -34,13 +45,16 @@ pub(super) struct Objective {
     absolute: PoseWeights,
     consistency: PoseWeights,
     odometry: PoseWeights,
+    /// Learned weight of the segmentation, s.
+    segmentation: Option<Tensor>,
     settings: TrainingConfig,
     rotation: RotationOutput,
-    with_history: bool,
+    temporal: Temporal,
 }
 
 impl Objective {
-    /// The learned weights under `path`: `absolute`, `consistency` and `odometry`.
+    /// The learned weights under `path`: `absolute`, `consistency`, `odometry`, and `segmentation` where the network has a
+    /// semantic stream.
     pub(super) fn new(path: &Path, config: &TrainingConfig, network: &NetworkConfig) -> Self {
         let weights = |name: &str| match config.weighting {
             Weighting::Learned => PoseWeights::learned(&(path / name), 0.0, -3.0),
@@ -50,9 +64,10 @@ impl Objective {
             absolute: weights("absolute"),
             consistency: weights("consistency"),
             odometry: weights("odometry"),
+            segmentation: network.semantics.as_ref().map(|_| path.zeros("segmentation", &[])),
             settings: config.clone(),
             rotation: network.rotation,
-            with_history: network.temporal != Temporal::None,
+            temporal: network.temporal,
         }
     }
 
@@ -73,35 +88,90 @@ impl Objective {
         self.likely(&output, &motion) + self.odometry.apply(&self.errors(&output, &motion))
     }
 
-    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, and of the consistency.
-    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth) -> Tensor {
+    /// Checks whether a batch of this epoch, from 0, has what the losses want to know.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for what is missing.
+    pub(super) fn check(&self, batch: &Batch, epoch: usize) -> Result<()> {
+        if self.reprojects(epoch) && batch.points.is_none() {
+            return Err(Error::config("reprojection", "a source that gives points of the scene", "one without"));
+        }
+        if self.segmentation.is_some() && batch.labels.is_none() {
+            return Err(Error::config("network.semantics", "a source that gives labels of pixels", "one without"));
+        }
+        Ok(())
+    }
+
+    /// Whether the reprojection loss has taken the place of the pose loss in this epoch, from 0.
+    fn reprojects(&self, epoch: usize) -> bool {
+        let epochs = self.settings.epochs as f64;
+        self.settings.reprojection.is_some_and(|reprojection| epoch as f64 >= reprojection.pretraining * epochs)
+    }
+
+    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, of the consistency, and of the
+    /// semantic stream.
+    pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth, epoch: usize) -> Tensor {
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
         let [previous, current] = self.absolute_outputs(network, &frames);
-        let loss_of = |output: &PoseOutput, truth: &PoseTensor| {
-            self.likely(output, truth) + self.absolute.apply(&self.errors(output, truth))
+        let reprojection = self.settings.reprojection.filter(|_| self.reprojects(epoch));
+        let loss_of = |output: &PoseOutput, poses: &PoseTensor, start: i64| {
+            let fit = match (reprojection, &truth.points) {
+                (Some(Reprojection { weight, limit, .. }), Some(points)) => {
+                    reprojection_loss(output.pose(), poses, &points.narrow(0, start, half), limit) * weight
+                }
+                _ => self.absolute.apply(&self.errors(output, poses)),
+            };
+            let loss = self.likely(output, poses) + fit;
+            match output.anchored() {
+                None => loss,
+                Some(anchored) => {
+                    loss + nearest_anchor_cross_entropy(anchored, &poses.translation_b3) * self.settings.anchor_weight
+                }
+            }
         };
-        let mut loss = (loss_of(&previous, &truth.previous) + loss_of(&current, &truth.current)) * 0.5;
+        let mut loss = (loss_of(&previous, &truth.previous, 0) + loss_of(&current, &truth.current, half)) * 0.5;
         for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
             for output in network.auxiliary(frames) {
                 loss += self.absolute.apply(&self.errors(&output, truth)) * (0.5 * self.settings.auxiliary_weight);
             }
         }
         if self.settings.consistency_weight > 0.0 {
-            let errors = self.consistency_errors([previous.pose(), current.pose()], truth);
+            let errors = match (self.settings.consistency, network.odometry()) {
+                (Consistency::CrossTransformation, Some(stream)) => {
+                    let [before, after] = frames.each_ref().map(|frames| stream.features(frames, true));
+                    let motion = stream.relative(&before, &after, true);
+                    let truths = [&truth.previous, &truth.current];
+                    let poses = [previous.pose(), current.pose()];
+                    cross_transformation_loss(poses, motion.pose(), truths, self.settings.norm)
+                }
+                _ => self.consistency_errors([previous.pose(), current.pose()], truth),
+            };
             loss += self.consistency.apply(&errors) * self.settings.consistency_weight;
+        }
+        if let (Some(weight), Some(labels)) = (&self.segmentation, &truth.labels) {
+            let size = [labels.size()[1], labels.size()[2]];
+            if let Some(logits) = network.segmentation(shared, size) {
+                loss += segmentation_loss(&logits, labels) * (-weight).exp() + weight;
+            }
         }
         loss
     }
 
     fn errors(&self, output: &PoseOutput, truth: &PoseTensor) -> PoseErrors {
-        output_errors(output, truth, self.rotation, self.settings.norm)
+        let errors = output_errors(output, truth, self.rotation, self.settings.norm);
+        match output.anchored() {
+            None => errors,
+            Some(anchored) => {
+                PoseErrors { translation: expected_squared_offset(anchored, &truth.translation_b3), ..errors }
+            }
+        }
     }
 
     fn consistency_errors(&self, [previous, current]: [&PoseTensor; 2], truth: &Truth) -> PoseErrors {
         let norm = self.settings.norm;
         match self.settings.consistency {
-            Consistency::Motion => {
+            Consistency::Motion | Consistency::CrossTransformation => {
                 let gradient = ConsistencyGradient::Both;
                 geometric_consistency_loss(previous, current, &truth.previous, &truth.current, gradient, norm)
             }
@@ -113,8 +183,8 @@ impl Objective {
 
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
     fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> [PoseOutput; 2] {
-        let previous = network.absolute(previous, &History::none(), true);
-        let history = match self.with_history {
+        let previous = network.absolute(previous, &self.start(), true);
+        let history = match self.temporal != Temporal::None {
             true => {
                 let features = current.last();
                 let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
@@ -124,6 +194,17 @@ impl Objective {
         };
         let current = network.absolute(current, &history, true);
         [previous, current]
+    }
+
+    /// What the earlier frame of a pair knows: nothing, but an LSTM may have read it for a while.
+    fn start(&self) -> History {
+        match self.temporal {
+            Temporal::Lstm => {
+                let frames = Tensor::randint(MOST_STANDING + 1, [1], (Kind::Int64, tch::Device::Cpu));
+                History::standing(frames.int64_value(&[0]) as usize)
+            }
+            _ => History::none(),
+        }
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {

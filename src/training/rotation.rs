@@ -32,7 +32,8 @@ pub fn rotate_view(image: &RgbImage, camera: &CameraModel, old_from_new: So3) ->
     turned
 }
 
-fn bilinear(image: &RgbImage, x: f32, y: f32) -> Rgb<u8> {
+/// The colour between pixels; outside of the image, that of its nearest edge.
+pub(super) fn bilinear(image: &RgbImage, x: f32, y: f32) -> Rgb<u8> {
     let (x, y) = (x.clamp(0.0, (image.width() - 1) as f32), y.clamp(0.0, (image.height() - 1) as f32));
     let (left, top) = (x as u32, y as u32);
     let (right, bottom) = ((left + 1).min(image.width() - 1), (top + 1).min(image.height() - 1));

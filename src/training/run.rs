@@ -16,10 +16,14 @@ use tch::nn::VarStore;
 use super::average::put;
 use super::calibrate::calibrate;
 use super::config::TrainingConfig;
-use super::fine_tune::{FineTuning, Start};
+use super::fine_tune::{FineTuning, Start, Units};
 use super::material::{Learner, Material};
 use super::pairs::PairPlan;
+use super::scene_labels::{SceneLabels, with_classes};
+use super::scene_points::ScenePoints;
+use super::segmentation::segmentation;
 use super::state::RunState;
+use super::supervised::Supervised;
 use super::trainer::{Data, Snapshot, Trainer};
 use super::validation::validate;
 use crate::config::load_yaml;
@@ -27,8 +31,9 @@ use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::describe;
 use crate::network::{
-    Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, PoseNetwork, PoseRegressor,
-    SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    AnchorsConfig, Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, PoseNetwork,
+    PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    checkpoint,
 };
 use crate::progress::Progress;
 use crate::vision::network_camera;
@@ -92,6 +97,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     config.check()?;
     let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
     config.check_with(&architecture)?;
+    let architecture = with_classes(architecture, dataset)?;
     let started = Instant::now();
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
@@ -124,12 +130,24 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
             (MapFromNormalized::fit(&poses(&split.train))?, camera)
         }
     };
+    let keeps_anchors = job.from.as_ref().is_some_and(|tuning| tuning.units == Units::Kept);
+    if let (Some(AnchorsConfig { count }), false) = (architecture.anchors, keeps_anchors) {
+        let anchors = PoseTensor::from_poses(&spread(&poses(&split.train), count)?, &units, device);
+        network.place_anchors(&anchors.translation_b3);
+    }
+    let points = config
+        .reprojection
+        .map(|reprojection| ScenePoints::load(dataset, &split.train, reprojection.points, &units, seed, &progress));
+    let points = points.transpose()?;
     let learner = Learner { network: &network, architecture: &architecture, device };
     let material = Material::prepare((dataset, &split), camera, learner, (config, seed), progress, keep_going)?;
+    let labels = |frames: &[usize]| SceneLabels::load(dataset, frames, material.pixels(), &progress);
+    let labelled = architecture.semantics.as_ref().map(|_| labels(&split.train)).transpose()?;
+    let source = Supervised { inputs: &material, points, labels: labelled };
     let truth = poses(&split.validation);
     let validation_input = |rows: std::ops::Range<usize>| material.validation_input(rows);
     let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
-    let data = Data { plan: &plan, source: &material, shared: config.freeze_trunk, validate: &validate };
+    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -141,10 +159,16 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     write_log(&job.out.join(LOG_FILE), trainer.state())?;
     trained?;
     let snapshots = trainer.snapshots();
-    let (_, store, state) = trainer.into_network();
+    let (network, store, state) = trainer.into_network();
 
     // The model folder.
     let (weights, members) = write_members(&store, &snapshots, job)?;
+    checkpoint::load(&store, &job.out.join(WEIGHTS_FILE))?;
+    let validation = &split.validation;
+    let segmented = match &architecture.semantics {
+        Some(semantics) => segmentation(&network, semantics, &labels(validation)?, validation, &validation_input)?,
+        None => None,
+    };
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
@@ -156,7 +180,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         map_from_normalized: units,
         max_pair_interval: plan.max_interval(frames),
         training: record(dataset, &split, job, &snapshots, start.as_ref()),
-        validation: ValidationRecord::default(),
+        validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         weights,
         members,
@@ -189,6 +213,17 @@ fn write_members(store: &VarStore, snapshots: &[Snapshot], job: &Job) -> Result<
     let member =
         |(sha256, snapshot): (String, &Snapshot)| MemberRecord { sha256, seed: job.seed, epochs: snapshot.epoch };
     Ok((weights, further.map(member).collect()))
+}
+
+/// `count` of the poses, evenly spread over their order.
+fn spread(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
+    match poses.len() < count {
+        true => {
+            let expected = format!("at most {}, one per training frame", poses.len());
+            Err(Error::config("network.anchors.count", expected, count.to_string()))
+        }
+        false => Ok((0..count).map(|index| poses[(2 * index + 1) * poses.len() / (2 * count)]).collect()),
+    }
 }
 
 /// Creates the folder and notes the settings in it, or compares them with those of the run to be resumed.

@@ -88,6 +88,7 @@ impl Trainer {
             // Everything behind the shared stages but the odometry stream belongs to the pose step.
             let owned = |name: &str| match name.starts_with("trunk.") {
                 true => !config.freeze_trunk && (pose || network.odometry().is_some()),
+                false if pose && config.crosses_streams() => true,
                 false => name.starts_with("odometry.") != pose,
             };
             let weights = learning(&store).into_iter().filter(|(name, _)| owned(name));
@@ -245,9 +246,12 @@ impl Trainer {
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
         let all: usize = batches.iter().map(|batch| batch.current.len()).sum();
+        for batch in batches {
+            self.objective.check(batch, epoch)?;
+        }
         let part = |batch: &Batch| Part {
             input: batch.input.to_device(device),
-            truth: Truth::new(&batch.previous, &batch.current, &self.units, device),
+            truth: Truth::new(batch, &self.units, device),
             share: batch.current.len() as f64 / all as f64,
         };
         let parts: Vec<Part> = batches.iter().map(part).collect();
@@ -308,7 +312,7 @@ impl Trainer {
         };
         match stream {
             Stream::Odometry => self.objective.odometry(&self.network, &features, &part.truth),
-            Stream::Pose => self.objective.pose(&self.network, &features, &part.truth),
+            Stream::Pose => self.objective.pose(&self.network, &features, &part.truth, self.state.epoch),
         }
     }
 

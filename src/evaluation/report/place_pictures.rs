@@ -8,10 +8,9 @@ use plotters::prelude::*;
 use super::Figure;
 use super::csv::quoted;
 use crate::Result;
-use crate::evaluation::canvas::{
-    Area, FONT, Mark, TRAINING, TRUTH, draw_key, draw_scale, drawn, equal_scale, failed, scale_colour, widest_axes,
-};
+use crate::evaluation::canvas::{Area, Mark, TRAINING, TRUTH, draw_key, draw_scale, drawn, failed, scale_colour};
 use crate::evaluation::files::error_fields;
+use crate::evaluation::plan::Plan;
 use crate::evaluation::{FrameResult, PoseError, fusion_plots};
 use crate::geometry::Se3;
 
@@ -82,26 +81,9 @@ pub(super) fn draw_plan(
 ) -> Result<()> {
     let known: Vec<Vector3<f64>> =
         grey.iter().chain(dots.iter().map(|(position, _)| position)).chain(crosses).copied().collect();
-    let axes = widest_axes(&known);
-    let place = |position: &Vector3<f64>| (position[axes[0]], position[axes[1]]);
-    let (x, y) = equal_scale(&known, axes, 780.0 / 600.0);
-    let mut chart = ChartBuilder::on(area)
-        .margin(20)
-        .margin_top(50)
-        .x_label_area_size(45)
-        .y_label_area_size(60)
-        .build_cartesian_2d(x, y)
-        .map_err(failed)?;
-    let axis = |index: usize| format!("{} (m)", ["x", "y", "z"][index]);
-    chart
-        .configure_mesh()
-        .light_line_style(WHITE)
-        .bold_line_style(BLACK.mix(0.08))
-        .x_desc(axis(axes[0]))
-        .y_desc(axis(axes[1]))
-        .label_style((FONT, 15))
-        .draw()
-        .map_err(failed)?;
+    let plan = Plan::new(&known, &known);
+    let place = |position: &Vector3<f64>| plan.place(*position);
+    let mut chart = plan.chart(area, 50)?;
     chart.draw_series(grey.iter().map(|at| Circle::new(place(at), 2, TRAINING.filled()))).map_err(failed)?;
     chart.draw_series(crosses.iter().map(|at| Cross::new(place(at), 3, TRUTH.stroke_width(1)))).map_err(failed)?;
     let dots = dots.iter().map(|(at, share)| Circle::new(place(at), 4, scale_colour(*share).filled()));

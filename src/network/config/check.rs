@@ -1,7 +1,8 @@
 //! Numbers against their ranges, and whether parts go together.
 
 use super::{
-    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, Temporal, Variance,
+    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, SemanticsConfig,
+    Temporal, Variance,
 };
 use crate::{Error, Result};
 
@@ -36,6 +37,14 @@ impl NetworkConfig {
             sizes("network.encoder.shape.depths", &shape.depths, 64)?;
             sizes("network.encoder.shape.widths", &shape.widths, 4096)?;
         }
+        if let Some(SemanticsConfig { channels, classes }) = &self.semantics {
+            sizes("network.semantics.channels", &[*channels], 1024)?;
+            let twice = classes.iter().enumerate().any(|(index, name)| classes[..index].contains(name));
+            if twice || classes.len() > 255 {
+                let found = format!("{} names{}", classes.len(), if twice { ", one of them twice" } else { "" });
+                return Err(Error::config("network.semantics.classes", "at most 255 names, each once", found));
+            }
+        }
         match self.localizer {
             LocalizerConfig::Average => Ok(()),
             LocalizerConfig::Grid { rows, cols, channels } => sizes("network.localizer", &[rows, cols, channels], 1024),
@@ -56,6 +65,9 @@ impl NetworkConfig {
         }
         if self.dropout_samples > 1024 {
             return Err(Error::config("network.dropout_samples", "0 to 1024", self.dropout_samples.to_string()));
+        }
+        if let Some(anchors) = self.anchors {
+            sizes("network.anchors.count", &[anchors.count as i64], 65_536)?;
         }
         let samples = self.crop.map_or(self.dropout_samples, |crop| crop.count.max(self.dropout_samples));
         if self.variance == Variance::Samples && (samples < 2 || self.dropout == 0.0) {
@@ -81,12 +93,17 @@ impl NetworkConfig {
         if !(1..=stages).contains(&shared) {
             return refuse("network.shared_stages", format!("1 to {stages} for this encoder"), shared.to_string());
         }
-        let first = if self.temporal == Temporal::None { shared } else { self.joining_stage() };
+        let joins_maps = matches!(self.temporal, Temporal::PreviousPose | Temporal::PreviousFeatures);
+        let first = if joins_maps { self.joining_stage() } else { shared };
         if let Some(branch) = self.orientation_branch
             && !(first..=stages).contains(&branch)
         {
             let expected = format!("{first} to {stages}: behind what position and orientation share");
             return refuse("network.orientation_branch", expected, branch.to_string());
+        }
+        if self.orientation_branch.is_some() && self.temporal == Temporal::Lstm {
+            let found = "lstm with orientation_branch; leave one of them out".to_owned();
+            return refuse("network.temporal", "one vector per frame for an LSTM".to_owned(), found);
         }
         if let Some(stage) = self.auxiliary_heads.iter().find(|stage| **stage >= shared) {
             let expected = format!("shared stages, 0 to {}", shared - 1);
@@ -99,6 +116,10 @@ impl NetworkConfig {
                 "a resnet encoder for hourglass, which adds its maps on the way up".to_owned(),
                 "another encoder; take resnet, or the localizer grid".to_owned(),
             );
+        }
+        if self.crop.is_some() && self.semantics.is_some() {
+            let found = "a crop with semantics; leave one of them out".to_owned();
+            return refuse("network.crop", "whole images, as labels have them".to_owned(), found);
         }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
-pub use parts::{CropConfig, LocalizerConfig, Odometry, RotationOutput, Temporal, Variance};
+pub use parts::{
+    AnchorsConfig, CropConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal, Variance,
+};
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
 
@@ -84,6 +86,9 @@ pub struct NetworkConfig {
     /// What the orientation's head gives.
     #[serde(default)]
     pub rotation: RotationOutput,
+    /// Whether the position is regressed relative to anchor points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anchors: Option<AnchorsConfig>,
     /// The stage of the encoder from which on orientation has a branch of its own; one more than the last stage: the
     /// fully connected layers only. Absent: one branch for both.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +102,9 @@ pub struct NetworkConfig {
     /// The odometry stream.
     #[serde(default)]
     pub odometry: Odometry,
+    /// The semantic stream; absent: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantics: Option<SemanticsConfig>,
     /// What the global stream knows of the frame before.
     #[serde(default, alias = "previous_pose")]
     pub temporal: Temporal,

@@ -73,6 +73,19 @@ pub enum Temporal {
     PreviousPose,
     /// The features of the frame before, weighed element by element (VLocNet++).
     PreviousFeatures,
+    /// The state of an LSTM behind the localizer, as wide as the first of `hidden` (DGRNets).
+    Lstm,
+}
+
+/// The semantic stream (VLocNet++): an auxiliary task on the shared stages, whose features the global stream fuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SemanticsConfig {
+    /// Channels of its maps.
+    pub channels: i64,
+    /// The names of the classes of pixels, by the value of a label. Empty: a training takes those of its dataset.
+    #[serde(default)]
+    pub classes: Vec<String>,
 }
 
 /// Where the variance of a prediction comes from, beside the samples of dropout.
@@ -84,6 +97,14 @@ pub enum Variance {
     Predicted,
     /// From nowhere: the samples alone say it (Bayesian PoseNet).
     Samples,
+}
+
+/// Fixed points of the map that the position is relative to (AnchorNet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnchorsConfig {
+    /// How many; at most as many as training frames.
+    pub count: usize,
 }
 
 /// Parts of the input that the network sees, instead of all of it (PoseNet).

@@ -12,14 +12,18 @@ macro_rules! members {
             "vlocnet-small",
             "vlocnet-squeezenet",
             "vlocnet-plus-plus",
+            "vlocnet-plus-plus-semantic",
+            "dgrnets",
             "posenet",
             "posenet-learned",
+            "posenet-reprojection",
             "bayesian-posenet",
             "lstm-pose",
             "hourglass-pose",
             "svs-pose",
             "branchnet",
             "mapnet",
+            "anchornet",
         ]
     };
 }
