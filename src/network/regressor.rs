@@ -3,20 +3,20 @@
 use std::path::Path;
 
 use image::RgbImage;
+use tch::Tensor;
 use tch::nn::VarStore;
-use tch::{Kind, Tensor};
 
 use super::card::{ModelCard, WEIGHTS_FILE};
 use super::checkpoint;
 use super::config::NetworkConfig;
 use super::device::{Device, guarded};
+use super::gallery::Gallery;
 use super::input::input_tensor;
-use super::pose_head::PoseOutput;
+use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::PoseNetwork;
-use super::pose_tensor::{MapFromNormalized, PoseTensor, numbers};
+use super::prediction::{Prediction, mean_prediction, prediction};
 use super::temporal::History;
-use super::uncertainty::{dropout_masks, raw_covariance};
-use crate::geometry::{Matrix6, Se3, Vector6};
+use super::uncertainty::dropout_masks;
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
 
@@ -46,12 +46,6 @@ struct Previous {
     output: PoseOutput,
 }
 
-/// A prediction in metres before its calibration.
-struct Prediction {
-    pose: Se3,
-    raw_covariance: Matrix6,
-}
-
 /// A model at work. It remembers the frame before: its features, and what it said of it itself.
 ///
 /// No pose can be handed to it, so no evaluation can help it with a true one:
@@ -77,6 +71,7 @@ pub struct PoseRegressor {
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
+    gallery: Option<Gallery>,
     previous: Option<Previous>,
 }
 
@@ -85,7 +80,7 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`]; [`Error::Model`] when the weights
-    /// are not those the card was written with.
+    /// or the gallery are not those the card was written with.
     pub fn load(folder: &Path, device: Device) -> Result<Self> {
         let card = ModelCard::read(folder)?;
         let weights = folder.join(WEIGHTS_FILE);
@@ -103,7 +98,11 @@ impl PoseRegressor {
             ));
         }
         store.freeze();
-        Ok(Self::from_parts(card, network, store))
+        let gallery = match &card.gallery {
+            Some(record) => Some(Gallery::load(folder, record, &card.map_from_normalized, device)?),
+            None => None,
+        };
+        Ok(Self { gallery, ..Self::from_parts(card, network, store) })
     }
 
     /// A regressor over a network in memory, for validation while it trains.
@@ -111,7 +110,12 @@ impl PoseRegressor {
         let masks = dropout_masks(&card.network, store.device());
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
-        Self { card, network, store, masks, odometry_masks, half_precision: false, previous: None }
+        Self { card, network, store, masks, odometry_masks, half_precision: false, gallery: None, previous: None }
+    }
+
+    /// Answers from these training images, for an architecture with a gallery.
+    pub fn with_gallery(self, gallery: Gallery) -> Self {
+        Self { gallery: Some(gallery), ..self }
     }
 
     /// Computes in half precision where a GPU does; a CPU stays with single.
@@ -144,6 +148,11 @@ impl PoseRegressor {
     /// The network, for a look into it.
     pub(super) fn network(&self) -> &PoseNetwork {
         &self.network
+    }
+
+    /// The training images that it compares a frame with.
+    pub(super) fn gallery(&self) -> Option<&Gallery> {
+        self.gallery.as_ref()
     }
 
     /// Where it computes.
@@ -200,8 +209,15 @@ impl PoseRegressor {
         });
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
+        if let Some(gallery) = &self.gallery {
+            let answer =
+                || gallery.locate(&self.network, &self.network.shared(&input, false), Dropout::Masks(&self.masks));
+            let answer = guarded("network", || tch::no_grad(|| tch::autocast(half, answer)))??;
+            return Ok((answer, None));
+        }
         let (absolute, relative, odometry_features) =
             guarded("network", || tch::no_grad(|| tch::autocast(half, || self.forward(&input, previous.as_ref()))))?;
+        let absolute = absolute.ok_or_else(no_gallery)?;
         let units = &self.card.map_from_normalized;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let result = (
@@ -228,7 +244,7 @@ impl PoseRegressor {
         &self,
         input_b3hw: &Tensor,
         previous: Option<&Previous>,
-    ) -> (PoseOutput, Option<PoseOutput>, Option<Tensor>) {
+    ) -> (Option<PoseOutput>, Option<PoseOutput>, Option<Tensor>) {
         let network = &self.network;
         let shared = network.shared(input_b3hw, false);
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
@@ -244,33 +260,8 @@ impl PoseRegressor {
     }
 }
 
-/// The first row as the prediction, the others as samples of it; metres.
-fn prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
-    let poses = output.pose().to_poses(units)?;
-    let variances = variances(output.log_variance_b6().map(|rows| rows.narrow(0, 0, 1)), units);
-    Ok(Prediction { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
-}
-
-/// The mean over all rows as the prediction, the rows as samples of it: parts of one image; metres.
-fn mean_prediction(output: &PoseOutput, units: &MapFromNormalized) -> Result<Prediction> {
-    let PoseTensor { translation_b3, quaternion_b4 } = output.pose();
-    let of_first =
-        (quaternion_b4 * quaternion_b4.narrow(0, 0, 1)).sum_dim_intlist([1i64].as_slice(), true, None::<Kind>);
-    let aligned = quaternion_b4 * (of_first.ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0);
-    let mean = |rows: &Tensor| rows.mean_dim([0i64].as_slice(), true, None::<Kind>);
-    let quaternion = mean(&aligned);
-    let norm = quaternion.square().sum(None::<Kind>).sqrt();
-    let pose =
-        PoseTensor { translation_b3: mean(translation_b3), quaternion_b4: quaternion / norm }.to_poses(units)?[0];
-    let variances = variances(output.log_variance_b6().map(|rows| mean(&rows.exp()).log()), units);
-    Ok(Prediction { pose, raw_covariance: raw_covariance(pose, &variances, &output.pose().to_poses(units)?)? })
-}
-
-/// Predicted variances in metres and radians; none where the samples alone say it.
-fn variances(log_variance_16: Option<Tensor>, units: &MapFromNormalized) -> Vector6 {
-    let Some(log_variance) = log_variance_16.map(|row| numbers(&row)) else { return Vector6::zeros() };
-    Vector6::from_fn(|axis, _| {
-        let unit = if axis < 3 { units.scale } else { 1.0 };
-        log_variance[axis].exp() * unit * unit
-    })
+/// Why a network that compares says nothing of a frame alone.
+pub(super) fn no_gallery() -> Error {
+    let reason = "expected training images to compare the frame with, found none; load the model from its folder";
+    Error::compute("pose regression", reason)
 }

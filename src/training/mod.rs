@@ -5,6 +5,7 @@
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
 //!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly.
+//! - [`PairPlan`] says which frames meet: consecutive ones, or those whose [`Frustum`] overlaps.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
 //! Every random choice follows from the seed, the epoch and the batch, so there is no generator to save.
@@ -14,6 +15,8 @@ mod average;
 mod batch;
 mod config;
 mod features;
+mod frustum;
+mod gallery;
 mod objective;
 mod pairs;
 mod pixels;
@@ -28,8 +31,9 @@ mod validation;
 pub use adam::{Adam, AdamConfig};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
-pub use config::{Consistency, RotationAugmentation, TrainingConfig, Weighting};
+pub use config::{Consistency, PairRule, RotationAugmentation, TrainingConfig, Weighting};
 pub use features::FeatureCache;
+pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;

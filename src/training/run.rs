@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -12,8 +13,10 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 
-use super::config::TrainingConfig;
+use super::config::{PairRule, TrainingConfig};
 use super::features::FeatureCache;
+use super::frustum::Frustum;
+use super::gallery;
 use super::pairs::PairPlan;
 use super::pixels::Pixels;
 use super::state::RunState;
@@ -25,8 +28,9 @@ use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::device::describe;
 use crate::network::input::input_tensor;
 use crate::network::{
-    AnchorsConfig, Calibration, Device, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork, PoseRegressor,
-    PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    AnchorsConfig, Calibration, Device, GalleryConfig, MapFromNormalized, ModelCard, PixelFrame, PoseNetwork,
+    PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    checkpoint,
 };
 use crate::progress::Progress;
 use crate::training::batch::{PixelSource, Source};
@@ -108,15 +112,21 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     }
 
     // What it learns from.
-    let plan = PairPlan::new(frames, &split.train, config.max_skip, seed)?;
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
     let units = MapFromNormalized::fit(&poses(&split.train))?;
     if let Some(AnchorsConfig { count }) = architecture.anchors {
-        let anchors = PoseTensor::from_poses(&spread(&poses(&split.train), count)?, &units, device);
+        let anchors = PoseTensor::from_poses(&anchor_poses(&poses(&split.train), count)?, &units, device);
         network.place_anchors(&anchors.translation_b3);
     }
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
+    let plan = match config.pairs {
+        PairRule::Consecutive => PairPlan::new(frames, &split.train, config.max_skip, seed)?,
+        PairRule::Overlapping { overlap, distance, near, far } => {
+            let frustum = Frustum::new(&camera, near, far);
+            PairPlan::overlapping(frames, &split.train, frustum, (overlap, distance), seed)?
+        }
+    };
     let used: Vec<usize> = split.train.iter().chain(&split.validation).copied().collect();
     let pixels = Pixels::load(dataset, &used, camera, config, &progress)?;
     let validation_cache = match config.freeze_trunk && !split.validation.is_empty() {
@@ -137,10 +147,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let pixel_source = PixelSource { pixels: &pixels, network: &architecture };
     let source: &dyn Source = training_cache.as_ref().map_or(&pixel_source, |cache| cache);
     let truth = poses(&split.validation);
-    let validation_input = |rows: std::ops::Range<usize>| match &validation_cache {
-        Some(cache) => Ok(cache.plain(&split.validation[rows]).to_device(device)),
+    let plain = |cache: Option<&FeatureCache>, frames: &[usize]| match cache {
+        Some(cache) => Ok(cache.plain(frames).to_device(device)),
         None => {
-            let images: Vec<_> = split.validation[rows].iter().map(|&frame| pixels.plain(frame).0).collect();
+            let images: Vec<_> = frames.iter().map(|&frame| pixels.plain(frame).0).collect();
             let input = input_tensor(&images, architecture.input, &architecture.normalization, device)?;
             Ok(match architecture.crop {
                 Some(crop) => crop.middle(&input, architecture.input),
@@ -148,8 +158,20 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
             })
         }
     };
-    let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
-    let data = Data { plan: &plan, source, shared: config.freeze_trunk, validate: &validate };
+    let frozen = config.freeze_trunk;
+    let validation_input = |rows: Range<usize>| plain(validation_cache.as_ref(), &split.validation[rows]);
+    // The training images that a member with a gallery compares with.
+    let compared = spread(&split.train, architecture.gallery.map_or(0, |gallery| gallery.images));
+    let gallery = |network: &PoseNetwork, config: GalleryConfig| {
+        let input = |rows: Range<usize>| plain(training_cache.as_ref(), &compared[rows]);
+        gallery::fill(network, &poses(&compared), &input, frozen, (units, config.neighbours))
+    };
+    let validate = |network: &PoseNetwork| match architecture.gallery {
+        None => validate(network, &units, &truth, frozen, &validation_input),
+        Some(_) if truth.is_empty() => Ok(None),
+        Some(config) => gallery::validate(network, &gallery(network, config)?, &truth, &validation_input, frozen),
+    };
+    let data = Data { plan: &plan, source, shared: frozen, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -166,6 +188,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let weights = job.out.join(WEIGHTS_FILE);
     let sha256 = checkpoint::save(&store, &weights, config.precision)?;
     checkpoint::load(&store, &weights)?;
+    let gallery = match architecture.gallery {
+        Some(config) => Some(gallery(&network, config)?),
+        None => None,
+    };
     let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
@@ -181,22 +207,36 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: config.precision, sha256, parameters },
+        gallery: match &gallery {
+            Some(gallery) => Some(gallery.save(&job.out)?),
+            None => None,
+        },
     };
-    let card = calibrate(card, (network, store), &pixels, frames, &split.validation, progress)?;
+    let mut regressor = PoseRegressor::from_parts(card.clone(), network, store);
+    if let Some(gallery) = gallery {
+        regressor = regressor.with_gallery(gallery);
+    }
+    let card = calibrate(card, regressor, &pixels, frames, &split.validation, progress)?;
     card.write(&job.out)?;
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(preparation + state.seconds, device))?;
     fs::remove_dir_all(&checkpoint_folder).map_err(Error::io("remove", &checkpoint_folder))?;
     Ok(card)
 }
 
-/// `count` of the poses, evenly spread over their order.
-fn spread(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
+/// `count` of the items, or all when there are fewer, evenly spread over their order.
+fn spread<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+    let count = count.min(items.len());
+    (0..count).map(|index| items[(2 * index + 1) * items.len() / (2 * count)]).collect()
+}
+
+/// The poses whose positions become anchors.
+fn anchor_poses(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
     match poses.len() < count {
         true => {
             let expected = format!("at most {}, one per training frame", poses.len());
             Err(Error::config("network.anchors.count", expected, count.to_string()))
         }
-        false => Ok((0..count).map(|index| poses[(2 * index + 1) * poses.len() / (2 * count)]).collect()),
+        false => Ok(spread(poses, count)),
     }
 }
 
@@ -271,13 +311,12 @@ fn record(dataset: &dyn Dataset, split: &Split, job: &Job, state: &RunState) -> 
 /// Runs the model as it will run, in order over the validation frames, and fits the factors of its covariances.
 fn calibrate(
     mut card: ModelCard,
-    (network, store): (PoseNetwork, VarStore),
+    mut regressor: PoseRegressor,
     pixels: &Pixels,
     frames: &[FrameInfo],
     validation: &[usize],
     progress: Progress,
 ) -> Result<ModelCard> {
-    let mut regressor = PoseRegressor::from_parts(card.clone(), network, store);
     let (mut fits, mut poses) = (Vec::<(Matrix6, Vector6)>::new(), Vec::new());
     for &index in validation {
         let frame = PixelFrame { stamp: frames[index].stamp, pixels: pixels.plain(index).0.clone() };

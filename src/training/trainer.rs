@@ -173,7 +173,7 @@ impl Trainer {
                     let text = format!("; epoch {} is resumed with --resume", self.state.epoch + 1);
                     return Err(Error::Interrupted(text));
                 }
-                self.step(&batch, data.shared, total)?;
+                self.step(&batch, data, total)?;
                 self.state.batch += 1;
                 progress.advance(1);
             }
@@ -182,18 +182,21 @@ impl Trainer {
     }
 
     /// An odometry step, when one is due, then a pose step.
-    fn step(&mut self, batch: &Batch, shared: bool, total: u64) -> Result<()> {
+    fn step(&mut self, batch: &Batch, data: &Data, total: u64) -> Result<()> {
         let RunState { seed, epoch, batch: index, step, .. } = self.state;
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
         let input = batch.input.to_device(device);
-        let truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
+        let mut truth = Truth::new(&batch.previous, &batch.current, &self.units, device);
+        if let Some(frustum) = data.plan.frustum().filter(|_| self.config.metric_weight > 0.0) {
+            truth = truth.with_overlaps(frustum, &[&batch.previous[..], &batch.current[..]].concat(), device);
+        }
         let rate = self.config.learning_rate * learning_rate(step, total, self.config.warmup_steps);
         if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {
-            let loss = self.half_step(&input, &truth, shared, rate, Stream::Odometry)?;
+            let loss = self.half_step(&input, &truth, data.shared, rate, Stream::Odometry)?;
             self.state.sums.odometry = (self.state.sums.odometry.0 + loss, self.state.sums.odometry.1 + 1);
         }
-        let loss = self.half_step(&input, &truth, shared, rate, Stream::Pose)?;
+        let loss = self.half_step(&input, &truth, data.shared, rate, Stream::Pose)?;
         self.state.sums.pose = (self.state.sums.pose.0 + loss, self.state.sums.pose.1 + 1);
         self.state.step += 1;
         if self.config.average_decay > 0.0 {

@@ -1,7 +1,8 @@
 //! Numbers against their ranges, and whether parts go together.
 
 use super::{
-    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, Temporal, Variance,
+    CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
+    Temporal, Variance,
 };
 use crate::{Error, Result};
 
@@ -60,6 +61,10 @@ impl NetworkConfig {
         if let Some(anchors) = self.anchors {
             sizes("network.anchors.count", &[anchors.count as i64], 65_536)?;
         }
+        if let Some(GalleryConfig { neighbours, images }) = self.gallery {
+            sizes("network.gallery.images", &[images as i64], 1_000_000)?;
+            sizes("network.gallery.neighbours", &[neighbours as i64], images.min(64) as i64)?;
+        }
         let samples = self.crop.map_or(self.dropout_samples, |crop| crop.count.max(self.dropout_samples));
         if self.variance == Variance::Samples && (samples < 2 || self.dropout == 0.0) {
             let found = format!("samples, with dropout {} and {samples} of them", self.dropout);
@@ -103,6 +108,12 @@ impl NetworkConfig {
                 "another encoder; take resnet, or the localizer grid".to_owned(),
             );
         }
+        if let Some(part) = self.of_absolute_poses()
+            && self.gallery.is_some()
+        {
+            let expected = "a pair regressor alone, which has no absolute pose".to_owned();
+            return refuse("network.gallery", expected, format!("{part} beside it; leave that out, or the gallery"));
+        }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();
             return refuse(
@@ -112,6 +123,21 @@ impl NetworkConfig {
             );
         }
         Ok(())
+    }
+}
+
+impl NetworkConfig {
+    /// A part that has no meaning without an absolute pose of a single, whole frame.
+    fn of_absolute_poses(&self) -> Option<&'static str> {
+        let parts = [
+            (self.odometry != Odometry::None, "odometry"),
+            (self.temporal != Temporal::None, "temporal"),
+            (self.crop.is_some(), "crop"),
+            (self.anchors.is_some(), "anchors"),
+            (self.orientation_branch.is_some(), "orientation_branch"),
+            (!self.auxiliary_heads.is_empty(), "auxiliary_heads"),
+        ];
+        parts.into_iter().find_map(|(present, name)| present.then_some(name))
     }
 }
 

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
-pub use parts::{AnchorsConfig, CropConfig, LocalizerConfig, Odometry, RotationOutput, Temporal, Variance};
+pub use parts::{
+    AnchorsConfig, CropConfig, GalleryConfig, LocalizerConfig, Odometry, RotationOutput, Temporal, Variance,
+};
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
 
@@ -100,6 +102,9 @@ pub struct NetworkConfig {
     /// The odometry stream.
     #[serde(default)]
     pub odometry: Odometry,
+    /// Whether the pose is regressed relative to alike training images, by a stream that sees both, instead of absolutely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery: Option<GalleryConfig>,
     /// What the global stream knows of the frame before.
     #[serde(default, alias = "previous_pose")]
     pub temporal: Temporal,

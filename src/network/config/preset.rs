@@ -21,6 +21,8 @@ macro_rules! members {
             "branchnet",
             "mapnet",
             "anchornet",
+            "nnnet",
+            "relocnet",
         ]
     };
 }
