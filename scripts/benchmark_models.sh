@@ -14,7 +14,7 @@ data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
 epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-auto}
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus posenet posenet-learned
-  bayesian-posenet lstm-pose hourglass-pose svs-pose branchnet mapnet anchornet)
+  bayesian-posenet lstm-pose hourglass-pose svs-pose branchnet mapnet anchornet nnnet relocnet)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc

@@ -48,6 +48,7 @@ fn write_model(folder: &Path, seed: i64) {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
+        gallery: None,
     };
     card.write(folder).unwrap();
 }
