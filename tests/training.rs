@@ -306,6 +306,7 @@ fn anchors_are_training_positions_that_the_model_folder_keeps() {
 }
 
 /// A job of a small RelocNet.
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 fn comparing(out: &Path) -> Job {
     let mut job = job(out);
     let network = job.config.network.as_mut().unwrap();
@@ -377,7 +378,8 @@ fn a_member_that_compares_trains_resumes_and_answers_from_its_gallery() {
         assert_eq!(regressor.embedding(&pixels).unwrap().len(), 32);
     }
     found.sort_by(f64::total_cmp);
-    assert!((found[found.len() / 2] - card.validation.median_translation_error).abs() < 1e-9);
+    let again = found[found.len() / 2];
+    assert!((again - card.validation.median_translation_error).abs() < 1e-6, "{again} {:?}", card.validation);
     let pixels = preprocessor.apply(&dataset.image(3).unwrap()).unwrap();
     assert!(regressor.saliency(&pixels).unwrap().translation.iter().any(|value| *value > 0.0));
 }
