@@ -271,6 +271,11 @@ fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
         job.split = SplitRule::Separate { validation };
         let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
         assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
+        let mut compared =
+            Job { split: job.split.clone(), ..comparing(&folder.path().join(format!("compared-{name}"))) };
+        (compared.config.freeze_trunk, compared.config.cached_copies, compared.config.epochs) = (true, 1, 1);
+        let card = train(&Waves::new(60), &compared, Progress::Silent, &|| true).unwrap();
+        assert_eq!((card.calibration.frames, card.gallery.unwrap().images), if with { (20, 40) } else { (0, 40) });
     }
 }
 

@@ -56,16 +56,26 @@ impl Gallery {
         units: MapFromNormalized,
         neighbours: usize,
     ) -> Result<Self> {
-        let images = map_from_camera.len();
-        let bytes = 2 * (embeddings_nd.numel() + features_nchw.numel()) as u64;
-        if bytes > MAX_BYTES {
-            let fits = images as u64 * MAX_BYTES / bytes;
-            let expected = format!("at most {fits} with features of {:?} numbers each", &features_nchw.size()[1..]);
-            return Err(Error::config("network.gallery.images", expected, images.to_string()));
-        }
+        let images = map_from_camera.len().max(1);
+        Self::check_size(images, (embeddings_nd.numel() + features_nchw.numel()) / images)?;
         let half = |tensor: &Tensor| tensor.detach().to_kind(Kind::Half);
         let poses = PoseTensor::from_poses(map_from_camera, &units, Device::Cpu);
         Self::of_rows(half(embeddings_nd), half(features_nchw), poses, units, neighbours)
+    }
+
+    /// Whether so many images, with so many numbers of embedding and features each, are few enough.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when they would exceed a GiB, with the number that would not.
+    pub fn check_size(images: usize, numbers: usize) -> Result<()> {
+        let fits = MAX_BYTES / (2 * numbers.max(1) as u64);
+        match images as u64 > fits {
+            true => {
+                let expected = format!("at most {fits}, with {numbers} numbers to keep of each");
+                Err(Error::config("network.gallery.images", expected, images.to_string()))
+            }
+            false => Ok(()),
+        }
     }
 
     fn of_rows(
@@ -186,4 +196,33 @@ impl Gallery {
 
 fn no_pairs() -> Error {
     Error::compute("comparing with training images", "expected a network with a gallery, found one without")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNITS: MapFromNormalized = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
+
+    #[test]
+    fn a_gallery_is_bounded_and_its_rows_belong_together() {
+        Gallery::check_size(1_000_000, 512).unwrap();
+        let error = Gallery::check_size(1_100_000, 512).unwrap_err().to_string();
+        let expected = "parameter network.gallery.images: expected at most 1048576, with 512 numbers to keep of each, found 1100000";
+        assert_eq!(error, expected);
+        let rows = |count: i64| {
+            (
+                Tensor::ones([count, 4], (Kind::Float, Device::Cpu)),
+                Tensor::ones([count, 4, 1, 1], (Kind::Float, Device::Cpu)),
+            )
+        };
+        let (embeddings, features) = rows(3);
+        let error = Gallery::new((&embeddings, &features), &[Se3::identity(); 2], UNITS, 1).unwrap_err().to_string();
+        assert!(error.contains("expected a row of each per image, found [3, 3, 2] rows"), "{error}");
+        let large = &features * 1e6;
+        let error = Gallery::new((&embeddings, &large), &[Se3::identity(); 3], UNITS, 1).unwrap_err().to_string();
+        assert!(error.contains("expected features within the range of half precision"), "{error}");
+        let error = Gallery::new((&embeddings, &features), &[], UNITS, 1).unwrap_err().to_string();
+        assert!(error.contains("a row of each per image"), "{error}");
+    }
 }

@@ -46,6 +46,19 @@ pub(super) fn fill(
     })
 }
 
+/// Whether a gallery of so many images is small enough, found by looking at one, the first row of `input`.
+///
+/// # Errors
+/// Those of [`Gallery::check_size`] and `input`.
+pub(super) fn check(network: &PoseNetwork, images: usize, input: &Rows, shared: bool) -> Result<()> {
+    let Some(stream) = network.relative() else { return Ok(()) };
+    let numbers = tch::no_grad(|| -> Result<usize> {
+        let features = stream.features(&features(network, input, 0..1, shared)?, false);
+        Ok(features.numel() + stream.embedding(&features).numel())
+    });
+    Gallery::check_size(images, numbers?)
+}
+
 /// Errors over `truth`, whose frames are the rows of `input`.
 ///
 /// # Errors

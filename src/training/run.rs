@@ -162,9 +162,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let validation_input = |rows: Range<usize>| plain(validation_cache.as_ref(), &split.validation[rows]);
     // The training images that a member with a gallery compares with.
     let compared = spread(&split.train, architecture.gallery.map_or(0, |gallery| gallery.images));
+    let compared_input = |rows: Range<usize>| plain(training_cache.as_ref(), &compared[rows]);
+    gallery::check(&network, compared.len(), &compared_input, frozen)?;
     let gallery = |network: &PoseNetwork, config: GalleryConfig| {
-        let input = |rows: Range<usize>| plain(training_cache.as_ref(), &compared[rows]);
-        gallery::fill(network, &poses(&compared), &input, frozen, (units, config.neighbours))
+        gallery::fill(network, &poses(&compared), &compared_input, frozen, (units, config.neighbours))
     };
     let validate = |network: &PoseNetwork| match architecture.gallery {
         None => validate(network, &units, &truth, frozen, &validation_input),
