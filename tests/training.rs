@@ -856,6 +856,16 @@ fn a_gallery_that_is_missing_or_of_another_training_is_refused() {
         job.config.epochs = 1;
         train(&dataset, &job, Progress::Silent, &|| true).unwrap();
     }
+    let joined = Joining {
+        models: vec![one.clone(), other.clone()],
+        out: folder.path().join("both"),
+        name: "both".to_owned(),
+        command: String::new(),
+        device: Device::Cpu,
+    };
+    let error = join(&joined, None, Progress::Silent).unwrap_err().to_string();
+    assert!(error.contains("expected models that answer from the frame alone, found one with a gallery"), "{error}");
+
     let error = || PoseRegressor::load(&one, Device::Cpu).unwrap_err().to_string();
     let file = one.join(GALLERY_FILE);
     std::fs::copy(other.join(GALLERY_FILE), &file).unwrap();
@@ -893,6 +903,9 @@ fn overlapping_pairs_are_for_members_that_compare() {
     let mut metric = job(folder.path());
     metric.config.metric_weight = 1.0;
     assert!(error(metric).starts_with("parameter metric_weight: expected 0 for this architecture, found 1 with"));
+    let mut several = comparing(folder.path());
+    several.config.snapshots = 2;
+    assert!(error(several).starts_with("parameter snapshots: expected 0 for an architecture with a gallery, found 2"));
     let mut apart = comparing(&folder.path().join("apart"));
     apart.config.pairs = PairRule::Overlapping { overlap: 0.5, distance: 1e-6, near: 1.0, far: 2.0 };
     assert!(

@@ -216,6 +216,10 @@ impl TrainingConfig {
             let expected = format!("{} for this architecture", names[usize::from(!overlapping)]);
             return Err(Error::config("pairs", expected, names[usize::from(overlapping)]));
         }
+        if self.snapshots > 1 && network.gallery.is_some() {
+            let found = format!("{}, of which each would need a gallery of its own", self.snapshots);
+            return Err(Error::config("snapshots", "0 for an architecture with a gallery", found));
+        }
         if self.metric_weight > 0.0 && !overlapping {
             let found = format!("{} with consecutive pairs, whose overlap is not known", self.metric_weight);
             return Err(Error::config("metric_weight", "0 for this architecture", found));
