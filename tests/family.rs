@@ -178,7 +178,7 @@ fn anchornet_answers_with_the_likeliest_anchor_and_its_offset() {
 }
 
 #[test]
-fn dgrnets_carries_the_state_of_its_lstm_and_learns_through_it() {
+fn dgrnets_reads_the_frame_before_with_its_lstm_and_learns_through_it() {
     let config = tiny("dgrnets");
     let (network, store) = build(&config);
     let frames = images(&config, 2);
@@ -189,15 +189,11 @@ fn dgrnets_carries_the_state_of_its_lstm_and_learns_through_it() {
     let of = |shared: &Features, history: &History| History::of(&answer(shared, history));
     let alone = position(&second, &History::none());
     assert!(distance(&alone, &position(&second, &of(&first, &History::none()))) > 1e-6, "the frame before is known");
-    // Not only the last frame: what was before the frame before still counts.
+    // A window of two, as training has it: what was before the frame before is forgotten.
     let longer = of(&first, &of(&second, &History::none()));
-    assert!(distance(&position(&second, &of(&first, &History::none())), &position(&second, &longer)) > 1e-7);
+    assert!(distance(&position(&second, &of(&first, &History::none())), &position(&second, &longer)) < 1e-6);
     let none = Tensor::zeros([1, 1], (Kind::Float, Device::Cpu));
     assert!(distance(&alone, &position(&second, &of(&first, &History::none()).keep(&none))) < 1e-6, "forgotten");
-    // To stand at a frame is to have read it before.
-    let twice = position(&second, &of(&second, &of(&second, &History::none())));
-    assert!(distance(&twice, &position(&second, &History::standing(2))) < 1e-6);
-    assert!(distance(&alone, &twice) > 1e-6);
     // The later pose teaches what to keep of the earlier frame.
     let pixels = images(&config, 1).set_requires_grad(true);
     let earlier = network.absolute(&network.shared(&pixels, true), &History::none(), true).unwrap();

@@ -618,7 +618,7 @@ fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
     train(&dataset, &Job { resume: true, ..stopped.clone() }, Progress::Silent, &|| true).unwrap();
     let weights = |job: &Job| std::fs::read(job.out.join("weights.safetensors")).unwrap();
     assert!(weights(&straight) == weights(&stopped));
-    // The state is carried: a frame is seen in the light of those before it.
+    // A frame is seen in the light of the one before it.
     let mut regressor = PoseRegressor::load(&straight.out, Device::Cpu).unwrap();
     let frame = |index: usize| PixelFrame { stamp: dataset.frames[index].stamp, pixels: dataset.image(index).unwrap() };
     let alone = regressor.regress(&frame(6)).unwrap().absolute;

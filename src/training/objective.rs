@@ -19,8 +19,6 @@ use crate::network::{
 };
 use crate::{Error, Result};
 
-/// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
-const MOST_STANDING: i64 = 8;
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
 
@@ -63,7 +61,7 @@ pub(super) struct Objective {
     segmentation: Option<Tensor>,
     settings: TrainingConfig,
     rotation: RotationOutput,
-    temporal: Temporal,
+    with_history: bool,
 }
 
 impl Objective {
@@ -81,7 +79,7 @@ impl Objective {
             segmentation: network.semantics.as_ref().map(|_| path.zeros("segmentation", &[])),
             settings: config.clone(),
             rotation: network.rotation,
-            temporal: network.temporal,
+            with_history: network.temporal != Temporal::None,
         }
     }
 
@@ -217,8 +215,8 @@ impl Objective {
 
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
     fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> Option<[PoseOutput; 2]> {
-        let previous = network.absolute(previous, &self.start(), true)?;
-        let history = match self.temporal != Temporal::None {
+        let previous = network.absolute(previous, &History::none(), true)?;
+        let history = match self.with_history {
             true => {
                 let features = current.last();
                 let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
@@ -228,17 +226,6 @@ impl Objective {
         };
         let current = network.absolute(current, &history, true)?;
         Some([previous, current])
-    }
-
-    /// What the earlier frame of a pair knows: nothing, but an LSTM may have read it for a while.
-    fn start(&self) -> History {
-        match self.temporal {
-            Temporal::Lstm => {
-                let frames = Tensor::randint(MOST_STANDING + 1, [1], (Kind::Int64, tch::Device::Cpu));
-                History::standing(frames.int64_value(&[0]) as usize)
-            }
-            _ => History::none(),
-        }
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {
