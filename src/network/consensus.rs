@@ -1,7 +1,7 @@
 //! One pose out of several that were said of the same frame: what the consistent ones agree on.
 //!
 //! The mean m minimizes Σ ρ(dᵢ), dᵢ² = eᵢᵀ Σᵢ⁻¹ eᵢ / 6, eᵢ = local(m, poseᵢ), with Cauchy's robust kernel ρ whose scale is the
-//! median of the dᵢ, at least 1: half of the answers may be wrong without moving it much. It starts at the pose that is nearest
+//! median of the dᵢ, at least 1: a minority of wrong answers hardly moves it. It starts at the pose that is nearest
 //! to all others and is found by iteratively reweighted least squares, with weights wᵢ = 1 / (1 + dᵢ² / scale²).
 //!
 //! The covariance is that of the mixture, Σ αᵢ (Σᵢ + eᵢ eᵢᵀ) with αᵢ = wᵢ / Σ w: the predicted variances and the spread. It
