@@ -15,7 +15,7 @@ epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus
   vlocnet-plus-plus-semantic dgrnets posenet posenet-learned posenet-reprojection bayesian-posenet lstm-pose hourglass-pose
-  svs-pose branchnet mapnet anchornet)
+  svs-pose branchnet mapnet anchornet nnnet relocnet)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc

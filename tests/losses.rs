@@ -6,8 +6,8 @@ use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
     ConsistencyGradient, Norm, PoseWeights, UNLABELLED, cross_transformation_loss, expected_squared_offset,
-    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, pose_errors,
-    relative_pose, reprojection_loss, segmentation_loss, tangent,
+    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, overlap_loss,
+    pose_errors, relative_pose, reprojection_loss, segmentation_loss, tangent,
 };
 use vloc::network::{Anchored, MapFromNormalized, PoseTensor};
 
@@ -343,4 +343,24 @@ fn anchors_expect_their_squared_error_and_name_the_nearest() {
     let gradient: Vec<f32> = Vec::try_from(anchored.logits_bn.grad().flatten(0, -1)).unwrap();
     // p1 (1 - 1.75) and p2 (4 - 1.75): the better offset becomes likelier.
     assert!((gradient[0] + 0.5625).abs() < 1e-6 && (gradient[1] - 0.5625).abs() < 1e-6, "{gradient:?}");
+}
+
+#[test]
+fn vectors_are_to_be_as_alike_as_their_frusta_overlap() {
+    // Cosines: 0 of the first two, 0.6 and 0.8 with the third.
+    let vectors = Tensor::from_slice(&[1.0f32, 0.0, 0.0, 1.0, 0.6, 0.8]).view([3, 2]).set_requires_grad(true);
+    let overlaps =
+        |ab: f32, ac: f32, bc: f32| Tensor::from_slice(&[1.0, ab, ac, ab, 1.0, bc, ac, bc, 1.0]).view([3, 3]);
+    assert!(value(&overlap_loss(&vectors, &overlaps(0.0, 0.6, 0.8))) < 1e-12, "as alike as they overlap");
+    // Two too unlike by 0.2 and 0.1: (2 (0.04 + 0.01)) / 6.
+    let loss = overlap_loss(&vectors, &overlaps(0.0, 0.8, 0.9));
+    assert!((value(&loss) - 0.1 / 6.0).abs() < 1e-7, "{loss}");
+    // More overlap than likeness turns them towards each other.
+    loss.backward();
+    let towards_third = vectors.grad().double_value(&[0, 1]);
+    assert!(towards_third < 0.0, "{towards_third}");
+    // One that overlaps with nothing is pushed off.
+    let _ = vectors.grad().zero_();
+    overlap_loss(&vectors, &overlaps(0.0, 0.0, 0.0)).backward();
+    assert!(vectors.grad().double_value(&[0, 1]) > 0.0);
 }

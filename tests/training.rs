@@ -12,16 +12,17 @@ use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
-    Activation, AnchorsConfig, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, ModelCard,
-    NetworkConfig, Odometry, OriginRecord, PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, SemanticsConfig,
-    Temporal, checkpoint,
+    Activation, AnchorsConfig, Block, Device, EncoderConfig, GALLERY_FILE, GalleryConfig, InputSize, LocalizerConfig,
+    MapFromNormalized, ModelCard, NetworkConfig, Odometry, OriginRecord, PixelFrame, PoseNetwork, PoseRegressor,
+    ResNetConfig, SemanticsConfig, Temporal, checkpoint,
 };
 use vloc::progress::Progress;
 use vloc::sensor::{CameraModel, DepthImage};
 use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
 use vloc::training::{
-    Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Job, Joining, PairPlan, Reprojection, RunState, Source,
-    Trainer, TrainingConfig, Trials, Units, View, fine_tuning_config, join, recorded_config, recorded_split, train,
+    Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Frustum, Job, Joining, Pair, PairPlan, PairRule,
+    Reprojection, RotationAugmentation, RunState, Source, Trainer, TrainingConfig, Trials, Units, View,
+    fine_tuning_config, join, recorded_config, recorded_split, train,
 };
 use vloc::{Result, Stamp};
 
@@ -617,7 +618,7 @@ fn a_recurrent_member_trains_both_streams_on_what_must_close_and_resumes() {
     train(&dataset, &Job { resume: true, ..stopped.clone() }, Progress::Silent, &|| true).unwrap();
     let weights = |job: &Job| std::fs::read(job.out.join("weights.safetensors")).unwrap();
     assert!(weights(&straight) == weights(&stopped));
-    // The state is carried: a frame is seen in the light of those before it.
+    // A frame is seen in the light of the one before it.
     let mut regressor = PoseRegressor::load(&straight.out, Device::Cpu).unwrap();
     let frame = |index: usize| PixelFrame { stamp: dataset.frames[index].stamp, pixels: dataset.image(index).unwrap() };
     let alone = regressor.regress(&frame(6)).unwrap().absolute;
@@ -726,6 +727,11 @@ fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
         job.split = SplitRule::Separate { validation };
         let card = train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap();
         assert_eq!(card.calibration.frames, if with { 20 } else { 0 });
+        let mut compared =
+            Job { split: job.split.clone(), ..comparing(&folder.path().join(format!("compared-{name}"))) };
+        (compared.config.freeze_trunk, compared.config.cached_copies, compared.config.epochs) = (true, 1, 1);
+        let card = train(&Waves::new(60), &compared, Progress::Silent, &|| true).unwrap();
+        assert_eq!((card.calibration.frames, card.gallery.unwrap().images), if with { (20, 40) } else { (0, 40) });
     }
 }
 
@@ -758,6 +764,178 @@ fn anchors_are_training_positions_that_the_model_folder_keeps() {
     many.config.network.as_mut().unwrap().anchors = Some(AnchorsConfig { count: 61 });
     let error = train(&dataset, &many, Progress::Silent, &|| true).unwrap_err().to_string();
     assert_eq!(error, "parameter network.anchors.count: expected at most 60, one per training frame, found 61");
+}
+
+/// A job of a small RelocNet.
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+fn comparing(out: &Path) -> Job {
+    let mut job = job(out);
+    let network = job.config.network.as_mut().unwrap();
+    network.shared_stages = Some(5);
+    (network.odometry, network.temporal) = (Odometry::None, Temporal::None);
+    network.gallery = Some(GalleryConfig { neighbours: 3, images: 40 });
+    job.config.pairs = PairRule::Overlapping { overlap: 0.4, distance: 0.6, near: 0.5, far: 3.0 };
+    job.config.metric_weight = 1.0;
+    job
+}
+
+#[test]
+fn a_member_that_compares_trains_resumes_and_answers_from_its_gallery() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, stopped] = ["straight", "stopped"].map(|name| folder.path().join(name));
+    let dataset = Waves::new(90);
+    let long = |out: &Path| {
+        let mut job = comparing(out);
+        let shape =
+            ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [8, 16, 16, 32], activation: Activation::Relu };
+        job.config.network.as_mut().unwrap().encoder = EncoderConfig::Resnet { shape };
+        job.config.rotation = RotationAugmentation { pitch: 2.0, yaw: 2.0, roll: 2.0 };
+        (job.config.epochs, job.config.learning_rate, job.config.warmup_steps) = (10, 3e-3, 10);
+        // Training images on both sides of each block.
+        job.split = SplitRule::Separate { validation: Some(Validation { every: 3, length: 3, margin: 0 }) };
+        job
+    };
+    let card = train(&dataset, &long(&straight), Progress::Silent, &|| true).unwrap();
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + 1);
+        steps.get() <= 9
+    };
+    train(&dataset, &long(&stopped), Progress::Silent, &stop).unwrap_err();
+    train(&dataset, &Job { resume: true, ..long(&stopped) }, Progress::Silent, &|| true).unwrap();
+    for file in ["weights.safetensors", "gallery.safetensors", "model.yaml"] {
+        let read = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(read(&straight) == read(&stopped), "{file} of a run that was stopped and resumed");
+    }
+
+    // Beside the mean training pose, over the frames that neither trained nor are in the gallery.
+    let split = long(&straight).split.split(&dataset).unwrap();
+    let mean = card.map_from_normalized.mean;
+    let mut errors: Vec<f64> = split
+        .validation
+        .iter()
+        .map(|&index| (dataset.frames[index].map_from_camera.translation - Vector3::from(mean)).norm())
+        .collect();
+    errors.sort_by(f64::total_cmp);
+    assert!(
+        card.validation.median_translation_error < 0.5 * errors[errors.len() / 2],
+        "{:?} {errors:?}",
+        card.validation
+    );
+    assert_eq!((card.gallery.as_ref().unwrap().images, card.max_pair_interval), (40, 0.0));
+
+    // Loaded again it says what the calibration saw; there is no odometry, and the order of frames does not matter.
+    let mut regressor = PoseRegressor::load(&straight, Device::Cpu).unwrap();
+    let preprocessor = vloc::vision::Preprocessor::new(dataset.camera(), &card.camera).unwrap();
+    let mut found: Vec<f64> = Vec::new();
+    for &index in split.validation.iter().rev() {
+        let pixels = preprocessor.apply(&dataset.image(index).unwrap()).unwrap();
+        let answer =
+            regressor.regress(&PixelFrame { stamp: dataset.frames[index].stamp, pixels: pixels.clone() }).unwrap();
+        assert!(answer.relative.is_none() && answer.absolute.covariance.cholesky().is_some());
+        let truth = dataset.frames[index].map_from_camera.translation;
+        found.push((answer.absolute.map_from_camera.translation - truth).norm());
+        assert_eq!(regressor.embedding(&pixels).unwrap().len(), 32);
+    }
+    found.sort_by(f64::total_cmp);
+    let again = found[found.len() / 2];
+    assert!((again - card.validation.median_translation_error).abs() < 1e-6, "{again} {:?}", card.validation);
+    let pixels = preprocessor.apply(&dataset.image(3).unwrap()).unwrap();
+    assert!(regressor.saliency(&pixels).unwrap().translation.iter().any(|value| *value > 0.0));
+}
+
+#[test]
+fn a_gallery_that_is_missing_or_of_another_training_is_refused() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let [one, other] = ["one", "other"].map(|name| folder.path().join(name));
+    let dataset = Waves::new(60);
+    for (out, seed) in [(&one, 7), (&other, 8)] {
+        let mut job = Job { seed, ..comparing(out) };
+        job.config.epochs = 1;
+        train(&dataset, &job, Progress::Silent, &|| true).unwrap();
+    }
+    let joined = Joining {
+        models: vec![one.clone(), other.clone()],
+        out: folder.path().join("both"),
+        name: "both".to_owned(),
+        command: String::new(),
+        device: Device::Cpu,
+    };
+    let error = join(&joined, None, Progress::Silent).unwrap_err().to_string();
+    assert!(error.contains("expected models that answer from the frame alone, found one with a gallery"), "{error}");
+
+    let error = || PoseRegressor::load(&one, Device::Cpu).unwrap_err().to_string();
+    let file = one.join(GALLERY_FILE);
+    std::fs::copy(other.join(GALLERY_FILE), &file).unwrap();
+    assert!(
+        error().contains("expected SHA-256 ") && error().contains("keep the files of one training together"),
+        "{}",
+        error()
+    );
+    std::fs::write(&file, b"half a fi").unwrap();
+    assert!(error().contains("expected a complete safetensors file"), "{}", error());
+    std::fs::remove_file(&file).unwrap();
+    assert!(
+        error().contains("expected the 40 training images that this model compares with, found no such file"),
+        "{}",
+        error()
+    );
+    let card = std::fs::read_to_string(one.join("model.yaml")).unwrap();
+    let without = &card[..card.rfind("gallery:").unwrap()];
+    std::fs::write(one.join("model.yaml"), without).unwrap();
+    assert!(error().contains("a gallery beside the weights exactly where the architecture has one"), "{}", error());
+}
+
+#[test]
+fn overlapping_pairs_are_for_members_that_compare() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = |job: Job| train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap_err().to_string();
+    let mut without = comparing(folder.path());
+    without.config.pairs = PairRule::Consecutive;
+    assert_eq!(error(without), "parameter pairs: expected overlapping for this architecture, found consecutive");
+    let mut with = job(folder.path());
+    with.config.pairs = PairRule::Overlapping { overlap: 0.5, distance: 1.0, near: 1.0, far: 0.5 };
+    assert_eq!(error(with.clone()), "parameter pairs.far: expected at least 1, at most 1000000, found 0.5");
+    with.config.pairs = PairRule::Overlapping { overlap: 0.5, distance: 1.0, near: 1.0, far: 2.0 };
+    assert_eq!(error(with), "parameter pairs: expected consecutive for this architecture, found overlapping");
+    let mut metric = job(folder.path());
+    metric.config.metric_weight = 1.0;
+    assert!(error(metric).starts_with("parameter metric_weight: expected 0 for this architecture, found 1 with"));
+    let mut several = comparing(folder.path());
+    several.config.snapshots = 2;
+    assert!(error(several).starts_with("parameter snapshots: expected 0 for an architecture with a gallery, found 2"));
+    let mut apart = comparing(&folder.path().join("apart"));
+    apart.config.pairs = PairRule::Overlapping { overlap: 0.5, distance: 1e-6, near: 1.0, far: 2.0 };
+    assert!(
+        error(apart).contains("pairs of training frames: expected frames at most 0.000001 m apart that overlap by 0.5")
+    );
+}
+
+#[test]
+fn overlapping_pairs_overlap_are_near_and_know_no_order() {
+    let dataset = Waves::new(80);
+    let train: Vec<usize> = (0..80).filter(|index| index % 7 != 3).collect();
+    let frustum = Frustum::new(dataset.camera(), 0.5, 3.0);
+    let plan = PairPlan::overlapping(dataset.frames(), &train, frustum.clone(), (0.6, 0.4), 3).unwrap();
+    let pose = |view: View| dataset.frames[view.frame].map_from_camera;
+    let (mut backwards, mut far) = (0, 0);
+    for epoch in 0..3 {
+        let pairs = plan.epoch(epoch);
+        assert_eq!(pairs.len(), plan.len());
+        for Pair { previous, current } in pairs {
+            assert!(
+                train.contains(&previous.frame) && train.contains(&current.frame) && previous.frame != current.frame
+            );
+            assert!(frustum.overlap(pose(previous), pose(current)) >= 0.6);
+            assert!((pose(previous).translation - pose(current).translation).norm() <= 0.4);
+            backwards += usize::from(previous.frame > current.frame);
+            far += usize::from(previous.frame.abs_diff(current.frame) > 5);
+        }
+    }
+    assert!(backwards > 60 && far > 60, "{backwards} {far}");
+    assert_eq!(plan.max_interval(dataset.frames()), 0.0);
 }
 
 #[test]

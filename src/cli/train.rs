@@ -19,8 +19,9 @@ use crate::{Error, Result};
 
 /// Train a model on posed images: a 7-Scenes or TUM RGB-D folder, or a rosbag2 with poses.
 ///
-/// The model folder gets `model.yaml`, `weights.safetensors`, the settings and a log. Ctrl-C stops after the step
-/// and leaves a checkpoint; the same command with --resume goes on from there and ends with the same model.
+/// The model folder gets `model.yaml`, `weights.safetensors` (of a member that compares frames with training images also
+/// `gallery.safetensors`), the settings and a log. Ctrl-C stops after the step and leaves a checkpoint; the same command with
+/// --resume goes on from there and ends with the same model.
 #[derive(Args, Clone, Debug)]
 pub struct TrainArgs {
     /// The dataset.

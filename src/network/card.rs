@@ -109,6 +109,18 @@ pub struct MemberRecord {
     pub epochs: usize,
 }
 
+/// The training images beside the card, of a model that compares with them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GalleryRecord {
+    /// Images in it.
+    pub images: usize,
+    /// How many of them a frame is compared with.
+    pub neighbours: usize,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
 /// A model in words and numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -142,6 +154,9 @@ pub struct ModelCard {
     /// Its further members; none of a model that is no ensemble.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<MemberRecord>,
+    /// The training images, where the architecture has a gallery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery: Option<GalleryRecord>,
 }
 
 impl ModelCard {
@@ -198,6 +213,12 @@ impl ModelCard {
             );
         }
         self.network.check()?;
+        let wanted = self.network.gallery.map(|gallery| gallery.neighbours);
+        if wanted != self.gallery.as_ref().map(|record| record.neighbours) {
+            let expected =
+                "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
+            return fail(expected, format!("{wanted:?} in the architecture, {:?} beside the weights", self.gallery));
+        }
         let (camera, input) = (&self.camera, &self.network.input);
         if !camera.is_calibrated() || camera.distortion != Distortion::None {
             return fail("a calibrated camera without distortion", format!("{camera:?}"));

@@ -117,7 +117,7 @@ pub fn load_pretrained(store: &VarStore, path: &Path) -> Result<PretrainedReport
     Ok(report)
 }
 
-/// Writes named tensors, and returns the SHA-256 of the file in hexadecimal. The file is complete or not there: it is
+/// Writes named tensors, those of half precision as they are, and returns the SHA-256 of the file in hexadecimal. The file is complete or not there: it is
 /// written beside and then renamed.
 ///
 /// # Errors
@@ -128,7 +128,7 @@ pub fn write_tensors(tensors: &BTreeMap<String, Tensor>, path: &Path, precision:
         .map(|(name, tensor)| {
             let (kind, dtype) = match (tensor.kind(), precision) {
                 (Kind::Int64, _) => (Kind::Int64, Dtype::I64),
-                (_, Precision::Half) => (Kind::Half, Dtype::F16),
+                (Kind::Half, _) | (_, Precision::Half) => (Kind::Half, Dtype::F16),
                 (_, Precision::Single) => (Kind::Float, Dtype::F32),
             };
             let shape = tensor.size().into_iter().map(|size| size as usize).collect();

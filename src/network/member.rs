@@ -91,21 +91,21 @@ impl Member {
 
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
     /// or one per part of it). Outputs of one row in have the deterministic prediction in their first row and the
-    /// samples behind it, by the masks of the absolute and of the relative pose.
-    pub(super) fn answer(&self, shared: &Features, masks: &[Tensor], odometry_masks: &[Tensor]) -> Answer {
+    /// samples behind it, by the masks of the absolute and of the relative pose. `None` of a network that compares frames.
+    pub(super) fn answer(&self, shared: &Features, masks: &[Tensor], odometry_masks: &[Tensor]) -> Option<Answer> {
         let (network, previous) = (&self.network, self.previous.as_ref());
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
             1 => network.absolute_samples(shared, &history, masks),
             _ => network.absolute(shared, &history, false),
-        };
+        }?;
         let Some(odometry) = network.odometry() else {
-            return Answer { absolute, relative: None, odometry_features: None };
+            return Some(Answer { absolute, relative: None, odometry_features: None });
         };
         let current = odometry.features(shared, false);
         let before = previous.and_then(|previous| previous.odometry_features.as_ref());
         let relative = before.map(|before| odometry.relative_samples(before, &current, odometry_masks));
-        Answer { absolute, relative, odometry_features: Some(current) }
+        Some(Answer { absolute, relative, odometry_features: Some(current) })
     }
 
     /// The answer to a frame in metres; what the next frame needs of it is kept. `parts`: its rows are parts of one

@@ -2,6 +2,7 @@
 //!
 //! - [`NetworkConfig`] describes an architecture, put together from parts; [`PoseNetwork`] is it, for training.
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
+//! - [`Gallery`] is the training images of a member that compares, `gallery.safetensors`.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
 //!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
 //!   the frame before is its own output.
@@ -19,9 +20,11 @@ mod auxiliary;
 mod card;
 pub mod checkpoint;
 mod config;
+mod consensus;
 mod crop;
 pub mod device;
 pub mod encoder;
+mod gallery;
 pub mod input;
 mod localizer;
 mod member;
@@ -38,15 +41,16 @@ pub mod uncertainty;
 
 pub use anchors::Anchored;
 pub use card::{
-    CARD_FILE, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION, SegmentationRecord,
-    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    CARD_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION,
+    SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
 };
 pub use config::{
-    Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig,
-    Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
+    Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
+    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
+pub use gallery::{GALLERY_FILE, Gallery};
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};

@@ -13,6 +13,9 @@
 //! from the paper: both frames pass the *same* stages (siamese), so that each frame is computed once and its features
 //! wait for the next; the paper gives the earlier frame weights of its own. Both streams also predict log-variances.
 //!
+//! A member with a gallery (NNnet, RelocNet) has the lower line only, named `relative.`: it says where a frame is seen from
+//! an alike training image, see [`Gallery`](super::Gallery).
+//!
 //! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
 //! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
@@ -82,20 +85,30 @@ struct GlobalStream {
     head: PoseHead,
 }
 
-/// The stream that says how the camera moved.
+/// The stream that says where one frame was taken, seen from another: the frame before, or an alike training image.
 #[derive(Debug)]
 pub struct OdometryStream {
     before: Encoder,
     behind: Encoder,
     localizer: Localizer,
     head: PoseHead,
+    pools_first: bool,
+}
+
+/// What gives the pose of a frame.
+#[derive(Debug)]
+enum PoseStream {
+    /// The frame itself.
+    Absolute(Box<GlobalStream>),
+    /// The frame beside training images.
+    Relative(Box<OdometryStream>),
 }
 
 /// The network. See the module documentation.
 #[derive(Debug)]
 pub struct PoseNetwork {
     shared: Encoder,
-    global: GlobalStream,
+    pose: PoseStream,
     auxiliary: Vec<AuxiliaryHead>,
     odometry: Option<OdometryStream>,
 }
@@ -108,19 +121,31 @@ impl PoseNetwork {
     pub fn new(path: &Path, config: &NetworkConfig) -> Result<Self> {
         config.check()?;
         let shared = Encoder::new(&(path / "trunk"), &config.encoder, 0..config.shared_stages(), 3);
-        let global = GlobalStream::new(path, config, &shared);
+        let pose = match config.gallery {
+            None => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
+            Some(_) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
+        };
         let channels = config.encoder.channels();
         let auxiliary = config.auxiliary_heads.iter();
         let auxiliary = auxiliary
             .map(|&stage| AuxiliaryHead::new(&(path / "auxiliary"), stage, channels[stage], config.rotation))
             .collect();
-        let odometry = (config.odometry == Odometry::Siamese).then(|| OdometryStream::new(path, config));
-        Ok(Self { shared, global, auxiliary, odometry })
+        let odometry = (config.odometry == Odometry::Siamese).then(|| OdometryStream::new(path / "odometry", config));
+        Ok(Self { shared, pose, auxiliary, odometry })
     }
 
     /// Puts the anchor points of a network that has some to positions in its units, `n3`.
     pub fn place_anchors(&self, positions_n3: &Tensor) {
-        self.global.head.place_anchors(positions_n3);
+        if let Some(global) = self.global() {
+            global.head.place_anchors(positions_n3);
+        }
+    }
+
+    fn global(&self) -> Option<&GlobalStream> {
+        match &self.pose {
+            PoseStream::Absolute(global) => Some(global),
+            PoseStream::Relative(_) => None,
+        }
     }
 
     /// Normalized colours `b3hw` to the features that the streams share.
@@ -128,19 +153,32 @@ impl PoseNetwork {
         Features { maps: self.shared.forward(input_b3hw, train) }
     }
 
-    /// Absolute poses of the frames whose shared features these are.
-    pub fn absolute(&self, shared: &Features, history: &History, train: bool) -> PoseOutput {
-        self.global.forward(shared, history, train, Dropout::training(train))
+    /// Absolute poses of the frames whose shared features these are; `None` for a network that compares frames.
+    pub fn absolute(&self, shared: &Features, history: &History, train: bool) -> Option<PoseOutput> {
+        self.absolute_with(shared, history, train, Dropout::training(train))
     }
 
     /// The same of one frame, with the deterministic prediction in the first row and samples of the dropout behind it.
-    pub(super) fn absolute_samples(&self, shared: &Features, history: &History, masks: &[Tensor]) -> PoseOutput {
-        self.global.forward(shared, history, false, Dropout::Masks(masks))
+    pub(super) fn absolute_samples(
+        &self,
+        shared: &Features,
+        history: &History,
+        masks: &[Tensor],
+    ) -> Option<PoseOutput> {
+        self.absolute_with(shared, history, false, Dropout::Masks(masks))
     }
 
-    /// What the head sees of each frame, `bh`: images that look alike to it are near.
+    fn absolute_with(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> Option<PoseOutput> {
+        Some(self.global()?.forward(shared, history, train, dropout))
+    }
+
+    /// What the head sees of each frame, `bh`: images that look alike to it are near. Of a network that compares frames,
+    /// what it finds alike ones by ([`OdometryStream::embedding`]).
     pub fn embedding(&self, shared: &Features, history: &History) -> Tensor {
-        self.global.embed(shared, history, false).0
+        match &self.pose {
+            PoseStream::Absolute(global) => global.embed(shared, history, false).0,
+            PoseStream::Relative(relative) => relative.embedding(&relative.features(shared, false)),
+        }
     }
 
     /// The poses of the auxiliary heads, in training.
@@ -151,7 +189,15 @@ impl PoseNetwork {
     /// Logits of the classes `bkhw` of the pixels of an image of `size` (rows, columns); `None` for a member without a semantic
     /// stream, or without classes.
     pub fn segmentation(&self, shared: &Features, size: [i64; 2]) -> Option<Tensor> {
-        self.global.semantic.as_ref()?.logits(&shared.maps, size)
+        self.global()?.semantic.as_ref()?.logits(&shared.maps, size)
+    }
+
+    /// The pair regressor of a member that compares frames with training images.
+    pub fn relative(&self) -> Option<&OdometryStream> {
+        match &self.pose {
+            PoseStream::Absolute(_) => None,
+            PoseStream::Relative(relative) => Some(relative),
+        }
     }
 
     /// The odometry stream of a member that has one.
@@ -247,8 +293,8 @@ impl OrientationBranch {
 }
 
 impl OdometryStream {
-    fn new(path: &Path, config: &NetworkConfig) -> Self {
-        let (own, encoder) = (path / "odometry", &config.encoder);
+    fn new(own: Path, config: &NetworkConfig) -> Self {
+        let encoder = &config.encoder;
         let (cut, joint, end) = (config.shared_stages(), config.joining_stage(), encoder.stages());
         let mut channels = encoder.channels();
         let before = Encoder::new(&own, encoder, cut..joint, channels[cut - 1]);
@@ -266,12 +312,22 @@ impl OdometryStream {
         // A motion has no place in the map.
         let shape = HeadShape { anchors: None, ..HeadShape::of(config) };
         let head = PoseHead::new(&[(own, localizer.width())], shape);
-        Self { before, behind, localizer, head }
+        let pools_first = config.gallery.is_some() && joint == end && config.localizer == LocalizerConfig::Average;
+        Self { before, behind, localizer, head, pools_first }
     }
 
-    /// What the stream keeps of a frame until the next comes, `bchw`.
+    /// What the stream keeps of a frame until it meets another, `bchw`. Where it is averaged right behind the joint
+    /// (NNnet), it is averaged before: the same numbers, and a row of them per training image.
     pub fn features(&self, shared: &Features, train: bool) -> Tensor {
-        self.before.forward(shared.last(), train).pop().unwrap_or_else(|| shared.last().shallow_clone())
+        let last = self.before.forward(shared.last(), train).pop().unwrap_or_else(|| shared.last().shallow_clone());
+        if self.pools_first { last.adaptive_avg_pool2d([1, 1]) } else { last }
+    }
+
+    /// Unit vectors `bc` of [`OdometryStream::features`], averaged over the map: alike frames have near ones.
+    pub fn embedding(&self, features_bchw: &Tensor) -> Tensor {
+        let mean_bc = features_bchw.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
+        let length_b1 = mean_bc.square().sum_dim_intlist([1i64].as_slice(), true, None::<Kind>).sqrt();
+        mean_bc / length_b1.clamp_min(1e-12)
     }
 
     /// Poses of the current frames in the axes of the previous ones, from [`OdometryStream::features`] of each.
@@ -284,7 +340,7 @@ impl OdometryStream {
         self.forward(previous, current, false, Dropout::Masks(masks))
     }
 
-    fn forward(&self, previous: &Tensor, current: &Tensor, train: bool, dropout: Dropout) -> PoseOutput {
+    pub(super) fn forward(&self, previous: &Tensor, current: &Tensor, train: bool, dropout: Dropout) -> PoseOutput {
         let mut maps = vec![Tensor::cat(&[previous, current], 1)];
         maps.extend(self.behind.forward(&maps[0], train));
         self.head.regress(&self.head.embed(&[self.localizer.forward(&maps, train)]), dropout)

@@ -9,8 +9,10 @@ use tch::nn::VarStore;
 use super::card::ModelCard;
 use super::config::NetworkConfig;
 use super::device::{Device, guarded};
+use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
+use super::pose_head::Dropout;
 use super::pose_network::PoseNetwork;
 use super::prediction::Prediction;
 use super::uncertainty::dropout_masks;
@@ -66,6 +68,7 @@ pub struct PoseRegressor {
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
+    gallery: Option<Gallery>,
 }
 
 impl PoseRegressor {
@@ -73,7 +76,7 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`](super::checkpoint::load);
-    /// [`Error::Model`] when the weights are not those the card was written with.
+    /// [`Error::Model`] when the weights or the gallery are not those the card was written with.
     pub fn load(folder: &Path, device: Device) -> Result<Self> {
         Self::load_with(ModelCard::read(folder)?, folder, device.resolve()?)
     }
@@ -83,7 +86,11 @@ impl PoseRegressor {
         let load = |(file, sha256): (PathBuf, &str)| Member::load(&card, &folder.join(file), sha256, device);
         let mut members = card.weight_files().into_iter().map(load).collect::<Result<Vec<_>>>()?;
         let first = members.remove(0);
-        Ok(Self::with_members(card, first, members))
+        let gallery = match &card.gallery {
+            Some(record) => Some(Gallery::load(folder, record, &card.map_from_normalized, device)?),
+            None => None,
+        };
+        Ok(Self { gallery, ..Self::with_members(card, first, members) })
     }
 
     /// A regressor over a network in memory, for validation while it trains.
@@ -96,7 +103,12 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision: false }
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision: false, gallery: None }
+    }
+
+    /// Answers from these training images, for an architecture with a gallery.
+    pub fn with_gallery(self, gallery: Gallery) -> Self {
+        Self { gallery: Some(gallery), ..self }
     }
 
     /// Computes in half precision where a GPU does; a CPU stays with single.
@@ -129,6 +141,11 @@ impl PoseRegressor {
     /// The network, of an ensemble the first, for a look into it.
     pub(super) fn network(&self) -> &PoseNetwork {
         &self.first.network
+    }
+
+    /// The training images that it compares a frame with.
+    pub(super) fn gallery(&self) -> Option<&Gallery> {
+        self.gallery.as_ref()
     }
 
     /// Where it computes.
@@ -199,7 +216,14 @@ impl PoseRegressor {
     fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
+        if let Some(gallery) = &self.gallery {
+            let network = &self.first.network;
+            let locate = || gallery.locate(network, &network.shared(&input, false), Dropout::Masks(&self.masks));
+            let absolute = guarded("network", || tch::no_grad(|| tch::autocast(half, locate)))??;
+            return Ok(vec![Opinion { absolute, relative: None }]);
+        }
         let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))?;
+        let answers = answers.ok_or_else(no_gallery)?;
         let units = self.card.map_from_normalized;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let answered = self.members().zip(answers);
@@ -213,8 +237,8 @@ impl PoseRegressor {
         Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// What the members say of a frame, the first member first.
-    fn answers(&self, input_b3hw: &Tensor) -> Vec<Answer> {
+    /// What the members say of a frame, the first member first; `None` of networks that compare frames.
+    fn answers(&self, input_b3hw: &Tensor) -> Option<Vec<Answer>> {
         let answer = |member: &Member, shared: &_| member.answer(shared, &self.masks, &self.odometry_masks);
         let shared = self.first.network.shared(input_b3hw, false);
         let others = self.others.iter().map(|other| match self.one_trunk {
@@ -223,4 +247,10 @@ impl PoseRegressor {
         });
         std::iter::once(answer(&self.first, &shared)).chain(others).collect()
     }
+}
+
+/// Why a network that compares says nothing of a frame alone.
+pub(super) fn no_gallery() -> Error {
+    let reason = "expected training images to compare the frame with, found none; load the model from its folder";
+    Error::compute("pose regression", reason)
 }

@@ -3,8 +3,8 @@
 //! Saliency is the norm of the pose's gradient with respect to the colours of a pixel (Simonyan, Vedaldi & Zisserman
 //! 2014, section 3), over all outputs and channels: `s(x, y) = |∂pose / ∂colours(x, y)|`. Translation in metres and
 //! rotation in radians per level of colour (of 256). Both are of the frame alone: without a frame before, without
-//! dropout; of a network that sees parts of its input, of the part in the middle. The quaternion has unit length, so a
-//! rotation by an angle moves it by half of it.
+//! dropout; of a network that compares frames, relative to the most alike training image; of a network that sees parts of
+//! its input, of the part in the middle. The quaternion has unit length, so a rotation by an angle moves it by half of it.
 
 use image::RgbImage;
 use tch::{Kind, Tensor};
@@ -13,7 +13,7 @@ use super::config::NetworkConfig;
 use super::device::guarded;
 use super::input::input_tensor;
 use super::pose_tensor::numbers;
-use super::regressor::PoseRegressor;
+use super::regressor::{PoseRegressor, no_gallery};
 use super::temporal::History;
 use crate::Result;
 
@@ -40,14 +40,17 @@ impl PoseRegressor {
         let config = &self.card().network;
         let input_b3hw = input_tensor(&[pixels], config.input, &config.normalization, self.device())?;
         let std = config.normalization.std.map(|std| (255.0 * std) as f32);
-        let maps = guarded("saliency", || {
+        let maps = guarded("saliency", || -> Result<_> {
             let input_b3hw = input_b3hw.set_requires_grad(true);
             let shared = self.network().shared(&self.seen(&input_b3hw), false);
-            let output = self.network().absolute(&shared, &History::none(), false);
+            let output = match self.gallery() {
+                Some(gallery) => gallery.nearest_output(self.network(), &shared)?,
+                None => self.network().absolute(&shared, &History::none(), false).ok_or_else(no_gallery)?,
+            };
             let levels_13hw = Tensor::from_slice(&std).view([1, 3, 1, 1]).to_device(self.device());
             let map = |outputs: &Tensor| numbers(&squared_gradient(outputs, &input_b3hw, &levels_13hw).sqrt());
-            (map(&output.pose().translation_b3), map(&output.pose().quaternion_b4))
-        })?;
+            Ok((map(&output.pose().translation_b3), map(&output.pose().quaternion_b4)))
+        })??;
         let scaled = |map: Vec<f64>, unit: f64| map.into_iter().map(|value| unit * value).collect();
         Ok(Saliency {
             width: pixels.width(),

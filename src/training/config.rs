@@ -71,6 +71,26 @@ impl Default for Reprojection {
     }
 }
 
+/// Which frames meet in a pair.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum PairRule {
+    /// Those at most `max_skip` frames apart in one recording.
+    #[default]
+    Consecutive,
+    /// Those of any recording that show the same things: for an architecture with a gallery.
+    Overlapping {
+        /// The least overlap of their frusta, 0 to 1.
+        overlap: f64,
+        /// The most metres between them.
+        distance: f64,
+        /// Where the frustum begins, metres in front of the camera.
+        near: f64,
+        /// Where it ends, metres: about the depth of the place.
+        far: f64,
+    },
+}
+
 /// A training. An unknown key is an error; a missing one has the default of [`TrainingConfig::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -111,7 +131,11 @@ pub struct TrainingConfig {
     /// The reprojection loss in place of that of absolute poses, behind some first epochs; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reprojection: Option<Reprojection>,
-    /// Frames of a pair are at most this many frames apart.
+    /// Which frames meet in a pair.
+    pub pairs: PairRule,
+    /// Weight of RelocNet's loss, which teaches vectors to be as alike as their frusta overlap; for overlapping pairs.
+    pub metric_weight: f64,
+    /// Frames of a consecutive pair are at most this many frames apart.
     pub max_skip: usize,
     /// An odometry step before every this many pose steps; VLocNet: 1.
     pub odometry_every: u64,
@@ -161,6 +185,8 @@ impl Default for TrainingConfig {
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
             reprojection: None,
+            pairs: PairRule::Consecutive,
+            metric_weight: 0.0,
             max_skip: 3,
             odometry_every: 1,
             freeze_trunk: false,
@@ -184,6 +210,20 @@ impl TrainingConfig {
     /// # Errors
     /// [`Error::Config`] when a part of the architecture needs what this training does not keep.
     pub fn check_with(&self, network: &NetworkConfig) -> Result<()> {
+        let overlapping = self.pairs != PairRule::Consecutive;
+        if overlapping != network.gallery.is_some() {
+            let names = ["consecutive", "overlapping"];
+            let expected = format!("{} for this architecture", names[usize::from(!overlapping)]);
+            return Err(Error::config("pairs", expected, names[usize::from(overlapping)]));
+        }
+        if self.snapshots > 1 && network.gallery.is_some() {
+            let found = format!("{}, of which each would need a gallery of its own", self.snapshots);
+            return Err(Error::config("snapshots", "0 for an architecture with a gallery", found));
+        }
+        if self.metric_weight > 0.0 && !overlapping {
+            let found = format!("{} with consecutive pairs, whose overlap is not known", self.metric_weight);
+            return Err(Error::config("metric_weight", "0 for this architecture", found));
+        }
         let looks_between = match network.localizer {
             _ if !network.auxiliary_heads.is_empty() => Some("auxiliary_heads"),
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
@@ -245,7 +285,16 @@ impl TrainingConfig {
         if !(1..=64).contains(&views.copies) {
             return Err(Error::config("synthetic_views.copies", "1 to 64", views.copies.to_string()));
         }
+        let (overlap, distance, near, far) = match self.pairs {
+            PairRule::Consecutive => (0.5, 1.0, 1.0, 2.0),
+            PairRule::Overlapping { overlap, distance, near, far } => (overlap, distance, near, far),
+        };
         let ranges = [
+            ("metric_weight", self.metric_weight, 0.0, 1e3),
+            ("pairs.overlap", overlap, f64::MIN_POSITIVE, 1.0),
+            ("pairs.distance", distance, f64::MIN_POSITIVE, 1e6),
+            ("pairs.near", near, f64::MIN_POSITIVE, 1e6),
+            ("pairs.far", far, near, 1e6),
             ("synthetic_views.translation", views.translation, 0.0, 10.0),
             ("synthetic_views.rotation", views.rotation, 0.0, 45.0),
             ("reprojection.pretraining", pretraining, 0.0, 1.0),

@@ -54,6 +54,10 @@ pub fn join(job: &Joining, calibrate_on: Option<(&dyn Dataset, &SplitRule)>, pro
     for (folder, card) in job.models.iter().zip(&cards).skip(1) {
         check_kin(first, card, folder)?;
     }
+    if first.gallery.is_some() {
+        let expected = "models that answer from the frame alone";
+        return Err(Error::model(&job.models[0], expected, "one with a gallery, which its own weights alone can read"));
+    }
     if job.out.join(CARD_FILE).exists() {
         let found = format!("{} with a model; name another, or remove it", job.out.display());
         return Err(Error::config("out", "a new folder", found));

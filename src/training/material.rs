@@ -80,8 +80,19 @@ impl Material {
     /// # Errors
     /// [`Error::Message`](crate::Error::Message) for an image of another size than the network's.
     pub(super) fn validation_input(&self, rows: Range<usize>) -> Result<Tensor> {
-        let frames = &self.validation[rows];
-        if let Some(features) = &self.validation_features {
+        self.plain(&self.validation_features, &self.validation[rows])
+    }
+
+    /// The same of training frames.
+    ///
+    /// # Errors
+    /// As of [`Material::validation_input`].
+    pub(super) fn training_input(&self, frames: &[usize]) -> Result<Tensor> {
+        self.plain(&self.training_features, frames)
+    }
+
+    fn plain(&self, features: &Option<FeatureCache>, frames: &[usize]) -> Result<Tensor> {
+        if let Some(features) = features {
             return Ok(features.plain(frames).to_device(self.device));
         }
         let NetworkConfig { input, normalization, crop, .. } = &self.architecture;

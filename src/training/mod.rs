@@ -6,8 +6,9 @@
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
-//!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly, and where asked for through
-//!   synthetic views from places nearby ([`synthesize_view`]).
+//!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly, and
+//!   where asked for through synthetic views from places nearby ([`synthesize_view`]).
+//! - [`PairPlan`] says which frames meet: consecutive ones, or those whose [`Frustum`] overlaps.
 //! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
@@ -24,6 +25,8 @@ mod config;
 mod ensemble;
 mod features;
 mod fine_tune;
+mod frustum;
+mod gallery;
 mod material;
 mod objective;
 mod pairs;
@@ -47,10 +50,11 @@ pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use budget::parse_budget;
-pub use config::{Consistency, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
+pub use config::{Consistency, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
 pub use ensemble::{Joining, join, recorded_split};
 pub use features::FeatureCache;
 pub use fine_tune::{FineTuning, Units, fine_tuning_config};
+pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;

@@ -1,23 +1,24 @@
 //! The two losses of a batch of pairs: of the odometry stream, and of the absolute poses.
 
+use rayon::prelude::*;
 use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
 use super::batch::Batch;
 use super::config::{Consistency, Reprojection, TrainingConfig, Weighting};
+use super::frustum::Frustum;
 use crate::geometry::Se3;
 use crate::loss::{
     ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
     geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors,
-    relative_pose, reprojection_loss, segmentation_loss,
+    overlap_loss, relative_pose, reprojection_loss, segmentation_loss,
 };
 use crate::network::{
-    Features, History, MapFromNormalized, NetworkConfig, PoseNetwork, PoseOutput, PoseTensor, RotationOutput, Temporal,
+    Features, History, MapFromNormalized, NetworkConfig, OdometryStream, PoseNetwork, PoseOutput, PoseTensor,
+    RotationOutput, Temporal,
 };
 use crate::{Error, Result};
 
-/// The most frames that the camera stands at the first of a pair, where an LSTM reads them.
-const MOST_STANDING: i64 = 8;
 /// Share of rows that see no previous pose in training, where the architecture takes one.
 const NO_HISTORY: f64 = 0.25;
 
@@ -29,6 +30,8 @@ pub(super) struct Truth {
     points: Option<Tensor>,
     /// Classes of the pixels of the earlier frames, then of the later ones, `(2b)hw`.
     labels: Option<Tensor>,
+    /// How much every two of the frames overlap, the earlier ones first, `(2b)(2b)`.
+    overlaps: Option<Tensor>,
 }
 
 impl Truth {
@@ -36,7 +39,16 @@ impl Truth {
         let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
         let [points, labels] =
             [&batch.points, &batch.labels].map(|known| known.as_ref().map(|known| known.to_device(device)));
-        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points, labels }
+        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points, labels, overlaps: None }
+    }
+
+    /// The same with the overlap of every two of the batch's frames.
+    pub(super) fn with_overlaps(self, frustum: &Frustum, batch: &Batch, device: tch::Device) -> Self {
+        let frames = [&batch.previous[..], &batch.current[..]].concat();
+        let overlap = |a: &Se3| frames.iter().map(|b| frustum.overlap(*a, *b) as f32).collect::<Vec<f32>>();
+        let overlaps: Vec<f32> = frames.par_iter().flat_map_iter(overlap).collect();
+        let rows = frames.len() as i64;
+        Self { overlaps: Some(Tensor::from_slice(&overlaps).view([rows, rows]).to_device(device)), ..self }
     }
 }
 
@@ -49,7 +61,7 @@ pub(super) struct Objective {
     segmentation: Option<Tensor>,
     settings: TrainingConfig,
     rotation: RotationOutput,
-    temporal: Temporal,
+    with_history: bool,
 }
 
 impl Objective {
@@ -67,7 +79,7 @@ impl Objective {
             segmentation: network.semantics.as_ref().map(|_| path.zeros("segmentation", &[])),
             settings: config.clone(),
             rotation: network.rotation,
-            temporal: network.temporal,
+            with_history: network.temporal != Temporal::None,
         }
     }
 
@@ -108,12 +120,17 @@ impl Objective {
         self.settings.reprojection.is_some_and(|reprojection| epoch as f64 >= reprojection.pretraining * epochs)
     }
 
-    /// The loss of the absolute poses of both frames of each pair, of the auxiliary heads, of the consistency, and of the
-    /// semantic stream.
+    /// The loss of what a network answers with: the absolute poses of both frames of each pair, with the auxiliary heads,
+    /// the consistency and the semantic stream, or how the frames of each pair are seen from each other.
     pub(super) fn pose(&self, network: &PoseNetwork, shared: &Features, truth: &Truth, epoch: usize) -> Tensor {
+        if let Some(stream) = network.relative() {
+            return self.relative(stream, shared, truth);
+        }
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
-        let [previous, current] = self.absolute_outputs(network, &frames);
+        let Some([previous, current]) = self.absolute_outputs(network, &frames) else {
+            return Tensor::zeros([], (Kind::Float, shared.last().device()));
+        };
         let reprojection = self.settings.reprojection.filter(|_| self.reprojects(epoch));
         let loss_of = |output: &PoseOutput, poses: &PoseTensor, start: i64| {
             let fit = match (reprojection, &truth.points) {
@@ -158,6 +175,21 @@ impl Objective {
         loss
     }
 
+    /// The loss of a pair regressor, whose pairs are taken in both directions, and of its vectors against the overlaps.
+    fn relative(&self, stream: &OdometryStream, shared: &Features, truth: &Truth) -> Tensor {
+        let features = stream.features(shared, true);
+        let half = features.size()[0] / 2;
+        let (a, b) = (features.narrow(0, 0, half), features.narrow(0, half, half));
+        let output = stream.relative(&features, &Tensor::cat(&[b, a], 0), true);
+        let motion =
+            joined(&relative_pose(&truth.previous, &truth.current), &relative_pose(&truth.current, &truth.previous));
+        let loss = self.likely(&output, &motion) + self.absolute.apply(&self.errors(&output, &motion));
+        match &truth.overlaps {
+            Some(overlaps) => loss + overlap_loss(&stream.embedding(&features), overlaps) * self.settings.metric_weight,
+            None => loss,
+        }
+    }
+
     fn errors(&self, output: &PoseOutput, truth: &PoseTensor) -> PoseErrors {
         let errors = output_errors(output, truth, self.rotation, self.settings.norm);
         match output.anchored() {
@@ -182,9 +214,9 @@ impl Objective {
     }
 
     /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
-    fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> [PoseOutput; 2] {
-        let previous = network.absolute(previous, &self.start(), true);
-        let history = match self.temporal != Temporal::None {
+    fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> Option<[PoseOutput; 2]> {
+        let previous = network.absolute(previous, &History::none(), true)?;
+        let history = match self.with_history {
             true => {
                 let features = current.last();
                 let keep = Tensor::rand([features.size()[0], 1], (Kind::Float, features.device())).gt(NO_HISTORY);
@@ -192,19 +224,8 @@ impl Objective {
             }
             false => History::none(),
         };
-        let current = network.absolute(current, &history, true);
-        [previous, current]
-    }
-
-    /// What the earlier frame of a pair knows: nothing, but an LSTM may have read it for a while.
-    fn start(&self) -> History {
-        match self.temporal {
-            Temporal::Lstm => {
-                let frames = Tensor::randint(MOST_STANDING + 1, [1], (Kind::Int64, tch::Device::Cpu));
-                History::standing(frames.int64_value(&[0]) as usize)
-            }
-            _ => History::none(),
-        }
+        let current = network.absolute(current, &history, true)?;
+        Some([previous, current])
     }
 
     fn likely(&self, output: &PoseOutput, truth: &PoseTensor) -> Tensor {
@@ -212,6 +233,14 @@ impl Objective {
             Some(log_variance) => nll_loss(output.pose(), log_variance, truth, true) * self.settings.variance_weight,
             None => Tensor::zeros([], (Kind::Float, output.rotation_bn().device())),
         }
+    }
+}
+
+/// The rows of one below those of the other.
+fn joined(first: &PoseTensor, second: &PoseTensor) -> PoseTensor {
+    PoseTensor {
+        translation_b3: Tensor::cat(&[&first.translation_b3, &second.translation_b3], 0),
+        quaternion_b4: Tensor::cat(&[&first.quaternion_b4, &second.quaternion_b4], 0),
     }
 }
 

@@ -1,11 +1,17 @@
-//! Which frames meet in a batch: pairs of consecutive frames of one recording, shuffled anew in each epoch.
+//! Which frames meet in a batch: pairs of consecutive frames of one recording (VLocNet, MapNet), or pairs of any that show the
+//! same things (NNnet, RelocNet), shuffled anew in each epoch.
+//!
+//! NNnet measures by depth images what two frames both show; the overlap of their frusta needs none (Shavit & Ferens 2019,
+//! section 2.3, name both).
 
 use std::collections::HashSet;
 
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
+use super::frustum::Frustum;
 use crate::dataset::FrameInfo;
 use crate::{Error, Result};
 
@@ -18,7 +24,16 @@ pub struct View {
     pub draw: u64,
 }
 
-/// Two views of one recording, the earlier first.
+/// `count` of the items, or all when there are fewer, evenly spread over their order.
+pub(super) fn spread<T: Copy>(items: &[T], count: usize) -> Vec<T> {
+    let count = count.min(items.len());
+    (0..count).map(|index| items[(2 * index + 1) * items.len() / (2 * count)]).collect()
+}
+
+/// The most frames that each is compared with when overlapping pairs are looked for, evenly spread.
+const PARTNERS: usize = 2000;
+
+/// Two views: of one recording, the earlier first, or of frames that overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The earlier frame.
@@ -31,6 +46,7 @@ pub struct Pair {
 #[derive(Debug)]
 pub struct PairPlan {
     candidates: Vec<(usize, Vec<usize>)>,
+    frustum: Option<Frustum>,
     seed: u64,
 }
 
@@ -56,7 +72,46 @@ impl PairPlan {
             let reason = format!("expected frames at most {max_skip} apart in one sequence, found none");
             return Err(Error::compute("pairs of training frames", reason));
         }
-        Ok(Self { candidates, seed })
+        Ok(Self { candidates, frustum: None, seed })
+    }
+
+    /// Pairs of frames of `train` whose frusta overlap by at least `overlap` (0 to 1) and that are at most `distance`
+    /// metres apart.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] when there is none.
+    pub fn overlapping(
+        frames: &[FrameInfo],
+        train: &[usize],
+        frustum: Frustum,
+        (overlap, distance): (f64, f64),
+        seed: u64,
+    ) -> Result<Self> {
+        let partners: Vec<usize> = train.iter().copied().step_by(train.len().div_ceil(PARTNERS).max(1)).collect();
+        let candidates = train.par_iter().filter_map(|&frame| {
+            let pose = frames[frame].map_from_camera;
+            let fits = |&partner: &usize| {
+                let other = frames[partner].map_from_camera;
+                partner != frame
+                    && (pose.translation - other.translation).norm() <= distance
+                    && frustum.overlap(pose, other) >= overlap
+            };
+            let partners: Vec<usize> = partners.iter().copied().filter(fits).collect();
+            (!partners.is_empty()).then_some((frame, partners))
+        });
+        let candidates: Vec<_> = candidates.collect();
+        if candidates.is_empty() {
+            let reason = format!(
+                "expected frames at most {distance} m apart that overlap by {overlap} or more, found none; change `pairs`"
+            );
+            return Err(Error::compute("pairs of training frames", reason));
+        }
+        Ok(Self { candidates, frustum: Some(frustum), seed })
+    }
+
+    /// What says how much the frames of overlapping pairs overlap.
+    pub fn frustum(&self) -> Option<&Frustum> {
+        self.frustum.as_ref()
     }
 
     /// Pairs per epoch.
@@ -69,14 +124,17 @@ impl PairPlan {
         self.candidates.is_empty()
     }
 
-    /// The longest time between the frames of a pair, seconds.
+    /// The longest time between the frames of a pair, seconds; 0 for overlapping ones, which time does not join.
     pub fn max_interval(&self, frames: &[FrameInfo]) -> f64 {
+        if self.frustum.is_some() {
+            return 0.0;
+        }
         let interval =
             |(current, earlier): &(usize, Vec<usize>)| frames[*current].stamp.seconds_since(frames[earlier[0]].stamp);
         self.candidates.iter().map(interval).fold(0.0, f64::max)
     }
 
-    /// The pairs of an epoch in their order: each later frame once. In half of them both frames share a draw, as if one
+    /// The pairs of an epoch in their order: each later frame once, or each that overlaps with some. In half of them both frames share a draw, as if one
     /// camera had been turned; in the others the odometry stream sees larger motions.
     pub fn epoch(&self, epoch: usize) -> Vec<Pair> {
         let mut generator = ChaCha8Rng::seed_from_u64(mix(self.seed, epoch as u64, u64::MAX));

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -15,10 +16,12 @@ use tch::nn::VarStore;
 
 use super::average::put;
 use super::calibrate::calibrate;
-use super::config::TrainingConfig;
+use super::config::{PairRule, TrainingConfig};
 use super::fine_tune::{FineTuning, Start, Units};
+use super::frustum::Frustum;
+use super::gallery::{self, Compared};
 use super::material::{Learner, Material};
-use super::pairs::PairPlan;
+use super::pairs::{PairPlan, spread};
 use super::scene_labels::{SceneLabels, with_classes};
 use super::scene_points::ScenePoints;
 use super::segmentation::segmentation;
@@ -120,7 +123,6 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     }
 
     // What it learns from.
-    let plan = PairPlan::new(frames, &split.train, config.max_skip, seed)?;
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
     let (units, camera) = match &start {
@@ -132,9 +134,16 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     };
     let keeps_anchors = job.from.as_ref().is_some_and(|tuning| tuning.units == Units::Kept);
     if let (Some(AnchorsConfig { count }), false) = (architecture.anchors, keeps_anchors) {
-        let anchors = PoseTensor::from_poses(&spread(&poses(&split.train), count)?, &units, device);
+        let anchors = PoseTensor::from_poses(&anchor_poses(&poses(&split.train), count)?, &units, device);
         network.place_anchors(&anchors.translation_b3);
     }
+    let plan = match config.pairs {
+        PairRule::Consecutive => PairPlan::new(frames, &split.train, config.max_skip, seed)?,
+        PairRule::Overlapping { overlap, distance, near, far } => {
+            let frustum = Frustum::new(&camera, near, far);
+            PairPlan::overlapping(frames, &split.train, frustum, (overlap, distance), seed)?
+        }
+    };
     let points = config
         .reprojection
         .map(|reprojection| ScenePoints::load(dataset, &split.train, reprojection.points, &units, seed, &progress));
@@ -145,9 +154,21 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let labelled = architecture.semantics.as_ref().map(|_| labels(&split.train)).transpose()?;
     let source = Supervised { inputs: &material, points, labels: labelled };
     let truth = poses(&split.validation);
-    let validation_input = |rows: std::ops::Range<usize>| material.validation_input(rows);
-    let validate = |network: &PoseNetwork| validate(network, &units, &truth, config.freeze_trunk, &validation_input);
-    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate };
+    let frozen = config.freeze_trunk;
+    let validation_input = |rows: Range<usize>| material.validation_input(rows);
+    let compared =
+        architecture.gallery.map(|gallery| Compared::choose(gallery, (frames, &split.train), &material, units));
+    if let Some(compared) = &compared {
+        compared.check(&network, frozen)?;
+    }
+    let validate = |network: &PoseNetwork| match &compared {
+        None => validate(network, &units, &truth, frozen, &validation_input),
+        Some(_) if truth.is_empty() => Ok(None),
+        Some(compared) => {
+            gallery::validate(network, &compared.fill(network, frozen)?, &truth, &validation_input, frozen)
+        }
+    };
+    let data = Data { plan: &plan, source: &source, shared: frozen, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -169,6 +190,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         Some(semantics) => segmentation(&network, semantics, &labels(validation)?, validation, &validation_input)?,
         None => None,
     };
+    let gallery = match &compared {
+        Some(compared) => Some(compared.fill(&network, frozen)?.save(&job.out)?),
+        None => None,
+    };
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
@@ -184,6 +209,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         calibration: Calibration::unfitted(),
         weights,
         members,
+        gallery,
     };
     let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let image = |index: usize| Ok(material.pixels().plain(index).0.clone());
@@ -215,14 +241,14 @@ fn write_members(store: &VarStore, snapshots: &[Snapshot], job: &Job) -> Result<
     Ok((weights, further.map(member).collect()))
 }
 
-/// `count` of the poses, evenly spread over their order.
-fn spread(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
+/// The poses whose positions become anchors.
+fn anchor_poses(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
     match poses.len() < count {
         true => {
             let expected = format!("at most {}, one per training frame", poses.len());
             Err(Error::config("network.anchors.count", expected, count.to_string()))
         }
-        false => Ok((0..count).map(|index| poses[(2 * index + 1) * poses.len() / (2 * count)]).collect()),
+        false => Ok(spread(poses, count)),
     }
 }
 

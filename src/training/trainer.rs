@@ -205,7 +205,7 @@ impl Trainer {
                 if !keep_going() {
                     return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
                 }
-                self.step(&batches, data.shared, &all)?;
+                self.step(&batches, data, &all)?;
                 if step == 0 {
                     begun = Instant::now();
                 }
@@ -231,7 +231,7 @@ impl Trainer {
                     let text = format!("; epoch {} is resumed with --resume", self.state.epoch + 1);
                     return Err(Error::Interrupted(text));
                 }
-                self.step(&batches, data.shared, &cycle)?;
+                self.step(&batches, data, &cycle)?;
                 self.state.batch += batches.len();
                 progress.advance(batches.len() as u64);
             }
@@ -241,7 +241,7 @@ impl Trainer {
 
     /// An odometry step, when one is due, then a pose step, each by all the batches; `cycle` are the steps of the cycle
     /// under way. Nothing is saved between: a run that is stopped in a step does it again.
-    fn step(&mut self, batches: &[Batch], shared: bool, cycle: &Range<u64>) -> Result<()> {
+    fn step(&mut self, batches: &[Batch], data: &Data, cycle: &Range<u64>) -> Result<()> {
         let RunState { seed, epoch, batch: index, step, .. } = self.state;
         tch::manual_seed(mix(seed, epoch as u64, index as u64) as i64);
         let device = self.store.device();
@@ -249,9 +249,17 @@ impl Trainer {
         for batch in batches {
             self.objective.check(batch, epoch)?;
         }
+        let frustum = data.plan.frustum().filter(|_| self.config.metric_weight > 0.0);
+        let truth = |batch: &Batch| {
+            let truth = Truth::new(batch, &self.units, device);
+            match frustum {
+                Some(frustum) => truth.with_overlaps(frustum, batch, device),
+                None => truth,
+            }
+        };
         let part = |batch: &Batch| Part {
             input: batch.input.to_device(device),
-            truth: Truth::new(batch, &self.units, device),
+            truth: truth(batch),
             share: batch.current.len() as f64 / all as f64,
         };
         let parts: Vec<Part> = batches.iter().map(part).collect();
@@ -260,10 +268,10 @@ impl Trainer {
         let warmup = if cycle.start == 0 { self.config.warmup_steps } else { 0 };
         let rate = self.config.learning_rate * learning_rate(done, total, warmup);
         if self.network.odometry().is_some() && step.is_multiple_of(self.config.odometry_every) {
-            let loss = self.half_step(&parts, shared, rate, Stream::Odometry)?;
+            let loss = self.half_step(&parts, data.shared, rate, Stream::Odometry)?;
             self.state.sums.odometry = (self.state.sums.odometry.0 + loss, self.state.sums.odometry.1 + 1);
         }
-        let loss = self.half_step(&parts, shared, rate, Stream::Pose)?;
+        let loss = self.half_step(&parts, data.shared, rate, Stream::Pose)?;
         self.state.sums.pose = (self.state.sums.pose.0 + loss, self.state.sums.pose.1 + 1);
         self.state.step += 1;
         if self.config.average_decay > 0.0 {

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::Result;
 use crate::geometry::Se3;
 use crate::network::{Features, History, MapFromNormalized, PoseNetwork};
+use crate::{Error, Result};
 
 /// Frames per forward pass.
 const CHUNK: usize = 64;
@@ -47,7 +47,7 @@ impl ValidationErrors {
 /// `shared` says so.
 ///
 /// # Errors
-/// [`crate::Error::Compute`] when a pose is not finite, and what `input` says.
+/// [`Error::Compute`] when a pose is not finite or the network gives none of a single frame, and what `input` says.
 pub fn validate(
     network: &PoseNetwork,
     units: &MapFromNormalized,
@@ -63,6 +63,8 @@ pub fn validate(
             let features = if shared { Features::of_last(input) } else { network.shared(&input, false) };
             network.absolute(&features, &History::none(), false)
         });
+        let output =
+            output.ok_or_else(|| Error::compute("validation", "a network that compares frames needs a gallery"))?;
         pairs.extend(output.pose().to_poses(units)?.into_iter().zip(truth[rows].iter().copied()));
     }
     Ok(ValidationErrors::of(&pairs))

@@ -4,12 +4,14 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use image::RgbImage;
+use tch::Tensor;
 use tch::nn::VarStore;
 use vloc::Stamp;
+use vloc::geometry::Se3;
 use vloc::network::checkpoint::Precision;
 use vloc::network::{
-    Calibration, Device, MapFromNormalized, ModelCard, NetworkConfig, PRESETS, PixelFrame, PoseNetwork, PoseRegressor,
-    SCHEMA_VERSION, TrainingRecord, ValidationRecord, WeightsRecord, device,
+    Calibration, Device, Gallery, MapFromNormalized, ModelCard, NetworkConfig, PRESETS, PixelFrame, PoseNetwork,
+    PoseRegressor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WeightsRecord, device,
 };
 use vloc::sensor::CameraModel;
 
@@ -17,6 +19,15 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
     let network = NetworkConfig::preset(preset).expect("a preset");
     let store = VarStore::new(processor);
     let vlocnet = PoseNetwork::new(&store.root(), &network).expect("a network");
+    // A member that compares has images to compare with: noise.
+    let gallery = vlocnet.relative().zip(network.gallery).map(|(stream, config)| {
+        let (height, width) = (i64::from(network.input.height), i64::from(network.input.width));
+        let images = Tensor::randn([32, 3, height, width], (tch::Kind::Float, processor));
+        let features = tch::no_grad(|| stream.features(&vlocnet.shared(&images, false), false));
+        let units = MapFromNormalized { mean: [0.0; 3], scale: 1.0 };
+        let embeddings = stream.embedding(&features);
+        Gallery::new((&embeddings, &features), &[Se3::identity(); 32], units, config.neighbours).expect("a gallery")
+    });
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: preset.to_owned(),
@@ -32,8 +43,13 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         calibration: Calibration::unfitted(),
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
+        gallery: None,
     };
-    PoseRegressor::from_parts(card, vlocnet, store)
+    let regressor = PoseRegressor::from_parts(card, vlocnet, store);
+    match gallery {
+        Some(gallery) => regressor.with_gallery(gallery),
+        None => regressor,
+    }
 }
 
 fn presets(criterion: &mut Criterion) {

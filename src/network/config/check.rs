@@ -1,8 +1,8 @@
 //! Numbers against their ranges, and whether parts go together.
 
 use super::{
-    CropConfig, EncoderConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry, SemanticsConfig,
-    Temporal, Variance,
+    CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
+    SemanticsConfig, Temporal, Variance,
 };
 use crate::{Error, Result};
 
@@ -69,6 +69,10 @@ impl NetworkConfig {
         if let Some(anchors) = self.anchors {
             sizes("network.anchors.count", &[anchors.count as i64], 65_536)?;
         }
+        if let Some(GalleryConfig { neighbours, images }) = self.gallery {
+            sizes("network.gallery.images", &[images as i64], 1_000_000)?;
+            sizes("network.gallery.neighbours", &[neighbours as i64], images.min(64) as i64)?;
+        }
         let samples = self.crop.map_or(self.dropout_samples, |crop| crop.count.max(self.dropout_samples));
         if self.variance == Variance::Samples && (samples < 2 || self.dropout == 0.0) {
             let found = format!("samples, with dropout {} and {samples} of them", self.dropout);
@@ -121,6 +125,12 @@ impl NetworkConfig {
             let found = "a crop with semantics; leave one of them out".to_owned();
             return refuse("network.crop", "whole images, as labels have them".to_owned(), found);
         }
+        if let Some(part) = self.of_absolute_poses()
+            && self.gallery.is_some()
+        {
+            let expected = "a pair regressor alone, which has no absolute pose".to_owned();
+            return refuse("network.gallery", expected, format!("{part} beside it; leave that out, or the gallery"));
+        }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();
             return refuse(
@@ -130,6 +140,22 @@ impl NetworkConfig {
             );
         }
         Ok(())
+    }
+}
+
+impl NetworkConfig {
+    /// A part that has no meaning without an absolute pose of a single, whole frame.
+    fn of_absolute_poses(&self) -> Option<&'static str> {
+        let parts = [
+            (self.odometry != Odometry::None, "odometry"),
+            (self.temporal != Temporal::None, "temporal"),
+            (self.crop.is_some(), "crop"),
+            (self.anchors.is_some(), "anchors"),
+            (self.semantics.is_some(), "semantics"),
+            (self.orientation_branch.is_some(), "orientation_branch"),
+            (!self.auxiliary_heads.is_empty(), "auxiliary_heads"),
+        ];
+        parts.into_iter().find_map(|(present, name)| present.then_some(name))
     }
 }
 

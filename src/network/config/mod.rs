@@ -13,7 +13,8 @@ use crate::{Error, Result};
 
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
 pub use parts::{
-    AnchorsConfig, CropConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal, Variance,
+    AnchorsConfig, CropConfig, GalleryConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal,
+    Variance,
 };
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
@@ -105,6 +106,9 @@ pub struct NetworkConfig {
     /// The semantic stream; absent: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub semantics: Option<SemanticsConfig>,
+    /// Whether the pose is regressed relative to alike training images, by a stream that sees both, instead of absolutely.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery: Option<GalleryConfig>,
     /// What the global stream knows of the frame before.
     #[serde(default, alias = "previous_pose")]
     pub temporal: Temporal,

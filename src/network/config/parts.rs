@@ -107,6 +107,16 @@ pub struct AnchorsConfig {
     pub count: usize,
 }
 
+/// Training images that a frame is compared with (NNnet, RelocNet).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GalleryConfig {
+    /// How many of them: the most alike, whose answers are joined.
+    pub neighbours: usize,
+    /// The most images in the model folder; evenly spread over the training frames when there are more.
+    pub images: usize,
+}
+
 /// Parts of the input that the network sees, instead of all of it (PoseNet).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -22,8 +22,10 @@ macro_rules! members {
             "hourglass-pose",
             "svs-pose",
             "branchnet",
-            "mapnet",
             "anchornet",
+            "nnnet",
+            "relocnet",
+            "mapnet",
         ]
     };
 }

@@ -28,7 +28,7 @@ pub(super) use recurrent::Recurrent;
 pub(super) enum Memory {
     /// Features where frames are joined, `bchw`.
     Features(Tensor),
-    /// Output and cell of an LSTM, `1bu`.
+    /// Output and cell of an LSTM that has read it, `1bu`.
     State([Tensor; 2]),
 }
 
@@ -58,20 +58,12 @@ pub struct History {
     memory: Option<Memory>,
     /// Whether the row has a frame before (0 or 1), `b1`.
     known_b1: Option<Tensor>,
-    /// How many frames the camera stood at the present one.
-    standing: usize,
 }
 
 impl History {
     /// No row has a frame before.
     pub fn none() -> Self {
         Self::default()
-    }
-
-    /// No row has a frame before, but the camera stood at the present one for this many frames: an LSTM reads it as often
-    /// before it answers. A member without an LSTM does not tell the difference.
-    pub fn standing(frames: usize) -> Self {
-        Self { standing: frames, ..Self::default() }
     }
 
     /// What the network said and saw of the frame before, without its gradient; but for the state of an LSTM, which brings
@@ -89,7 +81,7 @@ impl History {
         let positive = pose.quaternion_b4.narrow(1, 0, 1).ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0;
         let pose_b7 = Tensor::cat(&[&pose.translation_b3, &(&pose.quaternion_b4 * positive)], 1);
         let known_b1 = pose_b7.narrow(1, 0, 1).ones_like();
-        Self { pose_b7: Some(pose_b7), memory, known_b1: Some(known_b1), standing: 0 }
+        Self { pose_b7: Some(pose_b7), memory, known_b1: Some(known_b1) }
     }
 
     /// The same where `keep_b1` is 1, no frame before where it is 0: training sees both.
