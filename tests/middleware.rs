@@ -47,6 +47,7 @@ fn write_model(folder: &Path, seed: i64) {
         training: TrainingRecord::default(),
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
+        relative_calibration: None,
         weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
         members: Vec::new(),
         gallery: None,

@@ -51,6 +51,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         training: TrainingRecord::default(),
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
+        relative_calibration: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
     }

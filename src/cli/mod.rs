@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
 mod baselines;
+mod calibrate;
 mod compare;
 mod demo;
 mod ensemble;
@@ -72,6 +73,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Join several trainings to one model.
     Ensemble(ensemble::EnsembleArgs),
+    /// Fit the covariances of a model anew, on frames that it was not trained on.
+    Calibrate(calibrate::CalibrateArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
     /// Put several finished runs of eval or replay in one report.
@@ -114,6 +117,7 @@ impl Cli {
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args),
             Command::Ensemble(args) => ensemble::run(args),
+            Command::Calibrate(args) => calibrate::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),

@@ -209,6 +209,13 @@ pub(super) fn print_validation(card: &ModelCard) {
         errors.median_rotation_error.to_degrees(),
         100.0 * calibration.coverage_90,
     );
+    if let Some(relative) = &card.relative_calibration {
+        println!(
+            "relative poses: {} pairs, 90 % ellipsoid covers {:.0} %",
+            relative.frames,
+            100.0 * relative.coverage_90
+        );
+    }
     if let Some(segmentation) = &errors.segmentation {
         println!(
             "semantic stream: {:.1} % of the pixels right, mean intersection over union {:.3}",

@@ -149,6 +149,9 @@ pub struct ModelCard {
     pub validation: ValidationRecord,
     /// What makes its covariances true.
     pub calibration: Calibration,
+    /// The same of its relative poses; absent where they were not measured: then that of the absolute ones serves both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relative_calibration: Option<Calibration>,
     /// The weights; of an ensemble, those of its first member.
     pub weights: WeightsRecord,
     /// Its further members; none of a model that is no ensemble.
@@ -237,8 +240,9 @@ impl ModelCard {
         if self.members.len() >= MAX_MEMBERS {
             return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
         }
-        if !self.calibration.is_valid() {
-            return fail("positive, finite calibration factors", format!("{:?}", self.calibration));
+        let calibrations = [Some(self.calibration), self.relative_calibration];
+        if let Some(wrong) = calibrations.iter().flatten().find(|calibration| !calibration.is_valid()) {
+            return fail("positive, finite calibration factors", format!("{wrong:?}"));
         }
         Ok(())
     }

@@ -169,33 +169,33 @@ impl PoseRegressor {
     /// [`Error::Message`] for an image of another size; [`Error::Compute`] when libtorch fails or a number is not
     /// finite. The frame before is forgotten then.
     pub fn regress(&mut self, frame: &PixelFrame) -> Result<Regression> {
-        let (absolute, relative) = self.predict(frame)?;
-        let calibrated = |prediction: &Prediction| self.card.calibration.apply(&prediction.raw_covariance);
-        let relative = relative.map(|(previous_stamp, prediction)| {
-            let previous_from_current = prediction.pose;
-            calibrated(&prediction).map(|covariance| RelativePose {
-                previous_stamp,
-                stamp: frame.stamp,
-                previous_from_current,
-                covariance,
-            })
-        });
-        let covariance = calibrated(&absolute)?;
-        Ok(Regression {
-            absolute: AbsolutePose { stamp: frame.stamp, map_from_camera: absolute.pose, covariance },
-            relative: relative.transpose()?,
-        })
+        let mut regression = self.regress_uncalibrated(frame)?;
+        let ModelCard { calibration, relative_calibration, .. } = &self.card;
+        regression.absolute.covariance = calibration.apply(&regression.absolute.covariance)?;
+        if let Some(relative) = &mut regression.relative {
+            // Models of before had one calibration for both.
+            relative.covariance = relative_calibration.unwrap_or(*calibration).apply(&relative.covariance)?;
+        }
+        Ok(regression)
     }
 
-    /// The absolute pose of a frame with its covariance before calibration: what [`Calibration::fit`] takes.
+    /// The same with covariances before calibration: what [`Calibration::fit`] takes.
     ///
     /// # Errors
     /// As [`PoseRegressor::regress`].
     ///
     /// [`Calibration::fit`]: super::Calibration::fit
-    pub fn regress_uncalibrated(&mut self, frame: &PixelFrame) -> Result<AbsolutePose> {
-        let (absolute, _) = self.predict(frame)?;
-        Ok(AbsolutePose { stamp: frame.stamp, map_from_camera: absolute.pose, covariance: absolute.raw_covariance })
+    pub fn regress_uncalibrated(&mut self, frame: &PixelFrame) -> Result<Regression> {
+        let (absolute, relative) = self.predict(frame)?;
+        let Prediction { pose: map_from_camera, raw_covariance: covariance } = absolute;
+        let absolute = AbsolutePose { stamp: frame.stamp, map_from_camera, covariance };
+        let relative = relative.map(|(previous_stamp, Prediction { pose, raw_covariance: covariance })| RelativePose {
+            previous_stamp,
+            stamp: frame.stamp,
+            previous_from_current: pose,
+            covariance,
+        });
+        Ok(Regression { absolute, relative })
     }
 
     fn predict(&mut self, frame: &PixelFrame) -> Result<(Prediction, Option<(Stamp, Prediction)>)> {

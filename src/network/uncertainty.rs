@@ -114,12 +114,30 @@ impl Calibration {
         let both = (mean / 6.0).sqrt().clamp(both, most.max(both));
         calibration.translation_scale *= both;
         calibration.rotation_scale *= both;
-        let distances: Vec<f64> = calibration.distances(frames).into_iter().flatten().collect();
+        Ok(calibration.measured_on(frames))
+    }
+
+    /// The larger factors of this and another calibration, with what they do for `frames`, as [`Calibration::fit`] takes
+    /// them.
+    pub fn at_least(self, other: Self, frames: &[(Matrix6, Vector6)]) -> Self {
+        let larger = Self {
+            translation_scale: self.translation_scale.max(other.translation_scale),
+            rotation_scale: self.rotation_scale.max(other.rotation_scale),
+            ..self
+        };
+        larger.measured_on(frames)
+    }
+
+    /// With its numbers on these frames.
+    fn measured_on(self, frames: &[(Matrix6, Vector6)]) -> Self {
+        let distances: Vec<f64> = self.distances(frames).into_iter().flatten().collect();
         let inside = distances.iter().filter(|distance| **distance <= CHI2_90[1]).count();
-        calibration.frames = frames.len();
-        calibration.mean_nees = distances.iter().sum::<f64>() / frames.len() as f64;
-        calibration.coverage_90 = inside as f64 / frames.len() as f64;
-        Ok(calibration)
+        Self {
+            frames: frames.len(),
+            mean_nees: distances.iter().sum::<f64>() / frames.len() as f64,
+            coverage_90: inside as f64 / frames.len() as f64,
+            ..self
+        }
     }
 
     /// The calibrated covariance: positive definite for every positive semidefinite input.

@@ -6,19 +6,22 @@ use image::RgbImage;
 use super::validation::ValidationErrors;
 use crate::Result;
 use crate::dataset::FrameInfo;
-use crate::geometry::{Matrix6, Vector6};
-use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, ValidationRecord};
+use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, Regression, ValidationRecord};
 use crate::progress::Progress;
+use crate::sensor::RelativePose;
 
 /// Fewer validation frames calibrate nothing.
-const MIN_CALIBRATION_FRAMES: usize = 20;
+pub const MIN_CALIBRATION_FRAMES: usize = 20;
+/// Over which relative poses are added up to see whether their errors are alike.
+const CHAIN_SECONDS: f64 = 0.9;
 
 /// The card of `regressor` with errors and calibration over the `validation` frames, whose images, in its own pixels,
 /// `image` gives. With too few of them the calibration stays as it is, and a note says so.
 ///
 /// # Errors
 /// Those of the images and of [`Calibration::fit`]; [`Error::Compute`](crate::Error::Compute) when the network fails.
-pub(super) fn calibrate(
+pub fn calibrate(
     mut regressor: PoseRegressor,
     frames: &[FrameInfo],
     validation: &[usize],
@@ -27,12 +30,15 @@ pub(super) fn calibrate(
 ) -> Result<ModelCard> {
     let mut card = regressor.card().clone();
     let (mut fits, mut poses) = (Vec::<(Matrix6, Vector6)>::new(), Vec::new());
+    let (mut steps, mut before) = (Vec::new(), None);
     for &index in validation {
         let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-        let estimate = regressor.regress_uncalibrated(&frame)?;
+        let Regression { absolute, relative } = regressor.regress_uncalibrated(&frame)?;
         let truth = frames[index].map_from_camera;
-        fits.push((estimate.covariance, estimate.map_from_camera.local(truth)));
-        poses.push((estimate.map_from_camera, truth));
+        fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
+        poses.push((absolute.map_from_camera, truth));
+        let before: Option<Se3> = before.replace(truth);
+        steps.push(before.zip(relative).map(|(before, estimate)| Step { estimate, truth: before.inverse() * truth }));
     }
     if let Some(errors) = ValidationErrors::of(&poses) {
         card.validation = ValidationRecord {
@@ -49,5 +55,103 @@ pub(super) fn calibrate(
         )),
         false => card.calibration = Calibration::fit(&fits)?,
     }
+    card.relative_calibration = relative_calibration(&steps)?;
     Ok(card)
+}
+
+/// How the camera moved between two frames, as the network says, before calibration, and in truth.
+struct Step {
+    estimate: RelativePose,
+    truth: Se3,
+}
+
+/// Factors with which steps are true alone, and what they add up to over [`CHAIN_SECONDS`] as well: errors of successive
+/// steps are alike, so that sums of them err by more than independent ones would, and a filter adds them up. `None` with
+/// too few of them.
+fn relative_calibration(steps: &[Option<Step>]) -> Result<Option<Calibration>> {
+    let alone = |step: &Step| (step.estimate.covariance, step.estimate.previous_from_current.local(step.truth));
+    let alone: Vec<(Matrix6, Vector6)> = steps.iter().flatten().map(alone).collect();
+    let chains: Vec<(Matrix6, Vector6)> = (0..steps.len()).filter_map(|start| chain(&steps[start..])).collect();
+    if alone.len() < MIN_CALIBRATION_FRAMES {
+        return Ok(None);
+    }
+    let of_steps = Calibration::fit(&alone)?;
+    match chains.len() < MIN_CALIBRATION_FRAMES {
+        true => Ok(Some(of_steps)),
+        false => Ok(Some(of_steps.at_least(Calibration::fit(&chains)?, &alone))),
+    }
+}
+
+/// The covariance of the first steps up to [`CHAIN_SECONDS`] as if they erred independently, and the error of what they
+/// add up to; `None` where a frame between them is missing.
+fn chain(steps: &[Option<Step>]) -> Option<(Matrix6, Vector6)> {
+    let begin = steps.first()?.as_ref()?.estimate.previous_stamp;
+    let (mut estimate, mut truth, mut covariance) = (Se3::identity(), Se3::identity(), Matrix6::zeros());
+    for step in steps {
+        let Step { estimate: RelativePose { stamp, previous_from_current, covariance: own, .. }, truth: moved } =
+            step.as_ref()?;
+        let adjoint = previous_from_current.inverse().adjoint();
+        covariance = adjoint * covariance * adjoint.transpose() + own;
+        (estimate, truth) = (estimate * *previous_from_current, truth * *moved);
+        if stamp.seconds_since(begin) >= CHAIN_SECONDS {
+            return Some((covariance, estimate.local(truth)));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution, StandardNormal};
+
+    use super::*;
+    use crate::Stamp;
+
+    /// Steps of 100 ms whose errors are as large as they claim; the part `alike` of each is the same for 20 of them.
+    fn steps(alike: f64) -> Vec<Option<Step>> {
+        let mut generator = ChaCha8Rng::seed_from_u64(3);
+        let mut normal = || Vector6::from_fn(|_, _| StandardNormal.sample(&mut generator));
+        let sigma = Vector6::new(0.01, 0.01, 0.01, 0.005, 0.005, 0.005);
+        let truth = Se3::exp(&Vector6::new(0.05, 0.0, 0.1, 0.0, 0.02, 0.0));
+        let (mut common, mut steps) = (normal(), Vec::new());
+        for index in 0..2000 {
+            if index % 20 == 0 {
+                common = normal();
+            }
+            let error = (common * alike.sqrt() + normal() * (1.0 - alike).sqrt()).component_mul(&sigma);
+            let stamp = |index: i64| Stamp::from_nanos(index * 100_000_000);
+            let estimate = RelativePose {
+                previous_stamp: stamp(index),
+                stamp: stamp(index + 1),
+                previous_from_current: truth.retract(&error),
+                covariance: Matrix6::from_diagonal(&sigma.component_mul(&sigma)),
+            };
+            steps.push((index % 100 != 0).then_some(Step { estimate, truth }));
+        }
+        steps
+    }
+
+    #[test]
+    fn steps_that_err_alike_count_less_than_independent_ones() {
+        let factors = |alike: f64| {
+            let calibration = relative_calibration(&steps(alike)).unwrap().unwrap();
+            [calibration.translation_scale, calibration.rotation_scale]
+        };
+        for factor in factors(0.0) {
+            assert!((0.95..1.15).contains(&factor), "{factor}: independent errors are as large as claimed");
+        }
+        // Nine steps or so of the same error are as far off as nine times as many independent ones: three times the sigma.
+        for factor in factors(1.0) {
+            assert!((2.4..3.3).contains(&factor), "{factor}");
+        }
+    }
+
+    #[test]
+    fn too_few_steps_calibrate_nothing() {
+        assert!(relative_calibration(&steps(0.0)[..15]).unwrap().is_none());
+        assert!(relative_calibration(&[]).unwrap().is_none());
+    }
 }

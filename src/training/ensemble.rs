@@ -145,12 +145,10 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     for ((source, _), target) in sources.iter().zip(targets) {
         fs::copy(source, job.out.join(target)).map_err(Error::io("copy", source))?;
     }
-    let largest =
-        |factor: fn(&Calibration) -> f64| cards.iter().map(|card| factor(&card.calibration)).fold(0.0, f64::max);
-    card.calibration = Calibration {
-        translation_scale: largest(|calibration| calibration.translation_scale),
-        rotation_scale: largest(|calibration| calibration.rotation_scale),
-        ..Calibration::unfitted()
+    card.calibration = largest(cards.iter().map(|card| card.calibration));
+    card.relative_calibration = match cards.iter().map(|card| card.relative_calibration).collect::<Option<Vec<_>>>() {
+        Some(known) => Some(largest(known.into_iter())),
+        None => None,
     };
     let licences: BTreeSet<&str> = cards.iter().map(|card| card.licence.as_str()).collect();
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
@@ -161,4 +159,14 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     card.training.command.clone_from(&job.command);
     card.name.clone_from(&job.name);
     Ok(card)
+}
+
+/// The largest factors of several calibrations; fitted on nothing.
+fn largest(calibrations: impl Iterator<Item = Calibration>) -> Calibration {
+    let none = Calibration { translation_scale: 0.0, rotation_scale: 0.0, ..Calibration::unfitted() };
+    calibrations.fold(none, |largest, one| Calibration {
+        translation_scale: largest.translation_scale.max(one.translation_scale),
+        rotation_scale: largest.rotation_scale.max(one.rotation_scale),
+        ..largest
+    })
 }

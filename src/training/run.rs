@@ -207,6 +207,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         training: record(dataset, &split, job, &snapshots, start.as_ref()),
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
+        relative_calibration: None,
         weights,
         members,
         gallery,

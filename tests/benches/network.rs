@@ -41,6 +41,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         training: TrainingRecord::default(),
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
+        relative_calibration: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,
