@@ -890,6 +890,7 @@ fn a_gallery_that_is_missing_or_of_another_training_is_refused() {
 
 #[test]
 fn overlapping_pairs_are_for_members_that_compare() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let error = |job: Job| train(&Waves::new(60), &job, Progress::Silent, &|| true).unwrap_err().to_string();
     let mut without = comparing(folder.path());
@@ -963,6 +964,7 @@ fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
 
 #[test]
 fn a_frozen_trunk_does_not_suit_what_looks_in_between() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     for (preset, part) in [("posenet", "auxiliary_heads"), ("hourglass-pose", "the localizer hourglass")] {
         let mut job = job(&folder.path().join(preset));
