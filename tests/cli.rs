@@ -178,29 +178,30 @@ fn a_walk_is_made_inspected_evaluated_and_replayed_twice_to_the_same_bytes() {
 fn a_model_is_calibrated_anew_on_frames_that_did_not_train_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let synth = ["synth", "--out", &path("room"), "--passes", "0", "--test-frames", "24", "--format", "bag"];
+    let synth = ["synth", "--out", &path("walk"), "--passes", "0", "--test-frames", "24"];
     assert_eq!(vloc(&synth).0, 0);
-    let (model, bag) = (path("model"), path("room/bags/test"));
+    let (model, walk) = (path("model"), path("walk"));
     fs::create_dir(&model).unwrap();
     let card = |folder: &str| fs::read_to_string(Path::new(folder).join("model.yaml")).unwrap();
     for file in ["model.yaml", "weights.safetensors"] {
         fs::copy(Path::new("models/synthetic-room").join(file), Path::new(&model).join(file)).unwrap();
     }
-    let (code, printed, errors) = vloc(&["calibrate", &model, "--dataset", &bag]);
+    let (code, printed, errors) = vloc(&["calibrate", &model, "--dataset", &walk]);
     assert_eq!(code, 0, "{errors}");
     assert!(printed.contains("24 validation frames, medians "), "{printed}");
     assert!(printed.contains("relative poses: 23 pairs, 90 % ellipsoid covers "), "{printed}");
     let calibration = |card: String| card[card.find("\ncalibration:").unwrap()..].to_owned();
     let (before, after) = (calibration(card("models/synthetic-room")), calibration(card(&model)));
     assert!(before != after && after.contains("relative_calibration:"), "{after}");
-    let few = ["synth", "--out", &path("few"), "--passes", "0", "--test-frames", "6", "--format", "bag"];
+    let few = ["synth", "--out", &path("few"), "--passes", "0", "--test-frames", "6"];
     assert_eq!(vloc(&few).0, 0);
-    assert_fails(
-        &["calibrate", &model, "--dataset", &path("few/bags/test")],
-        5,
-        "at least 20 frames to calibrate on, found 6",
-    );
+    assert_fails(&["calibrate", &model, "--dataset", &path("few")], 5, "at least 20 frames to calibrate on, found 6");
     assert!(calibration(card(&model)) == after, "what is refused changes nothing");
+    let taught = path("room");
+    fs::rename(&walk, &taught).unwrap();
+    let error =
+        "expected a rule that sets validation frames apart, found none, and all frames of room, which trained it";
+    assert_fails(&["calibrate", &model, "--dataset", &taught], 5, error);
 }
 
 /// The node in a network of its own that has only loopback; `None` where none can be made.
