@@ -15,7 +15,7 @@ epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus
   vlocnet-plus-plus-semantic dgrnets posenet posenet-learned posenet-reprojection bayesian-posenet lstm-pose hourglass-pose
-  svs-pose branchnet mapnet anchornet nnnet relocnet)
+  svs-pose branchnet mapnet anchornet nnnet nnnet-squeezenet relocnet)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc
@@ -43,6 +43,8 @@ on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
   for preset in "${presets[@]}"; do
     if [ "$preset" = vlocnet-plus-plus-semantic ] && [ ! -e "$2/labels.yaml" ]; then
       printf '%s: no labels in %s\n' "$preset" "$2"
+    elif [ "$preset" = nnnet-squeezenet ]; then
+      [ ! -r "$squeezenet" ] || train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"
     elif [ "$preset" = vlocnet-squeezenet ]; then
       if [ -r "$squeezenet" ]; then
         train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"

@@ -235,6 +235,20 @@ fn vlocnet_plus_plus_hands_what_pixels_show_to_where_the_camera_is() {
 }
 
 #[test]
+fn nnnet_squeezenet_compares_cell_by_cell_what_it_finds_by_averages() {
+    let config = tiny("nnnet-squeezenet");
+    let (network, _store) = build(&config);
+    let stream = network.relative().unwrap();
+    let features = stream.features(&network.shared(&images(&config, 2), false), false);
+    assert!(features.size()[2] > 1 && features.size()[3] > 1, "{:?}: whole maps", features.size());
+    let mirrored = features.flip([3]);
+    assert!((stream.embedding(&features) - stream.embedding(&mirrored)).abs().max().double_value(&[]) < 1e-5);
+    let [one, other, turned] = [features.get(0), features.get(1), mirrored.get(1)].map(|map| map.unsqueeze(0));
+    let pose = |seen: &Tensor| stream.relative(&one, seen, false).pose().translation_b3.shallow_clone();
+    assert!((pose(&other) - pose(&turned)).abs().max().double_value(&[]) > 1e-6);
+}
+
+#[test]
 fn nnnet_and_relocnet_keep_a_vector_of_an_image_and_compare_two() {
     for (name, encoder) in [("nnnet", "trunk.layer3.5."), ("relocnet", "trunk.layer3.1.")] {
         let config = tiny(name);

@@ -24,6 +24,7 @@ macro_rules! members {
             "branchnet",
             "anchornet",
             "nnnet",
+            "nnnet-squeezenet",
             "relocnet",
             "mapnet",
         ]
