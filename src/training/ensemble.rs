@@ -146,10 +146,8 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
         fs::copy(source, job.out.join(target)).map_err(Error::io("copy", source))?;
     }
     card.calibration = largest(cards.iter().map(|card| card.calibration));
-    card.relative_calibration = match cards.iter().map(|card| card.relative_calibration).collect::<Option<Vec<_>>>() {
-        Some(known) => Some(largest(known.into_iter())),
-        None => None,
-    };
+    let relative: Option<Vec<Calibration>> = cards.iter().map(|card| card.relative_calibration).collect();
+    card.relative_calibration = relative.map(|relative| largest(relative.into_iter()));
     let licences: BTreeSet<&str> = cards.iter().map(|card| card.licence.as_str()).collect();
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
     card.max_pair_interval = cards.iter().map(|card| card.max_pair_interval).fold(f64::INFINITY, f64::min);
