@@ -19,6 +19,8 @@ const RAW: RGBColor = METHODS[1];
 const FUSED: RGBColor = METHODS[0];
 /// Share of the raw fixes that the picture of the paths must show; the hopeless ones lie outside.
 const SHOWN_SHARE: f64 = 0.98;
+/// The truth is not known, and not drawn, over holes in time longer than this many typical steps.
+const HOLE: f64 = 20.0;
 /// Bars of the histogram, up to this NEES.
 const LARGEST_NEES: f64 = 24.0;
 const BARS: usize = 48;
@@ -46,7 +48,10 @@ fn draw_trajectory(area: &Area, raw: &[FrameResult], fused: &[FrameResult]) -> R
     let outside = fixes.len() - shown.len();
     let dots = shown.into_iter().map(|point| Circle::new(point, 2, RAW.mix(0.55).filled()));
     chart.draw_series(dots).map_err(failed)?;
-    chart.draw_series(LineSeries::new(truth.into_iter().map(place), TRUTH.stroke_width(3))).map_err(failed)?;
+    for run in runs(fused) {
+        let line = run.iter().map(|result| place(result.truth.translation));
+        chart.draw_series(LineSeries::new(line, TRUTH.stroke_width(3))).map_err(failed)?;
+    }
     for stretch in stretches(fused) {
         let line = stretch.iter().filter_map(position).map(place);
         chart.draw_series(LineSeries::new(line, FUSED.stroke_width(2))).map_err(failed)?;
@@ -65,6 +70,15 @@ fn near_fixes(raw: &[FrameResult]) -> Vec<Vector3<f64>> {
     fixes.sort_by(|one, other| one.0.total_cmp(&other.0));
     fixes.truncate((SHOWN_SHARE * fixes.len() as f64).ceil() as usize);
     fixes.into_iter().map(|(_, position)| position).collect()
+}
+
+/// Frames without a hole of more than [`HOLE`] typical steps in time between them.
+fn runs(results: &[FrameResult]) -> impl Iterator<Item = &[FrameResult]> {
+    let step = |pair: &[FrameResult]| pair[1].stamp.seconds_since(pair[0].stamp);
+    let mut steps: Vec<f64> = results.windows(2).map(step).collect();
+    steps.sort_by(f64::total_cmp);
+    let typical = steps.get(steps.len() / 2).copied().unwrap_or_default();
+    results.chunk_by(move |one, next| next.stamp.seconds_since(one.stamp) <= HOLE * typical)
 }
 
 /// Neighbouring frames with an answer.
@@ -234,6 +248,13 @@ mod tests {
         let fused: Vec<FrameResult> = (0..101).map(|index| result(index, Some(0.01))).collect();
         let svg = fused_trajectory(&raw, &fused).unwrap();
         assert!(svg.contains("fixes (1 outside)") && svg.contains("x (m)"), "{svg}");
+    }
+
+    #[test]
+    fn the_truth_is_not_drawn_where_there_was_no_frame() {
+        let results: Vec<FrameResult> = [0, 1, 2, 4, 300, 301].map(|index| result(index, None)).to_vec();
+        assert_eq!(runs(&results).map(<[_]>::len).collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(runs(&results[..1]).count(), 1);
     }
 
     #[test]
