@@ -20,7 +20,7 @@ use vloc::progress::Progress;
 use vloc::sensor::{CameraModel, DepthImage};
 use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
 use vloc::training::{
-    Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Frustum, Job, Joining, Pair, PairPlan, PairRule,
+    Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Frustum, Job, Joining, Keep, Pair, PairPlan, PairRule,
     Reprojection, RotationAugmentation, RunState, Source, Trainer, TrainingConfig, Trials, Units, View,
     fine_tuning_config, join, recorded_config, recorded_split, train,
 };
@@ -212,6 +212,28 @@ fn an_interrupted_run_goes_on_in_the_middle_of_an_epoch() {
     train(&dataset, &Job { resume: true, ..job(&stopped) }, Progress::Silent, &|| true).unwrap();
     let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
     assert!(weights(&straight) == weights(&stopped));
+}
+
+#[test]
+fn the_last_weights_are_kept_where_no_validation_is_to_decide() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let epochs = |keep: Keep| {
+        let mut job = job(&folder.path().join(format!("{keep:?}")));
+        (job.config.keep, job.config.epochs) = (keep, 6);
+        job.config.network.as_mut().unwrap().temporal = Temporal::None;
+        let card = train(&Waves::new(90), &job, Progress::Silent, &|| true).unwrap();
+        let log = std::fs::read_to_string(job.out.join("log.csv")).unwrap();
+        let medians: Vec<f64> =
+            log.lines().skip(1).map(|line| line.split(',').nth(3).unwrap().parse().unwrap()).collect();
+        (card.training.epochs, medians, card.validation.median_translation_error)
+    };
+    let (last, medians, found) = epochs(Keep::Last);
+    assert_eq!((last, medians.len()), (6, 6));
+    assert!((found - medians[5]).abs() < 1e-3, "{found} {medians:?}");
+    let (best, again, _) = epochs(Keep::Best);
+    assert_eq!(again, medians, "the same training");
+    assert!((1..=6).contains(&best));
 }
 
 #[test]

@@ -71,6 +71,17 @@ impl Default for Reprojection {
     }
 }
 
+/// Which weights a training, or each of its cycles, leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the epoch with the best validation. A few validation frames may like an early one by chance.
+    #[default]
+    Best,
+    /// Those of the last epoch: the schedule ends where the learning rate does.
+    Last,
+}
+
 /// Which frames meet in a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -155,6 +166,8 @@ pub struct TrainingConfig {
     /// Members of an ensemble of snapshots: the schedule is divided into as many cycles, and the best weights of each
     /// are kept. 0 or 1: one cycle, one model.
     pub snapshots: usize,
+    /// Which weights it leaves.
+    pub keep: Keep,
     /// Stop after this many epochs without a better validation; 0: never.
     pub patience: usize,
     /// Seconds between checkpoints, which are also written at the end and when interrupted; 0: after each epoch.
@@ -196,6 +209,7 @@ impl Default for TrainingConfig {
             synthetic_views: None,
             photometric: Augmentation::default(),
             snapshots: 0,
+            keep: Keep::Best,
             patience: 0,
             checkpoint_interval: 60.0,
             mixed_precision: true,
@@ -330,6 +344,10 @@ impl TrainingConfig {
             let expected = format!("at most {most}: an epoch each, and no more than {MAX_MEMBERS}");
             return Err(Error::config("snapshots", expected, snapshots.to_string()));
         }
+        if self.keep == Keep::Last && patience > 0 {
+            let found = format!("{patience}, with keep: last, which looks at no validation");
+            return Err(Error::config("patience", "0 (never) with keep: last", found));
+        }
         if snapshots > 1 && patience > 0 {
             let found = format!("{patience}, with {snapshots} snapshots, each of which starts with a worse validation");
             return Err(Error::config("patience", "0 (never) with snapshots", found));
@@ -349,6 +367,8 @@ mod tests {
         assert_eq!(many, "parameter snapshots: expected at most 3: an epoch each, and no more than 64, found 4");
         let hasty = text(TrainingConfig { snapshots: 2, patience: 5, ..Default::default() });
         assert!(hasty.starts_with("parameter patience: expected 0 (never) with snapshots, found 5"), "{hasty}");
+        let blind = text(TrainingConfig { keep: Keep::Last, patience: 5, ..Default::default() });
+        assert!(blind.starts_with("parameter patience: expected 0 (never) with keep: last, found 5"), "{blind}");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use budget::parse_budget;
 pub use calibrate::{MIN_CALIBRATION_FRAMES, calibrate};
-pub use config::{Consistency, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
+pub use config::{Consistency, Keep, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
 pub use ensemble::{Joining, join, recorded_split};
 pub use features::FeatureCache;
 pub use fine_tune::{FineTuning, Units, fine_tuning_config};

@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::adam::{Adam, AdamConfig, Gradients};
 use super::average::{WeightAverage, put, snapshot};
 use super::batch::{Batch, PREPARED, Source, prefetch};
-use super::config::TrainingConfig;
+use super::config::{Keep, TrainingConfig};
 use super::objective::{Objective, Truth, learning};
 use super::pairs::{Pair, PairPlan, mix};
 use super::schedule::{cycle, learning_rate};
@@ -41,7 +41,7 @@ pub struct Data<'a> {
 pub struct Snapshot {
     /// Of which epoch, from 1.
     pub epoch: usize,
-    /// Its score on the validation frames; lower is better. Minus the epoch without any.
+    /// Its score on the validation frames; lower is better. Minus the epoch where they do not decide.
     pub score: f64,
     /// The weights by name, averaged where the training averages them.
     pub weights: BTreeMap<String, Tensor>,
@@ -347,8 +347,9 @@ impl Trainer {
             self.state.snapshots.extend(self.state.best.take());
             self.snapshots.push(std::mem::take(&mut self.best));
         }
-        // Without validation frames the last epoch is the best one.
-        let score = validation.map_or(-(epoch as f64), |errors| errors.score(&self.units));
+        // Where no validation decides, the last epoch is the best one.
+        let judged = validation.filter(|_| self.config.keep == Keep::Best);
+        let score = judged.map_or(-(epoch as f64), |errors| errors.score(&self.units));
         if self.state.best.is_none_or(|(_, best)| score < best) {
             self.state.best = Some((epoch, score));
             self.best = if averaged { copies(self.average.averages()) } else { snapshot(&self.store) };
