@@ -6,9 +6,10 @@ use clap::Args;
 
 use crate::config::load_yaml;
 use crate::dataset::{self, SplitRule};
+use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{Device, PoseRegressor, device};
 use crate::progress::Progress;
-use crate::training::{MIN_CALIBRATION_FRAMES, calibrate};
+use crate::training::calibrate;
 use crate::vision::Preprocessor;
 use crate::{Error, Result};
 

@@ -8,18 +8,17 @@
 use std::path::Path;
 
 use super::eval::EvalArgs;
+use crate::Result;
 use crate::config::{Config, EstimatorConfig, read_parameters};
 use crate::dataset::{Dataset, FrameInfo};
 use crate::estimator::calibration::true_correlation_time;
 use crate::estimator::{Estimator, Mounting};
-use crate::evaluation::consistency::pose_nees;
-use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
+use crate::evaluation::fusion_plots::write_pictures;
 use crate::evaluation::report::{Section, fused};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics};
 use crate::geometry::Se3;
 use crate::network::Regression;
 use crate::sensor::AbsolutePose;
-use crate::{Error, Result};
 
 /// What the estimator made of the answers, beside the answers themselves.
 pub struct Fused {
@@ -79,13 +78,7 @@ pub(super) fn fuse(
         ..Evaluation::default()
     };
     let metrics = evaluation.write_all(folder, &estimates)?;
-    let answered = estimates.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
-    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
-    if !nees.is_empty() {
-        write(folder, "fused.svg", fused_trajectory(results, &estimates)?)?;
-        write(folder, "error_over_time.svg", error_over_time(&estimates)?)?;
-        write(folder, "nees.svg", nees_histogram(&nees)?)?;
-    }
+    let nees = write_pictures(folder, results, &estimates)?;
     let frames = dataset.frames();
     let steps = test.windows(2).filter(|pair| pair[0] + 1 == pair[1]);
     let periods = steps.map(|pair| frames[pair[1]].stamp.seconds_since(frames[pair[0]].stamp)).collect();
@@ -131,11 +124,6 @@ fn estimates(
         before = Some(index);
     }
     Ok(fused)
-}
-
-fn write(folder: &Path, name: &str, text: String) -> Result<()> {
-    let path = folder.join(name);
-    std::fs::write(&path, text).map_err(Error::io("write", &path))
 }
 
 #[cfg(test)]

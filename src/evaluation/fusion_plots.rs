@@ -4,10 +4,13 @@
 //! Data in: [`FrameResult`]s in time order, once as the localizer alone said and once fused; `map_from_camera` may be
 //! the pose of any body as long as it is the same one in both. Data out: the text of an SVG file.
 
+use std::path::Path;
+
 use nalgebra::Vector3;
 use plotters::prelude::*;
 
 use super::canvas::{Area, FONT, METHODS, Mark, TRUTH, draw_key, drawn, failed};
+use super::consistency::pose_nees;
 use super::histogram::Histogram;
 use super::plan::Plan;
 use super::timeline::Timeline;
@@ -24,6 +27,29 @@ const HOLE: f64 = 20.0;
 /// Bars of the histogram, up to this NEES.
 const LARGEST_NEES: f64 = 24.0;
 const BARS: usize = 48;
+
+/// Writes `fused.svg`, `error_over_time.svg` and `nees.svg` into a folder that is there, where any frame is answered, and
+/// returns the NEES of the answers in their order.
+///
+/// # Errors
+/// When a covariance is none, or a file cannot be written.
+pub fn write_pictures(folder: &Path, raw: &[FrameResult], fused: &[FrameResult]) -> Result<Vec<f64>> {
+    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
+    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
+    if nees.is_empty() {
+        return Ok(nees);
+    }
+    let pictures = [
+        ("fused.svg", fused_trajectory(raw, fused)?),
+        ("error_over_time.svg", error_over_time(fused)?),
+        ("nees.svg", nees_histogram(&nees)?),
+    ];
+    for (name, picture) in pictures {
+        let path = folder.join(name);
+        std::fs::write(&path, picture).map_err(Error::io("write", &path))?;
+    }
+    Ok(nees)
+}
 
 /// Truth, fixes and fused path in the plane of the two longest extents; fixes far off lie outside of the picture.
 ///

@@ -23,7 +23,7 @@ const FLOOR: [f64; 2] = [1e-3, 8.7e-4];
 /// 90 % quantiles of the chi-squared distribution with 3 and 6 degrees of freedom.
 const CHI2_90: [f64; 2] = [6.251_388_631, 10.644_640_676];
 /// Fewest frames a calibration is fitted on: fewer say nothing of a 90 % quantile.
-const MIN_FRAMES: usize = 20;
+pub const MIN_CALIBRATION_FRAMES: usize = 20;
 
 /// Masks of inverted dropout for one frame, `[1 + samples, width]` per fully connected layer: the first row keeps all
 /// (the deterministic prediction), the others are samples. Branches stand side by side. Units are kept with `1 - dropout` and scaled by its inverse.
@@ -93,8 +93,9 @@ impl Calibration {
     /// # Errors
     /// [`Error::Compute`] with fewer than 20 frames, or when a covariance is not positive definite.
     pub fn fit(frames: &[(Matrix6, Vector6)]) -> Result<Self> {
-        if frames.len() < MIN_FRAMES {
-            let reason = format!("expected at least {MIN_FRAMES} validation frames, found {}", frames.len());
+        if frames.len() < MIN_CALIBRATION_FRAMES {
+            let reason =
+                format!("expected at least {MIN_CALIBRATION_FRAMES} validation frames, found {}", frames.len());
             return Err(Error::compute("calibration of the covariance", reason));
         }
         let block = |start: usize, chi2: f64| -> Result<f64> {

@@ -11,8 +11,7 @@ use crate::config::Config;
 use crate::dataset::{CameraExtrinsics, Dataset, FrameInfo, RosbagDataset, RosbagDatasetOptions};
 use crate::estimator::SmoothedRun;
 use crate::estimator::calibration::true_correlation_time;
-use crate::evaluation::consistency::pose_nees;
-use crate::evaluation::fusion_plots::{error_over_time, fused_trajectory, nees_histogram};
+use crate::evaluation::fusion_plots::write_pictures;
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics, Provenance};
 use crate::geometry::Se3;
 use crate::middleware::{Names, StampedPose};
@@ -97,9 +96,7 @@ pub(super) fn measure(
         ..Evaluation::default()
     };
     let metrics = evaluation.write_all(folder, &fused)?;
-    let answered = fused.iter().filter_map(|frame| Some((frame.truth, frame.estimate.as_ref()?)));
-    let nees: Vec<f64> = answered.map(|(truth, estimate)| pose_nees(truth, estimate)).collect::<Result<_>>()?;
-    draw(folder, &alone, &fused, &nees)?;
+    let nees = write_pictures(folder, &alone, &fused)?;
     let periods = fused.windows(2).map(|pair| pair[1].stamp.seconds_since(pair[0].stamp)).collect();
     let correlation_time = match config.use_estimator {
         true => true_correlation_time(config.estimator.correlation_time, periods, nees),
@@ -119,22 +116,6 @@ fn result(frame: &FrameInfo, said: Option<&StampedPose>) -> FrameResult {
             covariance: pose.covariance.matrix(),
         }),
     }
-}
-
-/// `fused.svg`, `error_over_time.svg` and `nees.svg`, where there is an answer to draw.
-fn draw(folder: &Path, alone: &[FrameResult], fused: &[FrameResult], nees: &[f64]) -> Result<()> {
-    if nees.is_empty() {
-        return Ok(());
-    }
-    let pictures = [
-        ("fused.svg", fused_trajectory(alone, fused)?),
-        ("error_over_time.svg", error_over_time(fused)?),
-        ("nees.svg", nees_histogram(nees)?),
-    ];
-    pictures.into_iter().try_for_each(|(name, picture)| {
-        let path = folder.join(name);
-        std::fs::write(&path, picture).map_err(Error::io("write", &path))
-    })
 }
 
 /// The options under which the images of the bag have the poses of the robot's base.

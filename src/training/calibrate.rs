@@ -7,12 +7,11 @@ use super::validation::ValidationErrors;
 use crate::Result;
 use crate::dataset::FrameInfo;
 use crate::geometry::{Matrix6, Se3, Vector6};
+use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, Regression, ValidationRecord};
 use crate::progress::Progress;
 use crate::sensor::RelativePose;
 
-/// Fewer validation frames calibrate nothing.
-pub const MIN_CALIBRATION_FRAMES: usize = 20;
 /// Over which relative poses are added up to see whether their errors are alike.
 const CHAIN_SECONDS: f64 = 0.9;
 
@@ -55,7 +54,8 @@ pub fn calibrate(
         )),
         false => card.calibration = Calibration::fit(&fits)?,
     }
-    card.relative_calibration = relative_calibration(&steps)?;
+    // Frames too far apart for relative poses say nothing against what is known of them.
+    card.relative_calibration = relative_calibration(&steps)?.or(card.relative_calibration);
     Ok(card)
 }
 

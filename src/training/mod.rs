@@ -50,7 +50,7 @@ pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use budget::parse_budget;
-pub use calibrate::{MIN_CALIBRATION_FRAMES, calibrate};
+pub use calibrate::calibrate;
 pub use config::{Consistency, Keep, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
 pub use ensemble::{Joining, join, recorded_split};
 pub use features::FeatureCache;

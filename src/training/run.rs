@@ -106,7 +106,6 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let split = job.split.split(dataset)?;
     let read = |tuning: &FineTuning| Start::read(tuning, &architecture, dataset.camera(), &progress);
     let start = job.from.as_ref().map(read).transpose()?;
-    let checkpoint_folder = prepare_folder(job)?;
     let seed = job.seed;
 
     // The network starts from its seed, then from the given weights.
@@ -121,6 +120,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     if let Some(start) = &start {
         start.load(&store)?;
     }
+    let checkpoint_folder = prepare_folder(job)?;
 
     // What it learns from.
     let poses =
