@@ -55,6 +55,10 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let regressor = PoseRegressor::load(&args.model, args.device)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+    if regressor.card().cross_fitted && args.split.is_some() {
+        let found = "a rule, of whose frames each trained some of the folds; `vloc ensemble` fits folds anew";
+        return Err(Error::config("split", "none for a model of folds", found));
+    }
     let frames = match &args.split {
         Some(path) => load_yaml::<SplitRule>(path)?.split(dataset.as_ref())?.validation,
         None if dataset.name() == regressor.card().training.dataset => {

@@ -13,7 +13,7 @@ use crate::network::{Device, InputSize, ModelCard, NetworkConfig, PRESETS, devic
 use crate::progress::Progress;
 use crate::training::{
     FineTuning, Job, TrainingConfig, Trials, Units, candidates, check_folder, fine_tuning_config, keep_freed_memory,
-    parse_budget, recorded_config, train,
+    parse_budget, recorded_config, train, train_folds,
 };
 use crate::{Error, Result};
 
@@ -85,6 +85,11 @@ pub struct TrainArgs {
     /// covariance for as many forward passes per frame (one through what the snapshots share).
     #[arg(long, value_name = "N")]
     pub snapshots: Option<usize>,
+    /// Trains one model per fold, each with other validation blocks (the split's, of which every Nth is set apart), and joins
+    /// them: the pose is their mean, and its covariance is fitted at all places, by the member that was not trained there.
+    /// Takes N times as long.
+    #[arg(long, value_name = "N", conflicts_with_all = ["auto", "snapshots", "from"])]
+    pub folds: Option<usize>,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -134,7 +139,11 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         resume: args.resume,
         device: args.device,
     };
-    let card = train(dataset.as_ref(), &job, Progress::automatic(), &keep_going)?;
+    let progress = Progress::automatic();
+    let card = match args.folds {
+        Some(folds) => train_folds(dataset.as_ref(), (&job, folds), progress, &keep_going)?,
+        None => train(dataset.as_ref(), &job, progress, &keep_going)?,
+    };
     println!("{}: {} frames", args.out.display(), card.training.frames);
     print_validation(&card);
     Ok(())

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 pub const CARD_FILE: &str = "model.yaml";
 /// Name of the weights in a model folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Name of the file with the training images that a model compares with, in a model folder.
+pub const GALLERY_FILE: &str = "gallery.safetensors";
 /// Name of the folder with the further members of an ensemble, in a model folder.
 pub const MEMBERS_FOLDER: &str = "members";
 /// The most members of an ensemble: each costs a forward pass per frame.
@@ -97,7 +99,8 @@ pub struct WeightsRecord {
     pub parameters: u64,
 }
 
-/// A further member of an ensemble: weights of the same architecture in [`ModelCard::member_file`].
+/// A further member of an ensemble: weights of the same architecture in [`ModelCard::member_file`], beside its gallery in
+/// [`ModelCard::member_gallery`] where the architecture has one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberRecord {
@@ -107,6 +110,25 @@ pub struct MemberRecord {
     pub seed: u64,
     /// Passes over the training frames, up to these weights.
     pub epochs: usize,
+    /// Units of its translations, where they are not those of the card: it was trained on other frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_from_normalized: Option<MapFromNormalized>,
+    /// The training images that it compares with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery: Option<GalleryRecord>,
+}
+
+/// What a member of an ensemble consists of, or a model alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberParts<'a> {
+    /// Its weights, in the model folder.
+    pub weights: PathBuf,
+    /// Their SHA-256.
+    pub sha256: &'a str,
+    /// Units of its translations.
+    pub map_from_normalized: MapFromNormalized,
+    /// Its training images, in the model folder.
+    pub gallery: Option<(PathBuf, &'a GalleryRecord)>,
 }
 
 /// The training images beside the card, of a model that compares with them.
@@ -160,6 +182,10 @@ pub struct ModelCard {
     /// The training images, where the architecture has a gallery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gallery: Option<GalleryRecord>,
+    /// Whether the members were trained on folds, so that the calibration is that of each on the frames it did not see: the
+    /// covariance is then the mean of the members' alone, without their spread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cross_fitted: bool,
 }
 
 impl ModelCard {
@@ -168,17 +194,31 @@ impl ModelCard {
         Path::new(MEMBERS_FOLDER).join(format!("{:02}.safetensors", index + 1))
     }
 
-    /// The files with weights and their SHA-256, the first member's first.
-    pub fn weight_files(&self) -> Vec<(PathBuf, &str)> {
-        let first = (PathBuf::from(WEIGHTS_FILE), self.weights.sha256.as_str());
-        let further = self.members.iter().enumerate();
-        let further = further.map(|(index, member)| (Self::member_file(index), member.sha256.as_str()));
+    /// Where the training images of the further member `index` (from 0) of an ensemble are, in its folder.
+    pub fn member_gallery(index: usize) -> PathBuf {
+        Path::new(MEMBERS_FOLDER).join(format!("{:02}.gallery.safetensors", index + 1))
+    }
+
+    /// The parts of all members, the first member's first.
+    pub fn parts(&self) -> Vec<MemberParts<'_>> {
+        let first = MemberParts {
+            weights: PathBuf::from(WEIGHTS_FILE),
+            sha256: &self.weights.sha256,
+            map_from_normalized: self.map_from_normalized,
+            gallery: self.gallery.as_ref().map(|record| (PathBuf::from(GALLERY_FILE), record)),
+        };
+        let further = self.members.iter().enumerate().map(|(index, member)| MemberParts {
+            weights: Self::member_file(index),
+            sha256: &member.sha256,
+            map_from_normalized: member.map_from_normalized.unwrap_or(self.map_from_normalized),
+            gallery: member.gallery.as_ref().map(|record| (Self::member_gallery(index), record)),
+        });
         std::iter::once(first).chain(further).collect()
     }
 
     /// The SHA-256 of the weights; of an ensemble those of all its files, joined by `+`.
     pub fn weights_sha256(&self) -> String {
-        let hashes: Vec<&str> = self.weight_files().into_iter().map(|(_, sha256)| sha256).collect();
+        let hashes: Vec<&str> = self.parts().into_iter().map(|member| member.sha256).collect();
         hashes.join("+")
     }
 
@@ -217,10 +257,14 @@ impl ModelCard {
         }
         self.network.check()?;
         let wanted = self.network.gallery.map(|gallery| gallery.neighbours);
-        if wanted != self.gallery.as_ref().map(|record| record.neighbours) {
-            let expected =
-                "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
-            return fail(expected, format!("{wanted:?} in the architecture, {:?} beside the weights", self.gallery));
+        for member in self.parts() {
+            let found = member.gallery.map(|(_, record)| record);
+            if wanted != found.map(|record| record.neighbours) {
+                let expected =
+                    "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
+                let weights = member.weights.display();
+                return fail(expected, format!("{wanted:?} in the architecture, {found:?} beside {weights}"));
+            }
         }
         let (camera, input) = (&self.camera, &self.network.input);
         if !camera.is_calibrated() || camera.distortion != Distortion::None {
@@ -230,9 +274,13 @@ impl ModelCard {
             let expected = format!("a camera of the network's input, {}x{} pixels", input.width, input.height);
             return fail(&expected, format!("{}x{}", camera.width, camera.height));
         }
-        let MapFromNormalized { mean, scale } = self.map_from_normalized;
-        if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
-            return fail("map_from_normalized with a finite mean and a positive scale", format!("{mean:?}, {scale}"));
+        for MemberParts { map_from_normalized: MapFromNormalized { mean, scale }, .. } in self.parts() {
+            if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
+                return fail(
+                    "map_from_normalized with a finite mean and a positive scale",
+                    format!("{mean:?}, {scale}"),
+                );
+            }
         }
         if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
             return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());

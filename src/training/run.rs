@@ -34,9 +34,9 @@ use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::describe;
 use crate::network::{
-    AnchorsConfig, Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, PoseNetwork,
-    PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
-    checkpoint,
+    AnchorsConfig, Calibration, Device, GALLERY_FILE, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard,
+    PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
+    WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::vision::network_camera;
@@ -191,7 +191,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         None => None,
     };
     let gallery = match &compared {
-        Some(compared) => Some(compared.fill(&network, frozen)?.save(&job.out)?),
+        Some(compared) => Some(compared.fill(&network, frozen)?.save(&job.out.join(GALLERY_FILE))?),
         None => None,
     };
     let card = ModelCard {
@@ -211,6 +211,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         weights,
         members,
         gallery,
+        cross_fitted: false,
     };
     let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let image = |index: usize| Ok(material.pixels().plain(index).0.clone());
@@ -237,8 +238,13 @@ fn write_members(store: &VarStore, snapshots: &[Snapshot], job: &Job) -> Result<
     let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
     let weights = WeightsRecord { precision, sha256: hashes.next().unwrap_or_default(), parameters };
     let further = hashes.zip(snapshots.iter().skip(1));
-    let member =
-        |(sha256, snapshot): (String, &Snapshot)| MemberRecord { sha256, seed: job.seed, epochs: snapshot.epoch };
+    let member = |(sha256, snapshot): (String, &Snapshot)| MemberRecord {
+        sha256,
+        seed: job.seed,
+        epochs: snapshot.epoch,
+        map_from_normalized: None,
+        gallery: None,
+    };
     Ok((weights, further.map(member).collect()))
 }
 
