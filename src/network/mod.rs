@@ -42,7 +42,7 @@ pub mod uncertainty;
 pub use anchors::Anchored;
 pub use card::{
     CARD_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION,
-    SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    SegmentationRecord, TrainingRecord, ValidationRecord, VideoRecord, WEIGHTS_FILE, WeightsRecord,
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,

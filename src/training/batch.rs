@@ -64,6 +64,18 @@ fn part(image: RgbImage, network: &NetworkConfig, draw: u64) -> RgbImage {
     image::imageops::crop_imm(&image, x, y, crop.width, crop.height).to_image()
 }
 
+/// A pair of labelled frames, with one of a video where there is a video.
+pub(super) type Drawn = (Pair, Option<Pair>);
+
+/// Pairs of a video ready for a step. Where its odometry has them stays behind: all that is known is how they moved.
+#[derive(Debug)]
+pub struct VideoBatch {
+    /// The earlier frames, then the later ones.
+    pub input: Tensor,
+    /// `previous_from_current` of each pair.
+    pub motions: Vec<Se3>,
+}
+
 /// Pairs ready for a step.
 #[derive(Debug)]
 pub struct Batch {
@@ -77,28 +89,42 @@ pub struct Batch {
     pub points: Option<Tensor>,
     /// What [`Source::labels`] says of them.
     pub labels: Option<Tensor>,
+    /// As many pairs of a video, where there is one.
+    pub video: Option<VideoBatch>,
 }
 
 impl Batch {
-    fn new(source: &dyn Source, pairs: &[Pair]) -> Result<Self> {
-        let earlier = pairs.iter().map(|pair| pair.previous);
-        let views: Vec<View> = earlier.chain(pairs.iter().map(|pair| pair.current)).collect();
+    fn new(source: &dyn Source, video: Option<&dyn Source>, drawn: &[Drawn]) -> Result<Self> {
+        let views = views_of(drawn.iter().map(|(pair, _)| *pair));
         let (input, mut previous) = source.views(&views)?;
-        let current = previous.split_off(pairs.len());
-        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views) })
+        let current = previous.split_off(drawn.len());
+        let of_video = |video: &dyn Source| -> Result<VideoBatch> {
+            let (input, poses) = video.views(&views_of(drawn.iter().filter_map(|(_, pair)| *pair)))?;
+            let (previous, current) = poses.split_at(poses.len() / 2);
+            let motions = previous.iter().zip(current).map(|(&previous, &current)| previous.inverse() * current);
+            Ok(VideoBatch { input, motions: motions.collect() })
+        };
+        let video = video.map(of_video).transpose()?;
+        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views), video })
     }
 }
 
-/// Makes the batches of `pairs` on a thread of `scope`, in their order, a few ahead. Dropping the receiver ends it.
+/// The earlier frames of pairs, then the later ones.
+fn views_of(pairs: impl Iterator<Item = Pair> + Clone) -> Vec<View> {
+    pairs.clone().map(|pair| pair.previous).chain(pairs.map(|pair| pair.current)).collect()
+}
+
+/// Makes the batches on a thread of `scope`, in their order, a few ahead. Dropping the receiver ends it.
 pub(super) fn prefetch<'scope, 'data: 'scope>(
     scope: &'scope Scope<'scope, '_>,
     source: &'data dyn Source,
-    batches: Vec<Vec<Pair>>,
+    video: Option<&'data dyn Source>,
+    batches: Vec<Vec<Drawn>>,
 ) -> Result<Receiver<Result<Batch>>> {
     let (sender, receiver) = sync_channel(PREPARED);
     let work = move || {
-        for pairs in batches {
-            if sender.send(Batch::new(source, &pairs)).is_err() {
+        for drawn in batches {
+            if sender.send(Batch::new(source, video, &drawn)).is_err() {
                 return;
             }
         }

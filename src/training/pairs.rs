@@ -149,6 +149,12 @@ impl PairPlan {
         };
         order.into_iter().map(pair).collect()
     }
+
+    /// `count` pairs of all epochs in a row, from the `start`th on.
+    pub(super) fn stretch(&self, start: usize, count: usize) -> Vec<Pair> {
+        let (epoch, skipped) = (start / self.len(), start % self.len());
+        (epoch..).flat_map(|epoch| self.epoch(epoch)).skip(skipped).take(count).collect()
+    }
 }
 
 /// One number of three that differ (SplitMix64's finalizer after each).
