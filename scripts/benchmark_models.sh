@@ -3,6 +3,7 @@
 # It can be stopped at any time: started again, it goes on with the training that was interrupted.
 #
 #   scripts/benchmark_models.sh [PRESET ...]       all presets but those that need a GPU's memory to make sense
+#                                                  (and mapnet-plus, which goes on from a mapnet with a video of its own)
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
 #   OUT=out/benchmark     where models and evaluations go

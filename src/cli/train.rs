@@ -42,7 +42,7 @@ pub struct TrainArgs {
     /// For a rosbag2: which topics and frames (config/bag_dataset.yaml explains them).
     #[arg(long, value_name = "YAML")]
     pub bag_options: Option<PathBuf>,
-    /// Rule that divides the frames (see config/splits); test frames are never looked at.
+    /// Rule that divides the frames (see config/splits); test frames are never looked at (unless --unlabelled names them).
     #[arg(long, value_name = "YAML")]
     pub split: PathBuf,
     /// Architecture and settings: a member of the family, see config/models [default: vlocnet-squeezenet].

@@ -133,3 +133,50 @@ pub(super) fn prefetch<'scope, 'data: 'scope>(
     thread.spawn_scoped(scope, work).map_err(|error| Error::compute("starting the batch thread", error))?;
     Ok(receiver)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::So3;
+    use nalgebra::Vector3;
+
+    /// Frames of a walk whose poses are in a frame of their own.
+    struct Walk {
+        own_from_map: Se3,
+    }
+
+    impl Source for Walk {
+        fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
+            let pose = |view: &View| {
+                let t = view.frame as f64;
+                let map_from_camera =
+                    Se3::new(So3::exp(&Vector3::new(0.1 * t, 0.2, -0.3 * t)), Vector3::new(t, 0.5 * t, 1.0));
+                self.own_from_map * map_from_camera
+            };
+            Ok((
+                Tensor::zeros([views.len() as i64, 1], (tch::Kind::Float, tch::Device::Cpu)),
+                views.iter().map(pose).collect(),
+            ))
+        }
+    }
+
+    #[test]
+    fn a_video_tells_its_motions_whatever_its_frame() {
+        let view = |frame: usize| View { frame, draw: 0 };
+        let pair = |previous: usize, current: usize| Pair { previous: view(previous), current: view(current) };
+        let drawn = [(pair(0, 1), Some(pair(3, 7))), (pair(1, 2), Some(pair(5, 6))), (pair(2, 4), Some(pair(1, 9)))];
+        let map = Walk { own_from_map: Se3::identity() };
+        let far =
+            Walk { own_from_map: Se3::new(So3::exp(&Vector3::new(1.0, -2.0, 0.5)), Vector3::new(5e5, -4e6, 120.0)) };
+        let [near, moved] = [&map, &far].map(|video| Batch::new(&map, Some(video), &drawn).unwrap());
+        let poses = map.views(&[view(5), view(6)]).unwrap().1;
+        for batch in [&near, &moved] {
+            let video = batch.video.as_ref().unwrap();
+            assert_eq!((video.input.size(), video.motions.len()), (vec![6, 1], 3));
+            assert!(video.motions[1].local(poses[0].inverse() * poses[1]).norm() < 1e-8);
+            // The labelled pairs keep their places in the map.
+            assert_eq!(batch.current, map.views(&[view(1), view(2), view(4)]).unwrap().1);
+        }
+        assert!(Batch::new(&map, None, &[(pair(0, 1), None)]).unwrap().video.is_none());
+    }
+}
