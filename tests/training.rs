@@ -797,7 +797,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
     let mut trainer = Trainer::new((vlocnet, store), &network, &config, units, 1, folder.path()).unwrap();
     // Three batches per epoch: the second epoch fails in its second batch.
     let source = Poisoned { healthy: AtomicUsize::new(4) };
-    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
+    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None), video: None };
     let error = trainer.run(&data, Progress::Silent, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 1);
     let expected = "training: the odometry loss is NaN in epoch 2, batch 2; the last good checkpoint stays in ";

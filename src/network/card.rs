@@ -48,6 +48,24 @@ pub struct TrainingRecord {
     /// The model that it goes on from, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginRecord>,
+    /// The video without labels that it also learned from, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<VideoRecord>,
+}
+
+/// The video without labels that a training learned from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VideoRecord {
+    /// The data, by name.
+    pub dataset: String,
+    /// SHA-256 over names, stamps and the odometry's poses of its frames, hexadecimal.
+    pub dataset_sha256: String,
+    /// Its frames.
+    pub frames: usize,
+    /// How many of them are test frames of the labelled data: more than none says that errors on these are not those of
+    /// frames that the model never saw.
+    pub test_frames: usize,
 }
 
 /// The model that a training went on from.

@@ -42,7 +42,8 @@ pub mod uncertainty;
 pub use anchors::Anchored;
 pub use card::{
     CARD_FILE, GALLERY_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberParts, MemberRecord, ModelCard,
-    OriginRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    OriginRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, VideoRecord, WEIGHTS_FILE,
+    WeightsRecord,
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,

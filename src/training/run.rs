@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 
 use super::average::put;
+use super::batch::Source;
 use super::calibrate::calibrate;
 use super::config::{PairRule, TrainingConfig};
 use super::fine_tune::{FineTuning, Start, Units};
@@ -29,14 +30,15 @@ use super::state::RunState;
 use super::supervised::Supervised;
 use super::trainer::{Data, Snapshot, Trainer};
 use super::validation::validate;
+use super::video::{Footage, Video};
 use crate::config::load_yaml;
 use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::describe;
 use crate::network::{
     AnchorsConfig, Calibration, Device, GALLERY_FILE, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard,
-    PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
-    WeightsRecord, checkpoint,
+    NetworkConfig, PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord,
+    WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::vision::network_camera;
@@ -96,6 +98,22 @@ pub struct Job {
 /// `resume` is off, or `resume` is on and there is none, or one of other settings; [`Error::Interrupted`] after
 /// `keep_going` said no; [`Error::Compute`] when the training diverges.
 pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<ModelCard> {
+    train_with_video(dataset, None, job, progress, keep_going)
+}
+
+/// [`train`], which also learns from the motions of a video without labels where [`TrainingConfig::unlabelled`] says how.
+///
+/// # Errors
+/// Those of [`train`]; [`Error::Config`] for a video without settings or settings without a video, and one that cannot be
+/// learned from: validation frames in it, poses that are not finite, frames too few or too far apart, or a camera that sees
+/// too little of the network's picture.
+pub fn train_with_video(
+    dataset: &dyn Dataset,
+    video: Option<&Video>,
+    job: &Job,
+    progress: Progress,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<ModelCard> {
     let config = &job.config;
     config.check()?;
     let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
@@ -107,6 +125,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let read = |tuning: &FineTuning| Start::read(tuning, &architecture, dataset.camera(), &progress);
     let start = job.from.as_ref().map(read).transpose()?;
     let seed = job.seed;
+    let NetworkConfig { input, .. } = &architecture;
+    let of_dataset = || network_camera(dataset.camera(), input.width, input.height);
+    let camera = start.as_ref().map_or_else(of_dataset, Start::camera);
+    let footage = Footage::check(video, (config, seed), (dataset, &split), &camera, &progress)?;
 
     // The network starts from its seed, then from the given weights.
     let device = job.device.resolve()?;
@@ -121,16 +143,14 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         start.load(&store)?;
     }
     let checkpoint_folder = prepare_folder(job)?;
+    footage.as_ref().map(|footage| footage.note(&job.out, job.resume)).transpose()?;
 
     // What it learns from.
     let poses =
         |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
-    let (units, camera) = match &start {
-        Some(start) => (start.units(&poses(&split.train))?, start.camera()),
-        None => {
-            let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
-            (MapFromNormalized::fit(&poses(&split.train))?, camera)
-        }
+    let units = match &start {
+        Some(start) => start.units(&poses(&split.train))?,
+        None => MapFromNormalized::fit(&poses(&split.train))?,
     };
     let keeps_anchors = job.from.as_ref().is_some_and(|tuning| tuning.units == Units::Kept);
     if let (Some(AnchorsConfig { count }), false) = (architecture.anchors, keeps_anchors) {
@@ -150,6 +170,8 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     let points = points.transpose()?;
     let learner = Learner { network: &network, architecture: &architecture, device };
     let material = Material::prepare((dataset, &split), camera, learner, (config, seed), progress, keep_going)?;
+    let unlabelled = |footage: &Footage| footage.material(camera, learner, (config, seed), progress, keep_going);
+    let unlabelled = footage.as_ref().map(unlabelled).transpose()?;
     let labels = |frames: &[usize]| SceneLabels::load(dataset, frames, material.pixels(), &progress);
     let labelled = architecture.semantics.as_ref().map(|_| labels(&split.train)).transpose()?;
     let source = Supervised { inputs: &material, points, labels: labelled };
@@ -168,7 +190,9 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
             gallery::validate(network, &compared.fill(network, frozen)?, &truth, &validation_input, frozen)
         }
     };
-    let data = Data { plan: &plan, source: &source, shared: frozen, validate: &validate };
+    let video = footage.as_ref().zip(unlabelled.as_ref());
+    let video = video.map(|(footage, material)| (&footage.plan, material as &dyn Source));
+    let data = Data { plan: &plan, source: &source, shared: frozen, validate: &validate, video };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -204,7 +228,10 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         map_frame: start.as_ref().map_or("map", Start::map_frame).to_owned(),
         map_from_normalized: units,
         max_pair_interval: plan.max_interval(frames),
-        training: record(dataset, &split, job, &snapshots, start.as_ref()),
+        training: TrainingRecord {
+            unlabelled: footage.map(|footage| footage.record),
+            ..record(dataset, &split, job, &snapshots, start.as_ref())
+        },
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         relative_calibration: None,
@@ -351,6 +378,7 @@ fn record(
         epochs: snapshots.first().map_or(0, |snapshot| snapshot.epoch),
         pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
         origin: start.map(Start::record),
+        unlabelled: None,
     }
 }
 

@@ -27,6 +27,7 @@ macro_rules! members {
             "nnnet-squeezenet",
             "relocnet",
             "mapnet",
+            "mapnet-plus",
         ]
     };
 }
