@@ -73,26 +73,25 @@ pub fn join(job: &Joining, trained_on: Option<TrainedOn>, progress: Progress) ->
         check_folds(job, &cards, trained_on.map(|(_, rules)| rules))?;
     }
     let card = ModelCard { cross_fitted: !same_frames, ..copy_members(job, &cards)? };
+    // Reads every file again: what was cut or is another's does not become a model.
+    let joined = PoseRegressor::load_with(card, &job.out, device)?;
     let card = match (trained_on, splits) {
         (Some((dataset, _)), Some(splits)) => {
             let preprocessor = Preprocessor::new(dataset.camera(), &first.camera)?;
             let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
             match same_frames {
-                true => {
-                    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
-                    calibrate(regressor, dataset.frames(), &splits[0].validation, &image, progress)?
-                }
+                true => calibrate(joined, dataset.frames(), &splits[0].validation, &image, progress)?,
                 false => {
                     let mut answers = Answers::default();
                     for (folder, split) in job.models.iter().zip(&splits) {
                         let mut fold = PoseRegressor::load(folder, job.device)?;
                         answers.collect(&mut fold, dataset.frames(), &split.validation, &image)?;
                     }
-                    answers.calibrate(card, progress)?
+                    answers.calibrate(joined.card().clone(), progress)?
                 }
             }
         }
-        _ => card,
+        _ => joined.card().clone(),
     };
     card.write(&job.out)?;
     Ok(card)
