@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod autoencode;
 mod baselines;
 mod calibrate;
 mod compare;
@@ -75,6 +76,8 @@ enum Command {
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.
     Calibrate(calibrate::CalibrateArgs),
+    /// Train a pose auto-encoder for a model: what it makes of an image, from the pose alone.
+    Autoencode(autoencode::AutoencodeArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
     /// Put several finished runs of eval or replay in one report.
@@ -105,6 +108,7 @@ impl Cli {
             self.command,
             Command::Train(_)
                 | Command::Ensemble(_)
+                | Command::Autoencode(_)
                 | Command::Graph(_)
                 | Command::Compare(_)
                 | Command::Completions { .. }
@@ -118,6 +122,7 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Ensemble(args) => ensemble::run(args),
             Command::Calibrate(args) => calibrate::run(args),
+            Command::Autoencode(args) => autoencode::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),

@@ -2,7 +2,7 @@
 //!
 //! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, from random
 //!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
-//!   [`Trials`] finds the settings that a time budget allows.
+//!   [`autoencode`] trains a pose auto-encoder for a finished model; [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
@@ -17,6 +17,7 @@
 mod adam;
 mod allocator;
 mod auto;
+mod autoencode;
 mod average;
 mod batch;
 mod budget;
@@ -47,6 +48,7 @@ mod validation;
 pub use adam::{Adam, AdamConfig, Gradients};
 pub use allocator::keep_freed_memory;
 pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
+pub use autoencode::{Autoencoded, Autoencoding, autoencode};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source};
 pub use budget::parse_budget;

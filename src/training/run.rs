@@ -208,6 +208,7 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights,
         members,
         gallery,
