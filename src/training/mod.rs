@@ -23,6 +23,7 @@ mod batch;
 mod budget;
 mod calibrate;
 mod config;
+mod descent;
 mod ensemble;
 mod features;
 mod fine_tune;
@@ -42,6 +43,7 @@ mod segmentation;
 mod state;
 mod supervised;
 mod synthetic_views;
+mod teacher;
 mod trainer;
 mod validation;
 
