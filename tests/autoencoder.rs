@@ -11,7 +11,8 @@ use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
 use vloc::geometry::{Se3, So3};
 use vloc::network::{
     AUTOENCODER_FILE, Activation, Block, Device, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, ModelCard,
-    NetworkConfig, Odometry, PixelFrame, PoseRegressor, ResNetConfig, Temporal,
+    NetworkConfig, Odometry, PICTURES_FILE, PictureDecoder, PixelFrame, PoseAutoencoder, PoseRegressor, ResNetConfig,
+    Temporal,
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;
@@ -198,11 +199,51 @@ fn a_loaded_model_refines_positions_alone_and_only_when_told() {
             assert_eq!(plain.rotation, refined.rotation, "{name}");
             assert!(plain.translation != refined.translation, "{name}");
         }
-        // The card decides: without better positions on the validation frames they stay as they are.
-        let usual = encoded(&autoencoding(&model_folder));
-        let better = usual.refined.unwrap().1.median_translation_error < usual.plain.median_translation_error;
-        assert_eq!(usual.card.autoencoder.unwrap().neighbours, if better { 3 } else { 0 }, "{name}");
+        // Unless asked for, they are tried, and positions stay as they are.
+        let usual = encoded(&Autoencoding { epochs: 1, ..autoencoding(&model_folder) });
+        assert_eq!((usual.card.autoencoder.unwrap().neighbours, usual.refined.unwrap().0), (0, 3), "{name}");
+        assert_eq!(plain, answers(&mut load(&model_folder).unwrap()), "{name}");
     }
+}
+
+#[test]
+fn a_pose_becomes_a_picture_of_what_is_seen_there() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let one = folder.path().join("one");
+    model(&one, network(), 7);
+    let size = InputSize { height: 9, width: 12 };
+    let card = encoded(&Autoencoding { pictures: Some(size), epochs: 60, ..autoencoding(&one) }).card;
+    let record = card.autoencoder.clone().unwrap();
+    let pictures = record.pictures.clone().unwrap();
+    let error = pictures.validation_error.unwrap();
+    assert!(error < 0.7, "off by {error} of the difference to the mean training picture");
+
+    let load = || PictureDecoder::load(&one, &pictures, &card.network, tch::Device::Cpu);
+    let (decoder, dataset) = (load().unwrap(), Waves::new(90));
+    let units = card.map_from_normalized;
+    let autoencoder = PoseAutoencoder::load(&one, &record, &card.network, units, tch::Device::Cpu).unwrap();
+    let split = autoencoding(&one).split.split(&dataset).unwrap();
+    // A picture is more like what is seen at its pose than like what is seen two thirds of the way off.
+    let difference = |index: usize, other: usize| {
+        let picture = decoder.picture(&autoencoder, dataset.frames[index].map_from_camera).unwrap();
+        assert_eq!(picture.dimensions(), (12, 9));
+        let image = vloc::vision::resize(&dataset.image(other).unwrap(), 12, 9).unwrap();
+        let levels = picture.as_raw().iter().zip(image.as_raw());
+        levels.map(|(one, other)| f64::from(one.abs_diff(*other))).sum::<f64>()
+    };
+    let of_all =
+        |offset: usize| split.validation.iter().map(|&index| difference(index, (index + offset) % 90)).sum::<f64>();
+    assert!(of_all(0) < 0.7 * of_all(30), "{} {}", of_all(0), of_all(30));
+
+    fs::write(one.join(PICTURES_FILE), b"half a fi").unwrap();
+    assert!(load().unwrap_err().to_string().contains("expected a complete safetensors file"));
+    fs::remove_file(one.join(PICTURES_FILE)).unwrap();
+    let error = load().unwrap_err().to_string();
+    assert!(
+        error.contains("expected the decoder to pictures that model.yaml speaks of, found no such file"),
+        "{error}"
+    );
 }
 
 #[test]

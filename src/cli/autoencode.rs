@@ -9,19 +9,20 @@ use super::train::{print_validation, stop_on_signal};
 use crate::Result;
 use crate::config::load_yaml;
 use crate::dataset;
-use crate::network::{Device, device};
+use crate::network::{Device, InputSize, device};
 use crate::progress::Progress;
 use crate::training::{Autoencoded, Autoencoding, autoencode};
 
 /// Train a pose auto-encoder for a finished model: a small network that says what the model makes of an image, from the pose
-/// of the camera alone. With it the training poses nearest to the model's answer refine the position.
+/// of the camera alone. With it the training poses nearest to the model's answer can refine the position (--neighbours).
 ///
-/// The model folder gets autoencoder.safetensors, and model.yaml what it does; the weights stay. Positions are refined from
-/// then on if they are better so on the validation frames, and the covariances are fitted anew.
+/// The model folder gets autoencoder.safetensors, and model.yaml what it does; the weights stay, and the covariances are
+/// fitted anew. Measure refined positions on frames of your own before you rely on them: they are a mixture of training
+/// positions, and no better where these are far apart.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   vloc autoencode out/my_model --dataset my_bag
-  vloc eval --dataset my_bag --split config/splits/bag.yaml --model out/my_model --neighbours 0 --out out/eval")]
+  vloc eval --dataset my_bag --split config/splits/bag.yaml --model out/my_model --neighbours 3 --out out/eval")]
 pub struct AutoencodeArgs {
     /// The model folder.
     #[arg(value_name = "MODEL")]
@@ -35,10 +36,12 @@ pub struct AutoencodeArgs {
     /// The rule that divided it, where the model folder has no split.yaml.
     #[arg(long, value_name = "YAML")]
     pub split: Option<PathBuf>,
-    /// Training poses that refine a position; 0 for none. Default: 3 if positions on the validation frames are better so,
-    /// else none.
+    /// Training poses that refine a position from now on; 0 for none. Default: none, and 3 are tried on the validation frames.
     #[arg(long, value_name = "N")]
     pub neighbours: Option<usize>,
+    /// Also train a decoder to pictures of this size, for `vloc picture`: WIDTHxHEIGHT, such as 48x36.
+    #[arg(long, value_name = "SIZE")]
+    pub pictures: Option<InputSize>,
     /// Passes over the training frames and their augmented copies.
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
@@ -74,7 +77,8 @@ pub fn run(args: &AutoencodeArgs) -> Result<()> {
         Some(path) => Autoencoding::with_split(args.model.clone(), load_yaml(path)?),
         None => Autoencoding::of(args.model.clone())?,
     };
-    let mut job = Autoencoding { neighbours: args.neighbours, seed: args.seed, device: args.device, ..usual };
+    let AutoencodeArgs { neighbours, pictures, seed, device, .. } = *args;
+    let mut job = Autoencoding { neighbours, pictures, seed, device, ..usual };
     job.epochs = args.epochs.unwrap_or(job.epochs);
     job.copies = args.copies.unwrap_or(job.copies);
     job.network.frequencies = args.frequencies.unwrap_or(job.network.frequencies);
@@ -96,13 +100,16 @@ fn print(args: &AutoencodeArgs, Autoencoded { card, plain, refined }: &Autoencod
             errors.median_rotation_error.to_degrees()
         );
     }
+    if let Some(error) = record.and_then(|record| record.pictures.as_ref()?.validation_error) {
+        println!("pictures off by {error:.2} of the difference to the mean training picture");
+    }
     if let Some((neighbours, errors)) = refined {
         let refines = record.is_some_and(|record| record.neighbours > 0);
         println!(
             "positions {:.3} m, refined by {neighbours} training poses {:.3} m: {}",
             plain.median_translation_error,
             errors.median_translation_error,
-            if refines { "refined from now on" } else { "left as they are" }
+            if refines { "refined from now on" } else { "left as they are (--neighbours)" }
         );
     }
     print_validation(card);

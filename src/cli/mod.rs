@@ -11,6 +11,7 @@ mod fused;
 mod graph;
 mod inspect;
 pub mod node;
+mod picture;
 mod replay;
 mod report;
 pub mod synth;
@@ -78,6 +79,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Train a pose auto-encoder for a model: what it makes of an image, from the pose alone.
     Autoencode(autoencode::AutoencodeArgs),
+    /// Show what a model with a pose auto-encoder remembers at poses, as pictures.
+    Picture(picture::PictureArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
     /// Put several finished runs of eval or replay in one report.
@@ -123,6 +126,7 @@ impl Cli {
             Command::Ensemble(args) => ensemble::run(args),
             Command::Calibrate(args) => calibrate::run(args),
             Command::Autoencode(args) => autoencode::run(args),
+            Command::Picture(args) => picture::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),

@@ -152,6 +152,7 @@ impl PoseAutoencoder {
             poses: self.poses.len(),
             neighbours: self.neighbours,
             validation,
+            pictures: None,
             sha256,
         })
     }

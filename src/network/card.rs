@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::autoencoder::MAX_POSES;
 use super::checkpoint::Precision;
 use super::config::NetworkConfig;
+use super::pictures::PicturesConfig;
 use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
 use super::uncertainty::Calibration;
@@ -138,6 +139,20 @@ pub struct AutoencoderErrors {
     pub median_rotation_error: f64,
 }
 
+/// The decoder from encodings of poses to pictures, beside the card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PicturesRecord {
+    /// Its layers and the size of a picture.
+    pub network: PicturesConfig,
+    /// Mean absolute difference of colours on frames that it was not trained on, against that of the mean training picture: 1
+    /// is to know nothing, 0 all. Absent without validation frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_error: Option<f64>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
 /// The pose auto-encoder beside the card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -151,6 +166,9 @@ pub struct AutoencoderRecord {
     /// How well it does; absent without validation frames.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<AutoencoderErrors>,
+    /// What shows a pose as a picture, where it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PicturesRecord>,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
 }
@@ -286,8 +304,10 @@ impl ModelCard {
     }
 
     fn check_autoencoder(&self, path: &Path) -> Result<()> {
-        let Some(AutoencoderRecord { network, poses, neighbours, .. }) = &self.autoencoder else { return Ok(()) };
+        let Some(record) = &self.autoencoder else { return Ok(()) };
+        let AutoencoderRecord { network, poses, neighbours, pictures, .. } = record;
         network.check()?;
+        pictures.as_ref().map_or(Ok(()), |pictures| pictures.network.check())?;
         let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
         if self.network.gallery.is_some() || !self.members.is_empty() {
             let found = "an ensemble or one with a gallery; leave out autoencoder".to_owned();

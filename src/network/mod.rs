@@ -4,7 +4,7 @@
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
 //! - [`Gallery`] is the training images of a member that compares, `gallery.safetensors`.
 //! - [`PoseAutoencoder`] knows what the network makes of an image taken at a pose, `autoencoder.safetensors`; with it the
-//!   training poses refine a position.
+//!   training poses refine a position, and [`PictureDecoder`] shows what is seen from one.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
 //!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
 //!   the frame before is its own output.
@@ -31,6 +31,7 @@ mod gallery;
 pub mod input;
 mod localizer;
 mod member;
+mod pictures;
 mod pose_encoder;
 mod pose_head;
 mod pose_network;
@@ -58,6 +59,7 @@ pub use config::{
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
 pub use gallery::{GALLERY_FILE, Gallery};
+pub use pictures::{PICTURES_FILE, PictureDecoder, PicturesConfig};
 pub use pose_encoder::{AutoencoderConfig, PoseEncoder};
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};

@@ -104,8 +104,9 @@ impl PictureDecoder {
         let colours_1hw3 = guarded("decoding a picture", decode)?.permute([0, 2, 3, 1]);
         let bytes = numbers(&(colours_1hw3 * 255.0).round()).into_iter().map(|level| level as u8).collect();
         let InputSize { height, width } = self.config.size;
-        RgbImage::from_raw(width, height, bytes)
-            .ok_or_else(|| Error::compute("decoding a picture", format!("expected {width}x{height} pixels, found others")))
+        RgbImage::from_raw(width, height, bytes).ok_or_else(|| {
+            Error::compute("decoding a picture", format!("expected {width}x{height} pixels, found others"))
+        })
     }
 
     /// Writes the file into a model folder and returns what the card says of it.
@@ -121,12 +122,7 @@ impl PictureDecoder {
     ///
     /// # Errors
     /// [`Error::Model`] when it is missing, cut, not the file of the card, or of another architecture.
-    pub fn load(
-        folder: &Path,
-        record: &PicturesRecord,
-        network: &NetworkConfig,
-        device: tch::Device,
-    ) -> Result<Self> {
+    pub fn load(folder: &Path, record: &PicturesRecord, network: &NetworkConfig, device: tch::Device) -> Result<Self> {
         let path = folder.join(PICTURES_FILE);
         if !path.is_file() {
             let found = "no such file; copy it from where it was trained, or train one (vloc autoencode --pictures)";

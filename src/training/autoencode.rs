@@ -8,8 +8,7 @@
 //!
 //! Images are those that trained the model, each as it is and several times turned and changed in colour as in that
 //! training, with the pose corrected; the paper sees a new augmentation in each epoch. What the model makes of them is
-//! computed once. At the end the model answers on the validation frames with and without refined positions, and its covariances are
-//! fitted to the answers that stay.
+//! XX
 
 use std::path::PathBuf;
 
@@ -19,21 +18,21 @@ use super::calibrate::calibrate;
 use super::config::TrainingConfig;
 use super::descent::Descent;
 use super::ensemble::recorded_split;
+use super::pictures::learn_pictures;
 use super::pixels::Pixels;
 use super::run::{CONFIG_FILE, frames_sha256, recorded_config};
 use super::teacher::Teacher;
 use crate::dataset::{Dataset, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::guarded;
-use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{
-    AutoencoderConfig, AutoencoderRecord, Device, ModelCard, PoseAutoencoder, PoseNetwork, PoseRegressor,
-    ValidationRecord, WEIGHTS_FILE, checkpoint,
+    AutoencoderConfig, AutoencoderRecord, Device, InputSize, ModelCard, PicturesConfig, PoseAutoencoder, PoseNetwork,
+    PoseRegressor, ValidationRecord, WEIGHTS_FILE, checkpoint,
 };
 use crate::progress::Progress;
 use crate::{Error, Result};
 
-/// The neighbours of the paper (section 3.4).
+/// The neighbours that are tried: the paper's (section 3.4).
 const NEIGHBOURS: usize = 3;
 
 /// Which model gets a pose auto-encoder, and how it is trained.
@@ -51,8 +50,10 @@ pub struct Autoencoding {
     pub learning_rate: f64,
     /// Augmented copies of each frame.
     pub copies: usize,
-    /// Training poses that refine a position, 0 for none. Absent: 3 if positions on the validation frames are better so.
+    /// Training poses that refine a position. Absent: none do, and 3 are tried on the validation frames.
     pub neighbours: Option<usize>,
+    /// Size of pictures to decode encodings to; absent: none.
+    pub pictures: Option<InputSize>,
     /// Seed of every random choice.
     pub seed: u64,
     /// Where to compute.
@@ -73,8 +74,8 @@ impl Autoencoding {
     pub fn with_split(model: PathBuf, split: SplitRule) -> Self {
         let (epochs, copies, seed) = (100, 8, 1);
         let network = AutoencoderConfig::default();
-        let (neighbours, device) = (None, Device::Auto);
-        Self { model, split, network, epochs, learning_rate: 1e-3, copies, neighbours, seed, device }
+        let (neighbours, pictures, device) = (None, None, Device::Auto);
+        Self { model, split, network, epochs, learning_rate: 1e-3, copies, neighbours, pictures, seed, device }
     }
 }
 
@@ -135,11 +136,17 @@ pub fn autoencode(
     let autoencoder = PoseAutoencoder::new(&job.network, &card.network, &poses, card.map_from_normalized, device)?;
     let autoencoder = autoencoder.with_neighbours(job.neighbours.unwrap_or(0))?.with_neighbours(0)?;
     let Autoencoding { epochs, learning_rate, seed, .. } = *job;
-    teacher.teach(&autoencoder, &lessons, Descent { epochs, learning_rate, seed }, running)?;
+    let descent = Descent { epochs, learning_rate, seed };
+    teacher.teach(&autoencoder, &lessons, descent, running)?;
     let errors = unseen.map(|unseen| teacher.errors(&autoencoder, &unseen, &lessons)).transpose()?;
+    let pictures = job.pictures.map(|size| {
+        let (known, frames) = ((&card, &autoencoder), (&pixels, &*split.train, &*split.validation));
+        learn_pictures(&PicturesConfig::of(size), known, frames, descent, running)
+    });
 
     // The model folder: first with the model's own positions, then with the better ones.
-    let record = autoencoder.save(&job.model, errors)?;
+    let pictures = pictures.transpose()?.map(|(decoder, error)| decoder.save(&job.model, error)).transpose()?;
+    let record = AutoencoderRecord { pictures, ..autoencoder.save(&job.model, errors)? };
     let card = ModelCard { autoencoder: Some(record.clone()), ..card };
     card.write(&job.model)?;
     let image = |index: usize| Ok(pixels.plain(index).0.clone());
@@ -150,19 +157,12 @@ pub fn autoencode(
         calibrate(regressor, frames, &split.validation, &image, progress)
     };
     let plain = measured(0)?;
-    let tried = match job.neighbours {
-        Some(asked) => asked,
-        None if split.validation.len() < MIN_CALIBRATION_FRAMES => 0,
-        None => NEIGHBOURS.min(poses.len()),
-    };
+    let tried = job.neighbours.unwrap_or(NEIGHBOURS.min(poses.len()));
     let refined = if tried > 0 { Some(measured(tried)?) } else { None };
-    let error = |card: &ModelCard| card.validation.median_translation_error;
     let report = refined.as_ref().map(|card| (tried, card.validation));
     let plain_errors = plain.validation;
-    let card = match refined {
-        Some(refined) if job.neighbours.is_some() || error(&refined) < error(&plain) => refined,
-        _ => plain,
-    };
+    // A few validation frames in a row may like refined positions by chance: it takes a user who asks for them.
+    let card = refined.filter(|_| job.neighbours.is_some()).unwrap_or(plain);
     card.write(&job.model)?;
     Ok(Autoencoded { card, plain: plain_errors, refined: report })
 }

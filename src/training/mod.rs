@@ -32,6 +32,7 @@ mod gallery;
 mod material;
 mod objective;
 mod pairs;
+mod pictures;
 mod pixels;
 mod preset;
 mod rotation;
