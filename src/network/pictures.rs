@@ -13,8 +13,8 @@ use std::path::Path;
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use tch::nn::{self, VarStore};
-use tch::{Kind, Tensor};
 
 use super::autoencoder::PoseAutoencoder;
 use super::card::PicturesRecord;
@@ -138,6 +138,7 @@ impl PictureDecoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Kind;
 
     #[test]
     fn a_picture_has_its_size_and_what_is_too_large_is_refused() {

@@ -8,7 +8,12 @@
 //!
 //! Images are those that trained the model, each as it is and several times turned and changed in colour as in that
 //! training, with the pose corrected; the paper sees a new augmentation in each epoch. What the model makes of them is
-//! XX
+//! computed once. At the end the model answers on the validation frames with and without refined positions, and its
+//! covariances are fitted to the answers that stay.
+//!
+//! Where asked for, a decoder from encodings to small pictures is trained as well ([`PictureDecoder`]).
+//!
+//! [`PictureDecoder`]: crate::network::PictureDecoder
 
 use std::path::PathBuf;
 
@@ -86,7 +91,7 @@ pub struct Autoencoded {
     pub card: ModelCard,
     /// The model's errors without it.
     pub plain: ValidationRecord,
-    /// How many training poses refined positions, and the errors then, where that was asked for or tried.
+    /// How many training poses refined positions, and the errors then, where there are validation frames to try it on.
     pub refined: Option<(usize, ValidationRecord)>,
 }
 
@@ -157,9 +162,10 @@ pub fn autoencode(
         calibrate(regressor, frames, &split.validation, &image, progress)
     };
     let plain = measured(0)?;
-    let tried = job.neighbours.unwrap_or(NEIGHBOURS.min(poses.len()));
+    let untold = if split.validation.is_empty() { 0 } else { NEIGHBOURS.min(poses.len()) };
+    let tried = job.neighbours.unwrap_or(untold);
     let refined = if tried > 0 { Some(measured(tried)?) } else { None };
-    let report = refined.as_ref().map(|card| (tried, card.validation));
+    let report = refined.as_ref().filter(|_| !split.validation.is_empty()).map(|card| (tried, card.validation));
     let plain_errors = plain.validation;
     // A few validation frames in a row may like refined positions by chance: it takes a user who asks for them.
     let card = refined.filter(|_| job.neighbours.is_some()).unwrap_or(plain);
