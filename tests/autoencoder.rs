@@ -157,7 +157,7 @@ fn encodings_of_unseen_poses_come_near_and_the_same_run_gives_the_same_bytes() {
     let other = copy(&one, "other");
 
     let start = encoded(&Autoencoding { epochs: 0, ..autoencoding(&one) });
-    let trained = [&one, &other].map(|folder| encoded(&autoencoding(folder)));
+    let trained = [&one, &other].map(|folder| encoded(&Autoencoding { epochs: 150, ..autoencoding(folder) }));
     let error =
         |autoencoded: &Autoencoded| autoencoded.card.autoencoder.as_ref().unwrap().validation.unwrap().embedding_error;
     let (start, end) = (error(&start), error(&trained[0]));
@@ -213,7 +213,7 @@ fn a_pose_becomes_a_picture_of_what_is_seen_there() {
     let one = folder.path().join("one");
     model(&one, network(), 7);
     let size = InputSize { height: 9, width: 12 };
-    let card = encoded(&Autoencoding { pictures: Some(size), epochs: 60, ..autoencoding(&one) }).card;
+    let card = encoded(&Autoencoding { pictures: Some(size), epochs: 300, ..autoencoding(&one) }).card;
     let record = card.autoencoder.clone().unwrap();
     let pictures = record.pictures.clone().unwrap();
     let error = pictures.validation_error.unwrap();
