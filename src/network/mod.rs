@@ -49,8 +49,8 @@ pub use anchors::Anchored;
 pub use autoencoder::{AUTOENCODER_FILE, PoseAutoencoder};
 pub use card::{
     AutoencoderErrors, AutoencoderRecord, CARD_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord,
-    ModelCard, OriginRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
-    WeightsRecord,
+    ModelCard, OriginRecord, PicturesRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord,
+    WEIGHTS_FILE, WeightsRecord,
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
