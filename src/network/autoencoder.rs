@@ -126,7 +126,7 @@ impl PoseAutoencoder {
     /// mean of its rows where the network saw parts of it. The orientation stays. As it is without neighbours.
     ///
     /// # Errors
-    /// [`Error::Compute`] when a number is not finite.
+    /// [`Error::Compute`] when a number is not finite, or the embedding is that of another network.
     pub fn refine(&self, map_from_camera: Se3, embedding_bh: &Tensor) -> Result<Se3> {
         if self.neighbours == 0 {
             return Ok(map_from_camera);
@@ -135,7 +135,7 @@ impl PoseAutoencoder {
         let poses: Vec<Se3> = nearest.into_iter().map(|index| self.poses[index]).collect();
         let encodings = numbers(&tch::no_grad(|| self.encode(&poses)));
         let embedding = numbers(&embedding_bh.to_kind(Kind::Float).mean_dim([0i64].as_slice(), false, Kind::Float));
-        let encodings = DMatrix::from_row_slice(poses.len(), embedding.len(), &encodings);
+        let encodings = DMatrix::from_row_slice(poses.len(), encodings.len() / poses.len(), &encodings);
         let weights = affine_weights(&DVector::from_vec(embedding), &encodings)?;
         let translation = poses.iter().zip(&weights).map(|(pose, weight)| pose.translation * *weight).sum();
         Ok(Se3::new(map_from_camera.rotation, translation))

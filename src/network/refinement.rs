@@ -22,13 +22,16 @@ const BOUNDS: [f64; 2] = [-1.0, 2.0];
 /// Weights, of sum one, with which the rows of `encodings_kh` come nearest to `embedding_h`.
 ///
 /// # Errors
-/// [`Error::Compute`] without a row, or when a number is not finite.
+/// [`Error::Compute`] without a row, for rows of another length, or when a number is not finite.
 pub fn affine_weights(embedding_h: &DVector<f64>, encodings_kh: &DMatrix<f64>) -> Result<DVector<f64>> {
     let count = encodings_kh.nrows();
     let fail =
         |found: &str| Error::compute("weights of a position", format!("expected finite encodings, found {found}"));
     if count == 0 {
         return Err(fail("none"));
+    }
+    if encodings_kh.ncols() != embedding_h.len() {
+        return Err(fail(&format!("{} numbers in a row for {}", encodings_kh.ncols(), embedding_h.len())));
     }
     let equal = DVector::repeat(count, 1.0 / count as f64);
     let mut differences = encodings_kh.clone();
@@ -141,6 +144,8 @@ mod tests {
         assert_eq!(error, "weights of a position: expected finite encodings, found none");
         let error = affine_weights(&DVector::repeat(5, f64::NAN), &DMatrix::zeros(2, 5)).unwrap_err().to_string();
         assert_eq!(error, "weights of a position: expected finite encodings, found NaN or infinity");
+        let error = affine_weights(&DVector::zeros(4), &DMatrix::zeros(2, 5)).unwrap_err().to_string();
+        assert_eq!(error, "weights of a position: expected finite encodings, found 5 numbers in a row for 4");
     }
 
     #[test]
