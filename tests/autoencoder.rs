@@ -161,7 +161,8 @@ fn encodings_of_unseen_poses_come_near_and_the_same_run_gives_the_same_bytes() {
     let error =
         |autoencoded: &Autoencoded| autoencoded.card.autoencoder.as_ref().unwrap().validation.unwrap().embedding_error;
     let (start, end) = (error(&start), error(&trained[0]));
-    assert!(end < 0.6 && end < 0.5 * start, "the distance to the embeddings went from {start} to {end} only");
+    // Nearer than the mean embedding of the training frames, which is at 1.
+    assert!(end < 0.8 && end < 0.5 * start, "the distance to the embeddings went from {start} to {end} only");
     for file in [AUTOENCODER_FILE, "model.yaml", "weights.safetensors"] {
         assert!(fs::read(one.join(file)).unwrap() == fs::read(other.join(file)).unwrap(), "{file}");
     }
