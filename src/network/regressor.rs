@@ -6,14 +6,16 @@ use image::RgbImage;
 use tch::Tensor;
 use tch::nn::VarStore;
 
+use super::autoencoder::PoseAutoencoder;
 use super::card::ModelCard;
 use super::config::NetworkConfig;
 use super::device::{Device, guarded};
 use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
-use super::pose_network::PoseNetwork;
+use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
+use super::temporal::History;
 use super::uncertainty::dropout_masks;
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
@@ -42,6 +44,9 @@ pub struct Regression {
 /// covariance that has their spread in it; a look into the network ([`saliency`](Self::saliency),
 /// [`embedding`](Self::embedding)) is one into its first member.
 ///
+/// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
+/// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
+///
 /// No pose can be handed to it, so no evaluation can help it with a true one:
 ///
 /// ```no_run
@@ -67,6 +72,7 @@ pub struct PoseRegressor {
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
+    autoencoder: Option<PoseAutoencoder>,
 }
 
 impl PoseRegressor {
@@ -85,7 +91,11 @@ impl PoseRegressor {
         let mut members =
             parts.iter().map(|parts| Member::load(&card, parts, folder, device)).collect::<Result<Vec<_>>>()?;
         let first = members.remove(0);
-        Ok(Self::with_members(card, first, members))
+        let autoencoder = card.autoencoder.as_ref();
+        let autoencoder = autoencoder
+            .map(|record| PoseAutoencoder::load(folder, record, &card.network, card.map_from_normalized, device));
+        let autoencoder = autoencoder.transpose()?;
+        Ok(Self { autoencoder, ..Self::with_members(card, first, members) })
     }
 
     /// A regressor over a network in memory, for validation while it trains.
@@ -99,7 +109,8 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision: false }
+        let half_precision = false;
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, autoencoder: None }
     }
 
     /// Answers from these training images, for an architecture with a gallery; of an ensemble they are the first member's.
@@ -127,6 +138,19 @@ impl PoseRegressor {
             }
         }
         self.card.network.check()?;
+        Ok(self)
+    }
+
+    /// Refines positions with `count` training poses, where the model has a pose auto-encoder; 0 for not at all.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model without one, or with fewer training poses.
+    pub fn with_neighbours(mut self, count: usize) -> Result<Self> {
+        let Some(autoencoder) = self.autoencoder else {
+            let expected = "a model with a pose auto-encoder (vloc autoencode trains one)";
+            return Err(Error::config("neighbours", expected, format!("{}, which has none", self.card.name)));
+        };
+        self.autoencoder = Some(autoencoder.with_neighbours(count)?);
         Ok(self)
     }
 
@@ -214,10 +238,28 @@ impl PoseRegressor {
     fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
-        let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))??;
+        let look = || -> Result<_> {
+            let shared = self.first.network.shared(&input, false);
+            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared)))
+        };
+        let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let answered = self.members().zip(answers);
-        answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect()
+        let mut opinions =
+            answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect::<Result<Vec<_>>>()?;
+        if let (Some(autoencoder), Some(embedding), Some(opinion)) =
+            (&self.autoencoder, embedding, opinions.first_mut())
+        {
+            let pose = opinion.absolute.pose;
+            opinion.absolute.pose = guarded("refinement", || autoencoder.refine(pose, &embedding))??;
+        }
+        Ok(opinions)
+    }
+
+    /// What a pose auto-encoder that refines positions compares with its encodings: they know no frame before.
+    fn refining_embedding(&self, shared: &Features) -> Option<Tensor> {
+        let refines = self.autoencoder.as_ref().is_some_and(|autoencoder| autoencoder.neighbours() > 0);
+        refines.then(|| self.first.network.embedding(shared, &History::none()))
     }
 
     /// What the network sees of a frame: one row, or one per part of it.
@@ -227,14 +269,13 @@ impl PoseRegressor {
         Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// What the members say of a frame, the first member first.
-    fn answers(&self, input_b3hw: &Tensor) -> Result<Vec<Answer>> {
+    /// What the members say of a frame, of which `shared` is what the first makes of it, the first member first.
+    fn answers(&self, input_b3hw: &Tensor, shared: &Features) -> Result<Vec<Answer>> {
         let answer = |member: &Member, shared: &_| member.answer(shared, &self.masks, &self.odometry_masks);
-        let shared = self.first.network.shared(input_b3hw, false);
         let others = self.others.iter().map(|other| match self.one_trunk {
-            true => answer(other, &shared),
+            true => answer(other, shared),
             false => answer(other, &other.network.shared(input_b3hw, false)),
         });
-        std::iter::once(answer(&self.first, &shared)).chain(others).collect()
+        std::iter::once(answer(&self.first, shared)).chain(others).collect()
     }
 }

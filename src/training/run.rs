@@ -235,6 +235,7 @@ pub fn train_with_video(
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights,
         members,
         gallery,
