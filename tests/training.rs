@@ -424,7 +424,8 @@ fn trainings_of_two_seeds_become_one_model() {
     assert!(error.contains("expected weights of its own, found those of another member"), "{error}");
     assert!(refused(&["one"], on).starts_with("parameter models: expected at least two models to join, found 1"));
     let other = SplitRule::Separate { validation: Some(Validation { every: 4, length: 10, margin: 0, fold: 0 }) };
-    let error = refused(&["one", "two"], Some((&dataset, &[other.clone(), other][..])));
+    let others = [other.clone(), other];
+    let error = refused(&["one", "two"], Some((&dataset, &others[..])));
     assert!(error.starts_with("parameter split: expected the rule and the dataset that waves was trained"), "{error}");
     assert!(!path("no").join("model.yaml").exists());
     let error = join(&joining(&["one", "two"], "both"), None, Progress::Silent).unwrap_err().to_string();
