@@ -27,6 +27,7 @@ mod features;
 mod fine_tune;
 mod frustum;
 mod gallery;
+mod judge;
 mod material;
 mod objective;
 mod pairs;

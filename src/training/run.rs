@@ -6,7 +6,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -19,26 +18,25 @@ use super::calibrate::calibrate;
 use super::config::{PairRule, TrainingConfig};
 use super::fine_tune::{FineTuning, Start, Units};
 use super::frustum::Frustum;
-use super::gallery::{self, Compared};
+use super::judge::Judge;
 use super::material::{Learner, Material};
 use super::pairs::{PairPlan, spread};
 use super::scene_labels::{SceneLabels, with_classes};
 use super::scene_points::ScenePoints;
-use super::segmentation::segmentation;
 use super::state::RunState;
 use super::supervised::Supervised;
 use super::trainer::{Data, Snapshot, Trainer};
-use super::validation::validate;
 use crate::config::load_yaml;
 use crate::dataset::{Dataset, FrameInfo, Split, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::describe;
 use crate::network::{
-    AnchorsConfig, Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, PoseNetwork,
-    PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
-    checkpoint,
+    AnchorsConfig, Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, NetworkConfig,
+    PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE,
+    WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
+use crate::sensor::CameraModel;
 use crate::vision::network_camera;
 use crate::{Error, Result};
 
@@ -96,83 +94,38 @@ pub struct Job {
 /// `resume` is off, or `resume` is on and there is none, or one of other settings; [`Error::Interrupted`] after
 /// `keep_going` said no; [`Error::Compute`] when the training diverges.
 pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<ModelCard> {
-    let config = &job.config;
-    config.check()?;
-    let architecture = config.network.clone().ok_or_else(|| Error::config("network", "an architecture", "none"))?;
-    config.check_with(&architecture)?;
-    let architecture = with_classes(architecture, dataset)?;
+    let architecture = architecture(dataset, job)?;
     let started = Instant::now();
-    let frames = dataset.frames();
+    let (config, frames, seed) = (&job.config, dataset.frames(), job.seed);
     let split = job.split.split(dataset)?;
     let read = |tuning: &FineTuning| Start::read(tuning, &architecture, dataset.camera(), &progress);
     let start = job.from.as_ref().map(read).transpose()?;
-    let seed = job.seed;
-
-    // The network starts from its seed, then from the given weights.
     let device = job.device.resolve()?;
-    tch::manual_seed(seed as i64);
-    let store = VarStore::new(device);
-    let network = PoseNetwork::new(&store.root(), &architecture)?;
-    if let Some(path) = &job.pretrained {
-        let report = checkpoint::load_pretrained(&store, path)?;
-        progress.note(&format!("{} variables start from {}", report.loaded.len(), path.display()));
-    }
-    if let Some(start) = &start {
-        start.load(&store)?;
-    }
+    let (network, store) = initial_network(&architecture, start.as_ref(), job, device, &progress)?;
     let checkpoint_folder = prepare_folder(job)?;
 
     // What it learns from.
-    let poses =
-        |indices: &[usize]| -> Vec<Se3> { indices.iter().map(|&index| frames[index].map_from_camera).collect() };
-    let (units, camera) = match &start {
-        Some(start) => (start.units(&poses(&split.train))?, start.camera()),
-        None => {
-            let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
-            (MapFromNormalized::fit(&poses(&split.train))?, camera)
-        }
-    };
-    let keeps_anchors = job.from.as_ref().is_some_and(|tuning| tuning.units == Units::Kept);
-    if let (Some(AnchorsConfig { count }), false) = (architecture.anchors, keeps_anchors) {
-        let anchors = PoseTensor::from_poses(&anchor_poses(&poses(&split.train), count)?, &units, device);
-        network.place_anchors(&anchors.translation_b3);
-    }
-    let plan = match config.pairs {
-        PairRule::Consecutive => PairPlan::new(frames, &split.train, config.max_skip, seed)?,
-        PairRule::Overlapping { overlap, distance, near, far } => {
-            let frustum = Frustum::new(&camera, near, far);
-            PairPlan::overlapping(frames, &split.train, frustum, (overlap, distance), seed)?
-        }
-    };
-    let points = config
-        .reprojection
-        .map(|reprojection| ScenePoints::load(dataset, &split.train, reprojection.points, &units, seed, &progress));
+    let train_poses = poses(frames, &split.train);
+    let place = Place::of(dataset, &train_poses, &architecture, start.as_ref())?;
+    place_anchors(&network, &architecture, (&train_poses, &place.units), job, device)?;
+    let plan = pair_plan(frames, &split.train, &place.camera, job)?;
+    let points = config.reprojection.map(|reprojection| {
+        ScenePoints::load(dataset, &split.train, reprojection.points, &place.units, seed, &progress)
+    });
     let points = points.transpose()?;
     let learner = Learner { network: &network, architecture: &architecture, device };
-    let material = Material::prepare((dataset, &split), camera, learner, (config, seed), progress, keep_going)?;
+    let material = Material::prepare((dataset, &split), place.camera, learner, (config, seed), progress, keep_going)?;
     let labels = |frames: &[usize]| SceneLabels::load(dataset, frames, material.pixels(), &progress);
     let labelled = architecture.semantics.as_ref().map(|_| labels(&split.train)).transpose()?;
     let source = Supervised { inputs: &material, points, labels: labelled };
-    let truth = poses(&split.validation);
-    let frozen = config.freeze_trunk;
-    let validation_input = |rows: Range<usize>| material.validation_input(rows);
-    let compared =
-        architecture.gallery.map(|gallery| Compared::choose(gallery, (frames, &split.train), &material, units));
-    if let Some(compared) = &compared {
-        compared.check(&network, frozen)?;
-    }
-    let validate = |network: &PoseNetwork| match &compared {
-        None => validate(network, &units, &truth, frozen, &validation_input),
-        Some(_) if truth.is_empty() => Ok(None),
-        Some(compared) => {
-            gallery::validate(network, &compared.fill(network, frozen)?, &truth, &validation_input, frozen)
-        }
-    };
-    let data = Data { plan: &plan, source: &source, shared: frozen, validate: &validate };
+    let judge = Judge::new(&material, (frames, &split), place.units, &architecture, config);
+    judge.check(&network)?;
+    let validate = |network: &PoseNetwork| judge.errors(network);
+    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
-    let mut trainer = Trainer::new((network, store), &architecture, config, units, seed, &checkpoint_folder)?;
+    let mut trainer = Trainer::new((network, store), &architecture, config, place.units, seed, &checkpoint_folder)?;
     if job.resume {
         trainer.resume()?;
     }
@@ -185,24 +138,20 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     // The model folder.
     let (weights, members) = write_members(&store, &snapshots, job)?;
     checkpoint::load(&store, &job.out.join(WEIGHTS_FILE))?;
-    let validation = &split.validation;
     let segmented = match &architecture.semantics {
-        Some(semantics) => segmentation(&network, semantics, &labels(validation)?, validation, &validation_input)?,
+        Some(semantics) => judge.segmentation(&network, semantics, &labels(&split.validation)?)?,
         None => None,
     };
-    let gallery = match &compared {
-        Some(compared) => Some(compared.fill(&network, frozen)?.save(&job.out)?),
-        None => None,
-    };
+    let gallery = judge.gallery(&network)?.map(|gallery| gallery.save(&job.out)).transpose()?;
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
         created_by: format!("vloc {}", env!("CARGO_PKG_VERSION")),
         licence: job.licence.clone(),
         network: architecture.clone(),
-        camera,
-        map_frame: start.as_ref().map_or("map", Start::map_frame).to_owned(),
-        map_from_normalized: units,
+        camera: place.camera,
+        map_frame: place.map_frame,
+        map_from_normalized: place.units,
         max_pair_interval: plan.max_interval(frames),
         training: record(dataset, &split, job, &snapshots, start.as_ref()),
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
@@ -219,6 +168,92 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(preparation + state.seconds, device))?;
     fs::remove_dir_all(&checkpoint_folder).map_err(Error::io("remove", &checkpoint_folder))?;
     Ok(card)
+}
+
+/// The architecture of a job, with the classes of the dataset, when all of its settings go together.
+fn architecture(dataset: &dyn Dataset, job: &Job) -> Result<NetworkConfig> {
+    job.config.check()?;
+    let none = || Error::config("network", "an architecture", "none");
+    let architecture = job.config.network.clone().ok_or_else(none)?;
+    job.config.check_with(&architecture)?;
+    with_classes(architecture, dataset)
+}
+
+/// The network as it starts: from its seed, then from the given weights.
+fn initial_network(
+    architecture: &NetworkConfig,
+    start: Option<&Start>,
+    job: &Job,
+    device: tch::Device,
+    progress: &Progress,
+) -> Result<(PoseNetwork, VarStore)> {
+    tch::manual_seed(job.seed as i64);
+    let store = VarStore::new(device);
+    let network = PoseNetwork::new(&store.root(), architecture)?;
+    if let Some(path) = &job.pretrained {
+        let report = checkpoint::load_pretrained(&store, path)?;
+        progress.note(&format!("{} variables start from {}", report.loaded.len(), path.display()));
+    }
+    if let Some(start) = start {
+        start.load(&store)?;
+    }
+    Ok((network, store))
+}
+
+/// What the network's numbers mean in the world: the camera of its input, the units and the frame of its poses.
+struct Place {
+    camera: CameraModel,
+    units: MapFromNormalized,
+    map_frame: String,
+}
+
+impl Place {
+    /// Those of the model that is gone on from, or what suits the dataset.
+    fn of(
+        dataset: &dyn Dataset,
+        train_poses: &[Se3],
+        architecture: &NetworkConfig,
+        start: Option<&Start>,
+    ) -> Result<Self> {
+        let (units, camera) = match start {
+            Some(start) => (start.units(train_poses)?, start.camera()),
+            None => {
+                let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
+                (MapFromNormalized::fit(train_poses)?, camera)
+            }
+        };
+        Ok(Self { camera, units, map_frame: start.map_or("map", Start::map_frame).to_owned() })
+    }
+}
+
+fn poses(frames: &[FrameInfo], indices: &[usize]) -> Vec<Se3> {
+    indices.iter().map(|&index| frames[index].map_from_camera).collect()
+}
+
+/// Puts the anchors of a network that has some among the training positions, unless it goes on in the same units.
+fn place_anchors(
+    network: &PoseNetwork,
+    architecture: &NetworkConfig,
+    (train_poses, units): (&[Se3], &MapFromNormalized),
+    job: &Job,
+    device: tch::Device,
+) -> Result<()> {
+    let keeps_anchors = job.from.as_ref().is_some_and(|tuning| tuning.units == Units::Kept);
+    if let (Some(AnchorsConfig { count }), false) = (architecture.anchors, keeps_anchors) {
+        let anchors = PoseTensor::from_poses(&anchor_poses(train_poses, count)?, units, device);
+        network.place_anchors(&anchors.translation_b3);
+    }
+    Ok(())
+}
+
+/// Which of the training frames meet.
+fn pair_plan(frames: &[FrameInfo], train: &[usize], camera: &CameraModel, job: &Job) -> Result<PairPlan> {
+    match job.config.pairs {
+        PairRule::Consecutive => PairPlan::new(frames, train, job.config.max_skip, job.seed),
+        PairRule::Overlapping { overlap, distance, near, far } => {
+            PairPlan::overlapping(frames, train, Frustum::new(camera, near, far), (overlap, distance), job.seed)
+        }
+    }
 }
 
 /// Writes the weights of the members of the model, the best first, and returns what the card says of them.
