@@ -15,7 +15,8 @@ epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus
   vlocnet-plus-plus-semantic dgrnets posenet posenet-learned posenet-reprojection bayesian-posenet lstm-pose hourglass-pose
-  svs-pose branchnet mapnet anchornet nnnet nnnet-squeezenet relocnet)
+  svs-pose branchnet mapnet anchornet nnnet nnnet-squeezenet relocnet
+  ms-transformer)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc

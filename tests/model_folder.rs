@@ -54,6 +54,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         relative_calibration: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
+        scenes: Vec::new(),
     }
 }
 

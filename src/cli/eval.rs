@@ -37,6 +37,10 @@ pub struct EvalArgs {
     /// Model folder.
     #[arg(long, value_name = "FOLDER")]
     pub model: PathBuf,
+    /// Of a model of several scenes: the name of the one that the dataset shows. An image that the model takes for another
+    /// scene's counts as unanswered.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub scene: String,
     /// Where to write metrics.json, frames.csv, errors.csv, truth.tum, estimate.tum, trajectory.svg and errors.svg.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
@@ -108,7 +112,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
-    let mut regressor = PoseRegressor::load(&args.model, args.device)?;
+    let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::checkpoint::Precision;
 use super::config::NetworkConfig;
 use super::pose_tensor::MapFromNormalized;
+use super::scene_record::SceneRecord;
 use super::uncertainty::Calibration;
 use crate::config::load_yaml;
 use crate::sensor::{CameraModel, Distortion};
@@ -83,6 +84,10 @@ pub struct ValidationRecord {
     /// Of the semantic stream; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segmentation: Option<SegmentationRecord>,
+    /// Share of the frames whose scene was told right; the others have no answer and count as infinitely wrong. Absent of a
+    /// model that knows one place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognized: Option<f64>,
 }
 
 /// The weights beside the card.
@@ -160,6 +165,9 @@ pub struct ModelCard {
     /// The training images, where the architecture has a gallery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gallery: Option<GalleryRecord>,
+    /// The scenes, of a model of several; none of a model that knows one place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenes: Vec<SceneRecord>,
 }
 
 impl ModelCard {
@@ -222,6 +230,39 @@ impl ModelCard {
                 "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
             return fail(expected, format!("{wanted:?} in the architecture, {:?} beside the weights", self.gallery));
         }
+        self.check_scenes(path)?;
+        (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
+        self.check_place(path)?;
+        if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
+            return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
+        }
+        if self.members.len() >= MAX_MEMBERS {
+            return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
+        }
+        Ok(())
+    }
+
+    fn check_scenes(&self, path: &Path) -> Result<()> {
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
+        let (known, listed) = (self.network.scenes(), self.scenes.len().max(1));
+        if known != listed {
+            return fail("as many scenes as the network has queries", format!("{listed} scenes, {known} queries"));
+        }
+        let name = |index: usize| self.scenes[index].name.as_str();
+        if let Some(twice) = (0..self.scenes.len()).find(|&index| (0..index).any(|before| name(before) == name(index)))
+        {
+            return fail("scenes with names of their own", format!("{:?} twice", name(twice)));
+        }
+        if *self != self.of_scene(0) {
+            let found = "others; what is said of the first scene must be said above it too".to_owned();
+            return fail("the camera, units, map frame, errors and calibration of the first scene", found);
+        }
+        Ok(())
+    }
+
+    /// What a model says in numbers of one place.
+    fn check_place(&self, path: &Path) -> Result<()> {
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
         let (camera, input) = (&self.camera, &self.network.input);
         if !camera.is_calibrated() || camera.distortion != Distortion::None {
             return fail("a calibrated camera without distortion", format!("{camera:?}"));
@@ -233,12 +274,6 @@ impl ModelCard {
         let MapFromNormalized { mean, scale } = self.map_from_normalized;
         if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
             return fail("map_from_normalized with a finite mean and a positive scale", format!("{mean:?}, {scale}"));
-        }
-        if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
-            return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
-        }
-        if self.members.len() >= MAX_MEMBERS {
-            return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
         }
         let calibrations = [Some(self.calibration), self.relative_calibration];
         if let Some(wrong) = calibrations.iter().flatten().find(|calibration| !calibration.is_valid()) {

@@ -14,7 +14,7 @@ use super::checkpoint;
 use super::device::guarded;
 use super::pose_head::PoseOutput;
 use super::pose_network::{Features, PoseNetwork};
-use super::pose_tensor::MapFromNormalized;
+use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
 use super::temporal::History;
 use crate::{Result, Stamp};
@@ -33,6 +33,13 @@ pub(super) struct Answer {
     absolute: PoseOutput,
     relative: Option<PoseOutput>,
     odometry_features: Option<Tensor>,
+}
+
+impl Answer {
+    /// The probability of each scene, of a network that knows some.
+    pub(super) fn scenes(&self) -> Option<Vec<f64>> {
+        self.absolute.scenes_bs().map(|log_probability| numbers(&log_probability.get(0).exp()))
+    }
 }
 
 /// What a member says of a frame in metres: where it was, and how it moved since the frame of the stamp.
@@ -91,13 +98,19 @@ impl Member {
 
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
     /// or one per part of it). Outputs of one row in have the deterministic prediction in their first row and the
-    /// samples behind it, by the masks of the absolute and of the relative pose. `None` of a network that compares frames.
-    pub(super) fn answer(&self, shared: &Features, masks: &[Tensor], odometry_masks: &[Tensor]) -> Option<Answer> {
+    /// samples behind it, by the masks of the absolute and of the relative pose. `scenes_b`: in which scene, of a network that
+    /// knows some. `None` of a network that compares frames.
+    pub(super) fn answer(
+        &self,
+        (shared, scenes_b): (&Features, Option<&Tensor>),
+        masks: &[Tensor],
+        odometry_masks: &[Tensor],
+    ) -> Option<Answer> {
         let (network, previous) = (&self.network, self.previous.as_ref());
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
-            1 => network.absolute_samples(shared, &history, masks),
-            _ => network.absolute(shared, &history, false),
+            1 => network.absolute_samples((shared, scenes_b), &history, masks),
+            _ => network.absolute_in(shared, scenes_b, &history, false),
         }?;
         let Some(odometry) = network.odometry() else {
             return Some(Answer { absolute, relative: None, odometry_features: None });

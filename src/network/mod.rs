@@ -35,8 +35,11 @@ mod prediction;
 mod regressor;
 mod rotation_output;
 mod saliency;
+mod scene_record;
+mod scene_stream;
 mod semantics;
 mod temporal;
+pub mod transformer;
 pub mod uncertainty;
 
 pub use anchors::Anchored;
@@ -46,7 +49,8 @@ pub use card::{
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
-    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
+    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal,
+    TransformerConfig, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
@@ -56,5 +60,6 @@ pub use pose_network::{Features, OdometryStream, PoseNetwork};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};
 pub use regressor::{PixelFrame, PoseRegressor, Regression};
 pub use saliency::Saliency;
+pub use scene_record::SceneRecord;
 pub use temporal::History;
 pub use uncertainty::Calibration;

@@ -36,6 +36,11 @@ pub trait Source: Sync {
     fn labels(&self, _views: &[View]) -> Option<Tensor> {
         None
     }
+
+    /// The number of the scene of each view; `None` where all are of one.
+    fn scenes(&self, _views: &[View]) -> Option<Vec<usize>> {
+        None
+    }
 }
 
 /// Augmented images as inputs of a network.
@@ -77,6 +82,8 @@ pub struct Batch {
     pub points: Option<Tensor>,
     /// What [`Source::labels`] says of them.
     pub labels: Option<Tensor>,
+    /// What [`Source::scenes`] says of them.
+    pub scenes: Option<Vec<usize>>,
 }
 
 impl Batch {
@@ -85,7 +92,8 @@ impl Batch {
         let views: Vec<View> = earlier.chain(pairs.iter().map(|pair| pair.current)).collect();
         let (input, mut previous) = source.views(&views)?;
         let current = previous.split_off(pairs.len());
-        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views) })
+        let (points, labels, scenes) = (source.points(&views), source.labels(&views), source.scenes(&views));
+        Ok(Self { input, previous, current, points, labels, scenes })
     }
 }
 

@@ -4,19 +4,20 @@
 use image::RgbImage;
 
 use super::validation::ValidationErrors;
-use crate::Result;
 use crate::dataset::FrameInfo;
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, Regression, ValidationRecord};
 use crate::progress::Progress;
 use crate::sensor::RelativePose;
+use crate::{Error, Result};
 
 /// Over which relative poses are added up to see whether their errors are alike.
 const CHAIN_SECONDS: f64 = 0.9;
 
-/// The card of `regressor` with errors and calibration over the `validation` frames, whose images, in its own pixels,
-/// `image` gives. With too few of them the calibration stays as it is, and a note says so.
+/// The card of the model of `regressor` with errors and calibration (of a model of several scenes: of the one in use) over
+/// the `validation` frames, whose images, in its own pixels, `image` gives. Frames that it takes for those of another scene
+/// count as infinitely wrong. With too few frames the calibration stays as it is, and a note says so.
 ///
 /// # Errors
 /// Those of the images and of [`Calibration::fit`]; [`Error::Compute`](crate::Error::Compute) when the network fails.
@@ -29,19 +30,27 @@ pub fn calibrate(
 ) -> Result<ModelCard> {
     let mut card = regressor.card().clone();
     let (mut fits, mut poses) = (Vec::<(Matrix6, Vector6)>::new(), Vec::new());
-    let (mut steps, mut before) = (Vec::new(), None);
+    let (mut steps, mut before, mut unanswered) = (Vec::new(), None, 0);
     for &index in validation {
         let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-        let Regression { absolute, relative } = regressor.regress_uncalibrated(&frame)?;
+        let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
+            Err(Error::OtherScene { .. }) => {
+                (before, unanswered) = (None, unanswered + 1);
+                continue;
+            }
+            answer => answer?,
+        };
         let truth = frames[index].map_from_camera;
         fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
         poses.push((absolute.map_from_camera, truth));
         let before: Option<Se3> = before.replace(truth);
         steps.push(before.zip(relative).map(|(before, estimate)| Step { estimate, truth: before.inverse() * truth }));
     }
-    if let Some(errors) = ValidationErrors::of(&poses) {
+    if let Some(errors) = ValidationErrors::of_answers(&poses, unanswered) {
+        let recognized = poses.len() as f64 / errors.frames as f64;
         card.validation = ValidationRecord {
             frames: errors.frames,
+            recognized: regressor.scene().map(|_| recognized),
             median_translation_error: errors.median_translation,
             median_rotation_error: errors.median_rotation,
             ..card.validation
@@ -56,7 +65,10 @@ pub fn calibrate(
     }
     // Frames too far apart for relative poses say nothing against what is known of them.
     card.relative_calibration = relative_calibration(&steps)?.or(card.relative_calibration);
-    Ok(card)
+    Ok(match regressor.scene() {
+        Some(scene) => card.filed(scene),
+        None => card,
+    })
 }
 
 /// How the camera moved between two frames, as the network says, before calibration, and in truth.

@@ -41,9 +41,9 @@ pub struct Joining {
 /// rule that divided it.
 ///
 /// # Errors
-/// Those of reading the models; [`Error::Model`] for models that differ in architecture, camera, units or training
-/// frames, or have the same weights; [`Error::Config`] when there are too few or too many of them, when the folder holds a
-/// model already, and when the rule does not give the frames that they were trained on.
+/// Those of reading the models; [`Error::Model`] for models of several scenes, for those that differ in architecture,
+/// camera, units or training frames, or have the same weights; [`Error::Config`] when there are too few or too many of
+/// them, when the folder holds a model already, and when the rule does not give the frames that they were trained on.
 pub fn join(job: &Joining, calibrate_on: Option<(&dyn Dataset, &SplitRule)>, progress: Progress) -> Result<ModelCard> {
     let device = job.device.resolve()?;
     let cards = job.models.iter().map(|folder| ModelCard::read(folder)).collect::<Result<Vec<_>>>()?;
@@ -57,6 +57,10 @@ pub fn join(job: &Joining, calibrate_on: Option<(&dyn Dataset, &SplitRule)>, pro
     if first.gallery.is_some() {
         let expected = "models that answer from the frame alone";
         return Err(Error::model(&job.models[0], expected, "one with a gallery, which its own weights alone can read"));
+    }
+    if !first.scenes.is_empty() {
+        let found = format!("one of {}; train it with --snapshots for an ensemble", first.scene_names());
+        return Err(Error::model(&job.models[0], "models that know one place", found));
     }
     if job.out.join(CARD_FILE).exists() {
         let found = format!("{} with a model; name another, or remove it", job.out.display());

@@ -9,10 +9,10 @@ use super::config::TrainingConfig;
 use super::gallery::{self, Compared};
 use super::material::Material;
 use super::scene_labels::SceneLabels;
+use super::scenes::Scene;
 use super::segmentation::segmentation;
-use super::validation::{ValidationErrors, validate};
+use super::validation::{SceneAnswers, ValidationErrors, answers, validate};
 use crate::Result;
-use crate::dataset::{FrameInfo, Split};
 use crate::geometry::Se3;
 use crate::network::{Gallery, MapFromNormalized, NetworkConfig, PoseNetwork, SegmentationRecord, SemanticsConfig};
 
@@ -27,15 +27,28 @@ pub(super) struct Judge<'a> {
     compared: Option<Compared<'a>>,
 }
 
+/// The errors of a network on the validation frames of all scenes, in the order of their numbers; `None` without any.
+///
+/// # Errors
+/// As of [`Judge::errors`].
+pub(super) fn errors(judges: &[Judge], network: &PoseNetwork) -> Result<Option<ValidationErrors>> {
+    if let [judge] = judges {
+        return judge.errors(network);
+    }
+    let of_scenes = judges.iter().enumerate().map(|(scene, judge)| judge.answers(network, scene));
+    Ok(ValidationErrors::of_scenes(&of_scenes.collect::<Result<Vec<_>>>()?))
+}
+
 impl<'a> Judge<'a> {
-    /// By the validation frames of `split`, whose images are in `material`.
+    /// By the validation frames of the scene, whose images are in `material`.
     pub(super) fn new(
         material: &'a Material,
-        (frames, split): (&[FrameInfo], &'a Split),
+        scene: &'a Scene,
         units: MapFromNormalized,
         architecture: &NetworkConfig,
         config: &TrainingConfig,
     ) -> Self {
+        let (frames, split) = (scene.dataset.frames(), &scene.split);
         let compared =
             architecture.gallery.map(|gallery| Compared::choose(gallery, (frames, &split.train), material, units));
         let truth = split.validation.iter().map(|&index| frames[index].map_from_camera).collect();
@@ -54,7 +67,7 @@ impl<'a> Judge<'a> {
     ///
     /// # Errors
     /// Those of [`validate`] and of a gallery.
-    pub(super) fn errors(&self, network: &PoseNetwork) -> Result<Option<ValidationErrors>> {
+    fn errors(&self, network: &PoseNetwork) -> Result<Option<ValidationErrors>> {
         if self.truth.is_empty() {
             return Ok(None);
         }
@@ -63,6 +76,11 @@ impl<'a> Judge<'a> {
             None => validate(network, &self.units, &self.truth, self.frozen, &input),
             Some(gallery) => gallery::validate(network, &gallery, &self.truth, &input, self.frozen),
         }
+    }
+
+    /// What the network says in the scene of this number.
+    fn answers(&self, network: &PoseNetwork, scene: usize) -> Result<SceneAnswers> {
+        answers(network, &self.units, &self.truth, (self.frozen, Some(scene)), &|rows| self.input(rows))
     }
 
     /// The training images as the network sees them now, where it compares.
