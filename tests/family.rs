@@ -210,7 +210,7 @@ fn ms_transformer_reads_position_and_orientation_from_two_resolutions() {
         gradient_reaches(&store, "trunk.features.3.") && gradient_reaches(&store, "orientation.transformer.encoder.")
     );
     assert!(
-        !gradient_reaches(&store, "trunk.features.4.") && !gradient_reaches(&store, "global."),
+        !gradient_reaches(&store, "trunk.features.4.") && !gradient_reaches(&store, "global.transformer."),
         "its map is the finer one"
     );
     answer(&network).pose().translation_b3.square().sum(None::<Kind>).backward();

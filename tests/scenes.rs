@@ -26,7 +26,7 @@ struct Wall {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
     origin: Vector3<f64>,
-    /// Colours of its waves.
+    /// Red, green and blue, about which its waves go.
     paint: [f64; 3],
 }
 
@@ -51,12 +51,12 @@ impl Wall {
 
     /// A red wall of 2 m about (100, 100, 100).
     fn red() -> Self {
-        Self::new("red", CameraModel::pinhole(48, 36, 40.0), 100.0, 2.0, [120.0, 20.0, 10.0])
+        Self::new("red", CameraModel::pinhole(48, 36, 40.0), 100.0, 2.0, [190.0, 70.0, 70.0])
     }
 
     /// A blue wall of 6 m about (-50, -50, -50), seen by a larger camera with a longer lens.
     fn blue() -> Self {
-        Self::new("blue", CameraModel::pinhole(64, 48, 60.0), -50.0, 6.0, [10.0, 30.0, 120.0])
+        Self::new("blue", CameraModel::pinhole(64, 48, 60.0), -50.0, 6.0, [70.0, 70.0, 190.0])
     }
 
     fn truth(&self, index: usize) -> Se3 {
@@ -87,7 +87,7 @@ impl Dataset for Wall {
             let ray = self.camera.ray(&Vector2::new(f64::from(u), f64::from(v)));
             let point = pose.translation - self.origin + pose.rotation * ray * 2.0;
             let wave = |frequency: f64, paint: f64| {
-                (127.0 + paint * (frequency * point.x + 2.0 * point.y).sin()).clamp(0.0, 255.0) as u8
+                (paint + 60.0 * (frequency * point.x + 2.0 * point.y).sin()).clamp(0.0, 255.0) as u8
             };
             Rgb([wave(1.0, self.paint[0]), wave(2.3, self.paint[1]), wave(4.1, self.paint[2])])
         }))

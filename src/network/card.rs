@@ -253,7 +253,7 @@ impl ModelCard {
         {
             return fail("scenes with names of their own", format!("{:?} twice", name(twice)));
         }
-        if *self != self.of_scene(0) {
+        if !self.scenes.is_empty() && *self != self.of_scene(0) {
             let found = "others; what is said of the first scene must be said above it too".to_owned();
             return fail("the camera, units, map frame, errors and calibration of the first scene", found);
         }
