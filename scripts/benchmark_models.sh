@@ -2,20 +2,20 @@
 # Trains and evaluates the family on 7-Scenes redkitchen (both splits) and in the synthetic room, and prints the tables.
 # It can be stopped at any time: started again, it goes on with the training that was interrupted.
 #
-#   scripts/benchmark_models.sh [PRESET ...]       all presets but those that need a GPU's memory to make sense
+#   scripts/benchmark_models.sh [PRESET ...]       all of them, the cheap ones first
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
 #   OUT=out/benchmark     where models and evaluations go
-#   EPOCHS=40 INPUT=128x96 BATCH=16   the budget of every member: the same for all
+#   EPOCHS=20 INPUT=96x72 BATCH=16   the budget of every member, the same for all: a night on two cores
 #   DEVICE=auto           where to compute
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
-epochs=${EPOCHS:-40} input=${INPUT:-128x96} batch=${BATCH:-16} device=${DEVICE:-auto}
+epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto}
 presets=("$@")
-[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small vlocnet vlocnet-plus-plus
-  vlocnet-plus-plus-semantic dgrnets posenet posenet-learned posenet-reprojection bayesian-posenet lstm-pose hourglass-pose
-  svs-pose branchnet mapnet anchornet nnnet nnnet-squeezenet relocnet
+[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned mapnet hourglass-pose nnnet-squeezenet
+  posenet-reprojection anchornet svs-pose nnnet relocnet branchnet bayesian-posenet lstm-pose vlocnet vlocnet-plus-plus
+  vlocnet-plus-plus-semantic dgrnets
   ms-transformer)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
@@ -59,9 +59,6 @@ on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
   python3 scripts/benchmark_table.py "$out/$1"
 }
 
-room=$out/labelled_room
-[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
-on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml
 if [ -d "$data/redkitchen" ]; then
   splits=config/splits
   on_dataset interpolation "$data/redkitchen" $splits/interpolation_validation.yaml $splits/interpolation.yaml
@@ -69,3 +66,6 @@ if [ -d "$data/redkitchen" ]; then
 else
   printf 'redkitchen is not in %s: the synthetic room alone was measured\n' "$data"
 fi
+room=$out/labelled_room
+[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
+on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml

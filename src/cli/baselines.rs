@@ -1,7 +1,9 @@
-//! What `vloc eval` compares with: image retrieval (Sattler et al. 2019), and the oracle that knows the true pose.
+//! What `vloc eval` compares with: image retrieval (Sattler et al. 2019), an answer that looks at no image, and the oracle
+//! that knows the true pose.
 
 use clap::ValueEnum;
 use image::RgbImage;
+use nalgebra::Vector3;
 
 use crate::Result;
 use crate::dataset::{Dataset, Split};
@@ -16,7 +18,7 @@ const INTERPOLATED_NEIGHBOURS: usize = 25;
 /// Which retrieval baselines are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum RetrievalBaselines {
-    /// Only the oracle
+    /// Only the mean training pose and the oracle
     None,
     /// Grey thumbnails: seconds
     Thumbnail,
@@ -78,10 +80,19 @@ pub(super) fn baselines(
             &vectors(&split.test)?,
         )?);
     }
+    let blind = vec![mean_pose(&training); split.test.len()];
+    baselines.push(Baseline { name: "mean training pose".to_owned(), poses: blind });
     let truths: Vec<Se3> = poses(&split.test);
     let oracle = truths.iter().map(|truth| nearest_pose(&training, *truth)).collect();
     baselines.push(Baseline { name: "nearest training pose (oracle)".to_owned(), poses: oracle });
     Ok(baselines)
+}
+
+/// The mean of the positions with the mean of the rotations: what can be said without a look.
+fn mean_pose(poses: &[Se3]) -> Option<Se3> {
+    let rotation = Se3::mean(poses)?.rotation;
+    let position = poses.iter().map(|pose| pose.translation).sum::<Vector3<f64>>() / poses.len() as f64;
+    Some(Se3::new(rotation, position))
 }
 
 /// The vector at length one; one without any length stays.
