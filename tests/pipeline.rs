@@ -158,7 +158,7 @@ fn a_network_that_fails_is_counted_and_says_no_pose() {
 #[test]
 fn an_image_of_another_scene_is_counted_and_says_no_pose() {
     let mut bench = Bench::ready(alone());
-    assert!(bench.image(450, 255).is_empty());
+    assert!(bench.image(450, 231).is_empty());
     bench.assert_refused("other_scene", "expected an image of hall, found one of lab (probability 0.90)");
 }
 
