@@ -10,7 +10,8 @@
 //!
 //! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
 //! (what pixels show), `localizer`, `pose_head`,
-//! [`uncertainty`].
+//! [`uncertainty`]; of a member that knows several scenes from the encoder by `scene_stream` ([`transformer`]) to
+//! `pose_head`.
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 

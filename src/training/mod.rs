@@ -1,6 +1,7 @@
 //! Posed images to a model folder.
 //!
-//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, from random
+//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, and
+//!   [`train_scenes`] that from several to a model of several scenes, from random
 //!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
 //!   [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared

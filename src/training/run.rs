@@ -2,7 +2,8 @@
 //!
 //! The folder holds, beside the model itself (`model.yaml`, `weights.safetensors`, of an ensemble also `members/`):
 //! `training.yaml` (the effective configuration), `split.yaml`, `log.csv` (a line per epoch), `timing.yaml` and
-//! `checkpoint/` (to go on after an interruption; removed when the training is done).
+//! `checkpoint/` (to go on after an interruption; removed when the training is done), of several scenes also `scenes.yaml`,
+//! their names in order.
 
 use std::fmt::Write as _;
 use std::fs;

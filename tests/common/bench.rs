@@ -18,7 +18,8 @@ use vloc::{Error, Result, Stamp};
 
 pub const CAMERA: &str = "camera_optical_frame";
 
-/// Says a pose that grows with the brightness of the image; fails on black images, takes those of brightness 231 for another scene's.
+/// Says a pose that grows with the brightness of the image; fails on black images, and takes those of brightness 231 for
+/// another scene's.
 #[derive(Clone, Default)]
 pub struct Brightness {
     pub delay: Duration,
