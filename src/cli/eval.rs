@@ -122,7 +122,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     let device = describe(regressor.device());
     let latency = |step: &str, durations: &[Duration]| Latency::new(step, &device, args.threads, 1, durations);
     let evaluation = Evaluation {
-        name: regressor.card().name.clone(),
+        name: name_of(&regressor),
         provenance: Provenance {
             dataset: dataset.name().to_owned(),
             ground_truth: args.ground_truth.clone(),
@@ -158,6 +158,15 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         report.write(folder)?;
     }
     Ok(Evaluated { metrics, fused })
+}
+
+/// The name of the model, and of the scene that it answers in where it knows several.
+fn name_of(regressor: &PoseRegressor) -> String {
+    let card = regressor.card();
+    match regressor.scene() {
+        Some(scene) => format!("{} in {}", card.name, card.scenes[scene].name),
+        None => card.name.clone(),
+    }
 }
 
 /// The split of a rule file, with the rule as one line for the report.
