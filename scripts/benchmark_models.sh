@@ -2,7 +2,8 @@
 # Trains and evaluates the family on 7-Scenes redkitchen (both splits) and in the synthetic room, and prints the tables.
 # It can be stopped at any time: started again, it goes on with the training that was interrupted.
 #
-#   scripts/benchmark_models.sh [PRESET ...]       all of them, the cheap ones first
+#   scripts/benchmark_models.sh [PRESET ...]       all of them, the cheap ones first; but for mapnet-plus, which goes on
+#                                                  from a mapnet with a video of its own
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
 #   OUT=out/benchmark     where models and evaluations go

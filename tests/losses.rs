@@ -6,8 +6,8 @@ use tch::{Device, Kind, Tensor};
 use vloc::geometry::{Se3, So3, Vector6};
 use vloc::loss::{
     ConsistencyGradient, Norm, PoseWeights, UNLABELLED, cross_transformation_loss, expected_squared_offset,
-    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, overlap_loss,
-    pose_errors, relative_pose, reprojection_loss, segmentation_loss, tangent,
+    geometric_consistency_loss, log_consistency_loss, motion_loss, nearest_anchor_cross_entropy, nll_loss,
+    overlap_loss, pose_errors, relative_pose, reprojection_loss, segmentation_loss, tangent,
 };
 use vloc::network::{Anchored, MapFromNormalized, PoseTensor};
 
@@ -303,6 +303,72 @@ fn consistency_does_not_depend_on_the_map() {
     );
     let exact = errors(&truth, &truth);
     assert!(exact.0 < 1e-5 && exact.1 < 1e-5, "{exact:?}");
+}
+
+/// `previous_from_current` of consecutive poses.
+fn motions(path: &[Se3]) -> PoseTensor {
+    tensor(&path.windows(2).map(|pair| pair[0].inverse() * pair[1]).collect::<Vec<_>>())
+}
+
+#[test]
+fn motions_are_those_of_an_odometry_in_any_frame() {
+    let map_from_odometry = pose([0.9, -2.0, 0.4], [50.0, -30.0, 8.0]);
+    let answers = path();
+    let odometry: Vec<Se3> = answers.iter().map(|pose| map_from_odometry.inverse() * *pose).collect();
+    let errors = |answers: &[Se3], odometry: &[Se3]| {
+        let frames = [&tensor(&answers[..answers.len() - 1]), &tensor(&answers[1..])];
+        let errors = motion_loss(frames, &motions(odometry), Norm::L1);
+        [value(&errors.translation), value(&errors.rotation)]
+    };
+    assert!(errors(&answers, &odometry).iter().all(|error| *error < 1e-5));
+
+    // Wherever the answers' own frame lies; and what is wrong is as wrong in every frame.
+    let guess: Vec<Se3> = answers
+        .iter()
+        .zip(1..)
+        .map(|(pose, index)| pose.retract(&(Vector6::repeat(0.03) * f64::from(index))))
+        .collect();
+    let moved: Vec<Se3> = guess.iter().map(|pose| map_from_odometry * *pose).collect();
+    let (here, there) = (errors(&guess, &odometry), errors(&moved, &odometry));
+    assert!(here.iter().all(|error| *error > 0.01), "the guess must be wrong for this to show anything");
+    assert!(here.iter().zip(there).all(|(here, there)| (here - there).abs() < 1e-4), "{here:?} {there:?}");
+
+    // By hand: a camera that looks along the map's x steps a metre towards it, and is said to have stepped 1.5 m and turned
+    // by 0.2 about its own x (half of it is the logarithm).
+    let quarter = std::f64::consts::FRAC_PI_2;
+    let answers = [pose([0.0, quarter, 0.0], [0.0; 3]), pose([0.0, quarter, 0.0], [1.0, 0.0, 0.0])];
+    let told = tensor(&[pose([0.2, 0.0, 0.0], [0.0, 0.0, 1.5])]);
+    let errors = motion_loss([&tensor(&answers[..1]), &tensor(&answers[1..])], &told, Norm::L2);
+    assert!((value(&errors.translation) - 0.5).abs() < 1e-6 && (value(&errors.rotation) - 0.1).abs() < 1e-6);
+}
+
+#[test]
+fn the_gradient_of_the_motion_is_its_slope_for_both_answers() {
+    let (answers, told) = (path(), motions(&[path()[5], path()[2]]));
+    let numbers = |pose: Se3| {
+        let PoseTensor { translation_b3, quaternion_b4 } = tensor(&[pose]);
+        Tensor::cat(&[translation_b3, quaternion_b4], 1).to_kind(Kind::Double)
+    };
+    let (previous, current) = (numbers(answers[1]), numbers(answers[2]));
+    let loss = |previous: &Tensor, current: &Tensor| {
+        let parts =
+            |all: &Tensor| PoseTensor { translation_b3: all.narrow(1, 0, 3), quaternion_b4: all.narrow(1, 3, 4) };
+        let errors = motion_loss([&parts(previous), &parts(current)], &told, Norm::L2);
+        PoseWeights::Fixed { beta: 3.0 }.apply(&errors)
+    };
+    let leaves = [&previous, &current].map(|pose| pose.copy().set_requires_grad(true));
+    loss(&leaves[0], &leaves[1]).backward();
+    for (which, number) in [0, 1].into_iter().flat_map(|which| (0..7).map(move |number| (which, number))) {
+        let moved = |by: f64| {
+            let poses = [previous.copy(), current.copy()];
+            let _ = poses[which].narrow(1, number, 1).g_add_scalar_(by);
+            value(&loss(&poses[0], &poses[1]))
+        };
+        let numeric = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        let analytic = leaves[which].grad().double_value(&[0, number]);
+        assert!((analytic - numeric).abs() < 1e-6 * (1.0 + numeric.abs()), "{which} {number}: {analytic} {numeric}");
+        assert!(number == 3 || analytic.abs() > 1e-6, "{which} {number}: each number of both answers learns");
+    }
 }
 
 #[test]

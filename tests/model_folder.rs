@@ -55,6 +55,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         scenes: Vec::new(),
+        cross_fitted: false,
     }
 }
 
@@ -135,11 +136,17 @@ fn an_ensemble_says_the_mean_of_its_members_and_their_spread() {
         let joined = tempfile::tempdir().unwrap();
         fs::create_dir(joined.path().join(MEMBERS_FOLDER)).unwrap();
         let mut card = cards[0].clone();
-        let member = |card: &ModelCard| MemberRecord { sha256: card.weights.sha256.clone(), seed: 0, epochs: 1 };
+        let member = |card: &ModelCard| MemberRecord {
+            sha256: card.weights.sha256.clone(),
+            seed: 0,
+            epochs: 1,
+            map_from_normalized: None,
+            gallery: None,
+        };
         card.members = cards[1..].iter().map(member).collect();
         card.write(joined.path()).unwrap();
-        for ((file, _), folder) in card.weight_files().into_iter().zip(&folders) {
-            fs::copy(folder.path().join(WEIGHTS_FILE), joined.path().join(file)).unwrap();
+        for (parts, folder) in card.parts().into_iter().zip(&folders) {
+            fs::copy(folder.path().join(WEIGHTS_FILE), joined.path().join(parts.weights)).unwrap();
         }
 
         let answer = |folder: &Path| {

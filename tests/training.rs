@@ -10,7 +10,7 @@ use image::{GrayImage, Luma, Rgb, RgbImage};
 use nalgebra::Vector3;
 use tch::{Device as TorchDevice, Tensor, nn};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
-use vloc::geometry::{Se3, So3};
+use vloc::geometry::{Matrix6, Se3, So3};
 use vloc::network::{
     Activation, AnchorsConfig, Block, Device, EncoderConfig, GALLERY_FILE, GalleryConfig, InputSize, LocalizerConfig,
     MapFromNormalized, ModelCard, NetworkConfig, Odometry, OriginRecord, PixelFrame, PoseNetwork, PoseRegressor,
@@ -22,7 +22,7 @@ use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
 use vloc::training::{
     Adam, AdamConfig, Candidate, Consistency, Data, FineTuning, Frustum, Job, Joining, Keep, Pair, PairPlan, PairRule,
     Reprojection, RotationAugmentation, RunState, Source, Trainer, TrainingConfig, Trials, Units, View,
-    fine_tuning_config, join, recorded_config, recorded_split, train,
+    fine_tuning_config, join, recorded_config, recorded_split, train, train_folds,
 };
 use vloc::{Result, Stamp};
 
@@ -109,7 +109,7 @@ fn job(out: &Path) -> Job {
     };
     Job {
         config,
-        split: SplitRule::Separate { validation: Some(Validation { every: 3, length: 10, margin: 0 }) },
+        split: SplitRule::Separate { validation: Some(Validation { every: 3, length: 10, margin: 0, fold: 0 }) },
         pretrained: None,
         from: None,
         out: out.to_owned(),
@@ -393,7 +393,8 @@ fn trainings_of_two_seeds_become_one_model() {
         device: Device::Cpu,
     };
     let split = recorded_split(&path("one")).unwrap();
-    let on = Some((&dataset as &dyn Dataset, &split));
+    let splits = [split.clone(), split];
+    let on = Some((&dataset as &dyn Dataset, &splits[..]));
     let card = join(&joining(&["one", "two"], "both"), on, Progress::Silent).unwrap();
     assert_eq!(card.members.iter().map(|member| member.seed).collect::<Vec<_>>(), [8, 8]);
     assert_eq!((card.weights.sha256, card.validation.frames), (one.weights.sha256.clone(), one.validation.frames));
@@ -413,16 +414,94 @@ fn trainings_of_two_seeds_become_one_model() {
     trained("less", &|job| job.split = SplitRule::Separate { validation: None });
     assert!(refused(&["one", "wide"], on).contains("wide: expected the architecture of waves, found another; join"));
     let error = refused(&["one", "less"], on);
-    assert!(error.contains("expected the training frames (same dataset, same split) of waves"), "{error}");
+    assert!(error.starts_with("parameter split: expected the rule and the dataset that waves was trained"), "{error}");
+    let error = refused(&["one", "less"], None);
+    assert!(error.starts_with("parameter dataset: expected the training frames of the first model, or"), "{error}");
+    let less = [splits[0].clone(), SplitRule::Separate { validation: None }];
+    let error = refused(&["one", "less"], Some((&dataset, &less[..])));
+    assert!(error.contains("less: expected the rule of the first model but for its fold, found another"), "{error}");
     let error = refused(&["one", "both"], on);
     assert!(error.contains("expected weights of its own, found those of another member"), "{error}");
     assert!(refused(&["one"], on).starts_with("parameter models: expected at least two models to join, found 1"));
-    let other = SplitRule::Separate { validation: Some(Validation { every: 4, length: 10, margin: 0 }) };
-    let error = refused(&["one", "two"], Some((&dataset, &other)));
+    let other = SplitRule::Separate { validation: Some(Validation { every: 4, length: 10, margin: 0, fold: 0 }) };
+    let error = refused(&["one", "two"], Some((&dataset, &[other.clone(), other][..])));
     assert!(error.starts_with("parameter split: expected the rule and the dataset that waves was trained"), "{error}");
     assert!(!path("no").join("model.yaml").exists());
     let error = join(&joining(&["one", "two"], "both"), None, Progress::Silent).unwrap_err().to_string();
     assert!(error.starts_with("parameter out: expected a new folder, found "), "{error}");
+}
+
+#[test]
+fn folds_are_resumed_and_joined_and_each_answers_for_what_it_did_not_see() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let dataset = Waves::new(120);
+    let folds = |out: &str| {
+        let mut job = job(&path(out));
+        job.split = SplitRule::Separate { validation: Some(Validation { every: 6, length: 10, margin: 1, fold: 0 }) };
+        job.config.epochs = 2;
+        job
+    };
+    let all = |job: &Job, keep_going: &dyn Fn() -> bool| train_folds(&dataset, (job, 3), Progress::Silent, keep_going);
+    let card = all(&folds("straight"), &|| true).unwrap();
+
+    // Every block is set apart once, less its margins, and the calibration is over all of them.
+    assert!(card.cross_fitted);
+    assert_eq!((card.validation.frames, card.calibration.frames), (96, 96));
+    assert_eq!((card.training.seed, card.members[0].seed, card.members[1].seed), (7, 8, 9));
+    let rules: Vec<SplitRule> =
+        (0..3).map(|fold| recorded_split(&path(&format!("straight/folds/{fold}"))).unwrap()).collect();
+    let mut apart: Vec<usize> = rules.iter().flat_map(|rule| rule.split(&dataset).unwrap().validation).collect();
+    apart.sort_unstable();
+    apart.dedup();
+    assert_eq!(apart.len(), 96);
+
+    // The mean of the members, each in units of its own, and the mean of their covariances without their spread.
+    let units = card.parts().iter().map(|parts| parts.map_from_normalized).collect::<Vec<_>>();
+    assert!(units[0] != units[1] && units[1] != units[2]);
+    let answer = |folder: &Path| {
+        let mut regressor = PoseRegressor::load(folder, Device::Cpu).unwrap();
+        let preprocessor = vloc::vision::Preprocessor::new(dataset.camera(), &regressor.card().camera).unwrap();
+        let pixels = preprocessor.apply(&dataset.image(31).unwrap()).unwrap();
+        regressor.regress_uncalibrated(&PixelFrame { stamp: dataset.frames[31].stamp, pixels }).unwrap().absolute
+    };
+    let members: Vec<_> = (0..3).map(|fold| answer(&path(&format!("straight/folds/{fold}")))).collect();
+    let joined = answer(&path("straight"));
+    let poses: Vec<Se3> = members.iter().map(|member| member.map_from_camera).collect();
+    let mean = Se3::mean(&poses).unwrap();
+    assert!(mean.local(joined.map_from_camera).norm() < 1e-12);
+    let moved = members.iter().map(|member| {
+        let jacobian = Se3::right_jacobian_inverse(&mean.local(member.map_from_camera));
+        jacobian * member.covariance * jacobian.transpose()
+    });
+    let within: Matrix6 = moved.sum::<Matrix6>() / 3.0;
+    assert!((joined.covariance - within).norm() < 1e-9 * within.norm(), "{} {within}", joined.covariance);
+
+    // Stopped in its second fold it goes on, to the same bytes.
+    let steps = Cell::new(0);
+    let stop = || {
+        steps.set(steps.get() + usize::from(path("stopped/folds/1").exists()));
+        steps.get() < 3
+    };
+    all(&folds("stopped"), &stop).unwrap_err();
+    assert!(path("stopped/folds/0/model.yaml").exists() && !path("stopped/model.yaml").exists());
+    let error = all(&folds("stopped"), &|| true).unwrap_err().to_string();
+    assert!(error.contains("with a training; give --resume to go on with its folds, or remove it"), "{error}");
+    let mut other = Job { resume: true, ..folds("stopped") };
+    other.config.epochs = 3;
+    let error = all(&other, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter resume: expected the settings, the rule and the seed that"), "{error}");
+    all(&Job { resume: true, ..folds("stopped") }, &|| true).unwrap();
+    for file in ["weights.safetensors", "members/01.safetensors", "members/02.safetensors", "model.yaml"] {
+        let read = |name: &str| std::fs::read(path(name).join(file)).unwrap();
+        assert!(read("straight") == read("stopped"), "{file} of a run that was stopped and resumed");
+    }
+    let without = Job { split: SplitRule::Separate { validation: None }, ..folds("none") };
+    let error = all(&without, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter split.validation: expected a rule with validation blocks"), "{error}");
+    let error = train_folds(&dataset, (&folds("none"), 1), Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter folds: expected 2 to 64, found 1") && !path("none").exists(), "{error}");
 }
 
 /// The frames of a pass through the synthetic room.
@@ -718,7 +797,7 @@ fn a_loss_that_is_not_finite_stops_the_training_and_the_checkpoint_stays() {
     let mut trainer = Trainer::new((vlocnet, store), &network, &config, units, 1, folder.path()).unwrap();
     // Three batches per epoch: the second epoch fails in its second batch.
     let source = Poisoned { healthy: AtomicUsize::new(4) };
-    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
+    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None), video: None };
     let error = trainer.run(&data, Progress::Silent, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 1);
     let expected = "training: the odometry loss is NaN in epoch 2, batch 2; the last good checkpoint stays in ";
@@ -742,7 +821,9 @@ fn poses_that_are_not_finite_are_refused() {
 fn a_frozen_trunk_trains_on_cached_features_with_and_without_validation() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
-    for (name, validation) in [("with", Some(Validation { every: 3, length: 10, margin: 0 })), ("without", None)] {
+    for (name, validation) in
+        [("with", Some(Validation { every: 3, length: 10, margin: 0, fold: 0 })), ("without", None)]
+    {
         let mut job = job(&folder.path().join(name));
         (job.config.freeze_trunk, job.config.cached_copies, job.config.epochs) = (true, 1, 1);
         let with = validation.is_some();
@@ -815,7 +896,7 @@ fn a_member_that_compares_trains_resumes_and_answers_from_its_gallery() {
         job.config.rotation = RotationAugmentation { pitch: 2.0, yaw: 2.0, roll: 2.0 };
         (job.config.epochs, job.config.learning_rate, job.config.warmup_steps) = (10, 3e-3, 10);
         // Training images on both sides of each block.
-        job.split = SplitRule::Separate { validation: Some(Validation { every: 3, length: 3, margin: 0 }) };
+        job.split = SplitRule::Separate { validation: Some(Validation { every: 3, length: 3, margin: 0, fold: 0 }) };
         job
     };
     let card = train(&dataset, &long(&straight), Progress::Silent, &|| true).unwrap();
@@ -878,15 +959,30 @@ fn a_gallery_that_is_missing_or_of_another_training_is_refused() {
         job.config.epochs = 1;
         train(&dataset, &job, Progress::Silent, &|| true).unwrap();
     }
+    let both = folder.path().join("both");
     let joined = Joining {
         models: vec![one.clone(), other.clone()],
-        out: folder.path().join("both"),
+        out: both.clone(),
         name: "both".to_owned(),
         command: String::new(),
         device: Device::Cpu,
     };
-    let error = join(&joined, None, Progress::Silent).unwrap_err().to_string();
-    assert!(error.contains("expected models that answer from the frame alone, found one with a gallery"), "{error}");
+    join(&joined, None, Progress::Silent).unwrap();
+
+    // Each member answers from its own images, and what counts is the mean of both.
+    let answer = |folder: &Path| {
+        let mut regressor = PoseRegressor::load(folder, Device::Cpu).unwrap();
+        let preprocessor = vloc::vision::Preprocessor::new(dataset.camera(), &regressor.card().camera).unwrap();
+        let pixels = preprocessor.apply(&dataset.image(31).unwrap()).unwrap();
+        let frame = PixelFrame { stamp: dataset.frames[31].stamp, pixels };
+        regressor.regress(&frame).unwrap().absolute.map_from_camera
+    };
+    let [first, second, mean] = [&one, &other, &both].map(|folder| answer(folder));
+    assert!(first.local(second).norm() > 1e-4, "{first:?}: two seeds differ");
+    assert!(Se3::mean(&[first, second]).unwrap().local(mean).norm() < 1e-12);
+    std::fs::copy(both.join(GALLERY_FILE), both.join(ModelCard::member_gallery(0))).unwrap();
+    let error = PoseRegressor::load(&both, Device::Cpu).unwrap_err().to_string();
+    assert!(error.contains("members/01.gallery.safetensors: expected SHA-256 "), "{error}");
 
     let error = || PoseRegressor::load(&one, Device::Cpu).unwrap_err().to_string();
     let file = one.join(GALLERY_FILE);

@@ -58,6 +58,10 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+    if regressor.card().cross_fitted && args.split.is_some() {
+        let found = "a rule, of whose frames each trained some of the folds; `vloc ensemble` fits folds anew";
+        return Err(Error::config("split", "none for a model of folds", found));
+    }
     let (card, scene) = (regressor.card(), regressor.scene());
     let known = scene.map_or(&card.training.dataset, |scene| &card.scenes[scene].dataset);
     let frames = match &args.split {

@@ -7,13 +7,14 @@ use clap::Args;
 use super::train::command_line;
 use crate::Result;
 use crate::config::load_yaml;
-use crate::dataset;
+use crate::dataset::{self, SplitRule};
 use crate::network::{Device, device};
 use crate::progress::Progress;
 use crate::training::{Joining, join, recorded_split};
 
 /// Join trainings of one architecture on one dataset, of different seeds, to an ensemble: one model folder whose pose
-/// is the mean of its members', with their spread in its covariance.
+/// is the mean of its members', with their spread in its covariance. Trainings of different folds (`vloc train --folds`)
+/// may be joined too, given the dataset.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example:
   vloc train --dataset my_bag --split config/splits/bag.yaml --seed 1 --out out/one
@@ -33,7 +34,7 @@ pub struct EnsembleArgs {
     /// For a rosbag2: which topics and frames (config/bag_dataset.yaml explains them).
     #[arg(long, value_name = "YAML", requires = "dataset")]
     pub bag_options: Option<PathBuf>,
-    /// The rule that divided it, where the first model's folder has no split.yaml.
+    /// The rule that divided it, instead of the split.yaml in the folder of each model.
     #[arg(long, value_name = "YAML", requires = "dataset")]
     pub split: Option<PathBuf>,
     /// Where to compute: auto, cpu or cuda:N.
@@ -59,16 +60,16 @@ pub fn run(args: &EnsembleArgs) -> Result<()> {
         command: command_line(),
         device: args.device,
     };
-    let card = match (&args.dataset, args.models.first()) {
-        (Some(path), Some(first)) => {
+    let card = match &args.dataset {
+        Some(path) => {
             let dataset = dataset::open(path, args.bag_options.as_deref())?;
-            let rule = match &args.split {
-                Some(path) => load_yaml(path)?,
-                None => recorded_split(first)?,
+            let rules: Vec<SplitRule> = match &args.split {
+                Some(path) => vec![load_yaml(path)?; args.models.len()],
+                None => args.models.iter().map(|model| recorded_split(model)).collect::<Result<_>>()?,
             };
-            join(&job, Some((dataset.as_ref(), &rule)), Progress::automatic())?
+            join(&job, Some((dataset.as_ref(), &rules)), Progress::automatic())?
         }
-        _ => join(&job, None, Progress::automatic())?,
+        None => join(&job, None, Progress::automatic())?,
     };
     println!("{}: {} members", args.out.display(), 1 + card.members.len());
     super::train::print_validation(&card);

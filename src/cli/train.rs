@@ -6,17 +6,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, SplitRule};
 use crate::network::{Device, InputSize, ModelCard, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
 use crate::training::{
-    FineTuning, Job, SceneDataset, TrainingConfig, Trials, Units, candidates, check_folder, fine_tuning_config,
-    keep_freed_memory, parse_budget, recorded_config, train_scenes,
+    FineTuning, Job, SceneDataset, TrainingConfig, Trials, Units, Video, candidates, check_folder, fine_tuning_config,
+    fine_tuning_preset, keep_freed_memory, parse_budget, recorded_config, train_folds, train_scenes, train_with_video,
 };
 use crate::{Error, Result};
+
+/// The preset where none is named.
+const PRESET: &str = "vlocnet-squeezenet";
+
+/// Which frames of a split.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Part {
+    /// Its training frames.
+    Train,
+    /// Its test frames.
+    Test,
+}
 
 /// Train a model on posed images: a 7-Scenes or TUM RGB-D folder, or a rosbag2 with poses.
 ///
@@ -32,16 +44,16 @@ pub struct TrainArgs {
     /// For a rosbag2: which topics and frames (config/bag_dataset.yaml explains them).
     #[arg(long, value_name = "YAML")]
     pub bag_options: Option<PathBuf>,
-    /// Rule that divides the frames (see config/splits); test frames are never looked at.
+    /// Rule that divides the frames (see config/splits); test frames are never looked at (unless --unlabelled names them).
     #[arg(long, value_name = "YAML")]
     pub split: PathBuf,
-    /// Architecture and settings: a member of the family, see config/models.
-    #[arg(long, default_value = "vlocnet-squeezenet", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
-    pub preset: String,
+    /// Architecture and settings: a member of the family, see config/models [default: vlocnet-squeezenet].
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
+    pub preset: Option<String>,
     /// Chooses preset, size of the input, batch and epochs by itself: tries some on the dataset and takes the largest that
     /// the budget lasts for. Writes what it tried to auto.yaml, what it chose to training.yaml.
     #[arg(long, conflicts_with_all = ["preset", "network", "input", "batch_size", "accumulate", "config", "from", "unfreeze",
-        "epochs", "learning_rate"])]
+        "epochs", "learning_rate", "unlabelled"])]
     pub auto: bool,
     /// With --auto: the time for all of it, such as 90s, 30min, 2h or 1h30min.
     #[arg(long, value_name = "TIME", requires = "auto", default_value = "30min", value_parser = parse_budget)]
@@ -62,12 +74,27 @@ pub struct TrainArgs {
     #[arg(long, value_name = "YAML")]
     pub config: Option<PathBuf>,
     /// A finished model to go on from, with its architecture, its camera, its units and, unless --config is given, the
-    /// settings of its training at a tenth of the learning rate.
-    #[arg(long, value_name = "MODEL", conflicts_with_all = ["preset", "network", "input", "weights"])]
+    /// settings of its training (or those of --preset) at a tenth of the learning rate.
+    #[arg(long, value_name = "MODEL", conflicts_with_all = ["network", "input", "weights"])]
     pub from: Option<PathBuf>,
     /// With --from: the dataset has another map than the model's; the units of translations are fitted anew.
     #[arg(long, requires = "from")]
     pub new_map: bool,
+    /// Video of the place without labels, to learn from beside the labelled frames: any dataset whose poses are an odometry's
+    /// (a bag with its Odometry topic, visual odometry), in metres, in any frame. Only how the camera moved from frame to
+    /// frame is used.
+    #[arg(long, value_name = "PATH")]
+    pub unlabelled: Option<PathBuf>,
+    /// With --unlabelled, for a rosbag2: which topics and frames; its pose_topic is the odometry's.
+    #[arg(long, value_name = "YAML", requires = "unlabelled")]
+    pub unlabelled_bag_options: Option<PathBuf>,
+    /// With --unlabelled: a rule that divides the video, of which a part is learned from; without, all of it.
+    #[arg(long, value_name = "YAML", requires = "unlabelled")]
+    pub unlabelled_split: Option<PathBuf>,
+    /// With --unlabelled-split: the part. A model that learned from the video of test frames did see them: say so beside
+    /// its errors.
+    #[arg(long, value_enum, default_value = "train", requires = "unlabelled_split")]
+    pub unlabelled_part: Part,
     /// Adam's learning rate at its highest, instead of the settings'.
     #[arg(long, value_name = "RATE")]
     pub learning_rate: Option<f64>,
@@ -87,6 +114,11 @@ pub struct TrainArgs {
     /// covariance for as many forward passes per frame (one through what the snapshots share).
     #[arg(long, value_name = "N")]
     pub snapshots: Option<usize>,
+    /// Trains one model per fold, each with other validation blocks (the split's, of which every Nth is set apart), and joins
+    /// them: the pose is their mean, and its covariance is fitted at all places, by the member that was not trained there.
+    /// Takes N times as long.
+    #[arg(long, value_name = "N", conflicts_with_all = ["auto", "snapshots", "from", "unlabelled"])]
+    pub folds: Option<usize>,
     /// Seed of every random choice.
     #[arg(long, default_value_t = 1, value_name = "S")]
     pub seed: u64,
@@ -159,7 +191,24 @@ pub fn run(args: &TrainArgs) -> Result<()> {
         resume: args.resume,
         device: args.device,
     };
-    let card = train_scenes(&scenes, &job, Progress::automatic(), &keep_going)?;
+    let unlabelled = args.unlabelled.as_deref().map(|path| dataset::open(path, args.unlabelled_bag_options.as_deref()));
+    let unlabelled = unlabelled.transpose()?;
+    let video = unlabelled.as_deref().map(|unlabelled| video(unlabelled, args)).transpose()?;
+    let progress = Progress::automatic();
+    let card = match (&*scenes, args.folds) {
+        ([SceneDataset { dataset, .. }], Some(folds)) => train_folds(*dataset, (&job, folds), progress, &keep_going)?,
+        ([SceneDataset { dataset, .. }], None) => {
+            train_with_video(*dataset, video.as_ref(), &job, progress, &keep_going)?
+        }
+        (several, folds) => {
+            if folds.is_some() || video.is_some() {
+                let found =
+                    format!("{}; several scenes are learned from labelled frames, in one training", several.len());
+                return Err(Error::config("dataset", "one with --folds or --unlabelled", found));
+            }
+            train_scenes(several, &job, progress, &keep_going)?
+        }
+    };
     println!("{}: {} frames", args.out.display(), card.training.frames);
     for (index, scene) in card.scenes.iter().enumerate() {
         print!("{}: ", scene.name);
@@ -183,6 +232,18 @@ fn open(named: &[NamedDataset], bag_options: Option<&Path>) -> Result<Vec<(Strin
         Ok((name.clone().unwrap_or_else(|| dataset.name().to_owned()), dataset))
     };
     named.iter().map(open).collect()
+}
+
+/// The frames of a video that the command line names.
+fn video<'a>(dataset: &'a dyn Dataset, args: &TrainArgs) -> Result<Video<'a>> {
+    dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+    let Some(rule) = &args.unlabelled_split else { return Ok(Video::of(dataset)) };
+    let split = load_yaml::<SplitRule>(rule)?.split(dataset)?;
+    let frames = match args.unlabelled_part {
+        Part::Train => split.train,
+        Part::Test => split.test,
+    };
+    Ok(Video { dataset, frames })
 }
 
 /// The settings that the budget allows, or those that the run to be resumed began with.
@@ -220,16 +281,22 @@ fn automatic(
 
 /// The settings of a file, of the model to go on from, or of the preset, with what the command line changes.
 fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
+    let preset = args.preset.as_deref();
     let mut config = match (&args.config, &args.from) {
         (Some(path), _) => load_yaml(path)?,
-        (None, Some(model)) => fine_tuning_config(model)?,
-        (None, None) => TrainingConfig::preset(&args.preset)?,
+        (None, Some(model)) => {
+            preset.map_or_else(|| fine_tuning_config(model), |name| fine_tuning_preset(name, model))?
+        }
+        (None, None) => TrainingConfig::preset(preset.unwrap_or(PRESET))?,
     };
+    if args.unlabelled.is_some() {
+        config.unlabelled.get_or_insert_default();
+    }
     let mut network = match (&args.network, &args.from, config.network.take()) {
         (Some(path), _, _) => load_yaml(path)?,
         (None, _, Some(network)) => network,
         (None, Some(model), None) => ModelCard::read(model)?.network,
-        (None, None, None) => NetworkConfig::preset(&args.preset)?,
+        (None, None, None) => NetworkConfig::preset(preset.unwrap_or(PRESET))?,
     };
     if let Some(input) = args.input {
         network = network.with_input(input);

@@ -68,18 +68,25 @@ pub enum SplitRule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Validation {
-    /// Every how many blocks one is set apart: the last of each `every`.
+    /// Every how many blocks one is set apart: the last of each `every`, or as `fold` says.
     pub every: usize,
     /// Training frames per block.
     pub length: usize,
     /// Frames at both ends of a validation block that are not used at all.
     pub margin: usize,
+    /// Which block of each `every` it is, counted back from the last: the rules with 0 to `every - 1` set each block apart once.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub fold: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 impl Default for Validation {
     /// A tenth of the training frames, in blocks of ten.
     fn default() -> Self {
-        Self { every: 10, length: 10, margin: 0 }
+        Self { every: 10, length: 10, margin: 0, fold: 0 }
     }
 }
 
@@ -141,6 +148,36 @@ impl SplitRule {
         }
     }
 
+    /// The rule that sets apart every `folds`th block of its validation, and of these the `fold`th, in place of its own.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when the rule has no validation, or there is no such fold.
+    pub fn with_fold(&self, fold: usize, folds: usize) -> Result<Self> {
+        let mut rule = self.clone();
+        let Some(own) = rule.validation_mut() else {
+            return Err(Error::config("split.validation", "a rule with validation blocks, to have folds of", "none"));
+        };
+        *own = Validation { every: folds, fold, ..*own };
+        rule.check()?;
+        Ok(rule)
+    }
+
+    /// The rule without its validation: all that it sets apart may train.
+    pub fn without_validation(&self) -> Self {
+        let mut rule = self.clone();
+        *rule.validation_mut() = None;
+        rule
+    }
+
+    fn validation_mut(&mut self) -> &mut Option<Validation> {
+        match self {
+            Self::Sequences { validation }
+            | Self::Blocks { validation, .. }
+            | Self::Range { validation, .. }
+            | Self::Separate { validation } => validation,
+        }
+    }
+
     fn part(&self, sequence: usize, number: usize, declared: Option<&DeclaredSplit>) -> Part {
         match self {
             Self::Separate { .. } => Part::Train,
@@ -170,11 +207,12 @@ impl SplitRule {
     }
 
     fn check(&self) -> Result<()> {
-        if let Some(Validation { every, length, margin }) = self.validation()
-            && (*every < 2 || margin.saturating_mul(2) >= *length)
+        if let Some(Validation { every, length, margin, fold }) = self.validation()
+            && (*every < 2 || margin.saturating_mul(2) >= *length || fold >= every)
         {
-            let found = format!("every {every}, length {length}, margin {margin}");
-            return Err(Error::config("split.validation", "every at least 2 and length above 2 * margin", found));
+            let found = format!("every {every}, length {length}, margin {margin}, fold {fold}");
+            let expected = "every at least 2, length above 2 * margin and fold below every";
+            return Err(Error::config("split.validation", expected, found));
         }
         match self {
             Self::Blocks { block, period, test, margin, .. } => {
@@ -210,7 +248,7 @@ impl Validation {
     fn take_from(&self, train: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let (mut stays, mut validates) = (Vec::new(), Vec::new());
         for (block, frames) in train.chunks(self.length).enumerate() {
-            if block % self.every != self.every - 1 {
+            if block % self.every != self.every - 1 - self.fold {
                 stays.extend_from_slice(frames);
             } else if frames.len() > 2 * self.margin {
                 validates.extend_from_slice(&frames[self.margin..frames.len() - self.margin]);

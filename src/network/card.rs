@@ -18,6 +18,8 @@ use crate::{Error, Result};
 pub const CARD_FILE: &str = "model.yaml";
 /// Name of the weights in a model folder.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Name of the file with the training images that a model compares with, in a model folder.
+pub const GALLERY_FILE: &str = "gallery.safetensors";
 /// Name of the folder with the further members of an ensemble, in a model folder.
 pub const MEMBERS_FOLDER: &str = "members";
 /// The most members of an ensemble: each costs a forward pass per frame.
@@ -47,6 +49,24 @@ pub struct TrainingRecord {
     /// The model that it goes on from, where it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<OriginRecord>,
+    /// The video without labels that it also learned from, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<VideoRecord>,
+}
+
+/// The video without labels that a training learned from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VideoRecord {
+    /// The data, by name.
+    pub dataset: String,
+    /// SHA-256 over names, stamps and the odometry's poses of its frames, hexadecimal.
+    pub dataset_sha256: String,
+    /// Its frames.
+    pub frames: usize,
+    /// How many of them are test frames of the labelled data: more than none says that errors on these are not those of
+    /// frames that the model never saw.
+    pub test_frames: usize,
 }
 
 /// The model that a training went on from.
@@ -102,7 +122,8 @@ pub struct WeightsRecord {
     pub parameters: u64,
 }
 
-/// A further member of an ensemble: weights of the same architecture in [`ModelCard::member_file`].
+/// A further member of an ensemble: weights of the same architecture in [`ModelCard::member_file`], beside its gallery in
+/// [`ModelCard::member_gallery`] where the architecture has one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberRecord {
@@ -112,6 +133,25 @@ pub struct MemberRecord {
     pub seed: u64,
     /// Passes over the training frames, up to these weights.
     pub epochs: usize,
+    /// Units of its translations, where they are not those of the card: it was trained on other frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map_from_normalized: Option<MapFromNormalized>,
+    /// The training images that it compares with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gallery: Option<GalleryRecord>,
+}
+
+/// What a member of an ensemble consists of, or a model alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberParts<'a> {
+    /// Its weights, in the model folder.
+    pub weights: PathBuf,
+    /// Their SHA-256.
+    pub sha256: &'a str,
+    /// Units of its translations.
+    pub map_from_normalized: MapFromNormalized,
+    /// Its training images, in the model folder.
+    pub gallery: Option<(PathBuf, &'a GalleryRecord)>,
 }
 
 /// The training images beside the card, of a model that compares with them.
@@ -168,6 +208,10 @@ pub struct ModelCard {
     /// The scenes, of a model of several; none of a model that knows one place.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scenes: Vec<SceneRecord>,
+    /// Whether the members were trained on folds, so that the calibration is that of each on the frames it did not see: the
+    /// covariance is then the mean of the members' alone, without their spread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cross_fitted: bool,
 }
 
 impl ModelCard {
@@ -176,17 +220,31 @@ impl ModelCard {
         Path::new(MEMBERS_FOLDER).join(format!("{:02}.safetensors", index + 1))
     }
 
-    /// The files with weights and their SHA-256, the first member's first.
-    pub fn weight_files(&self) -> Vec<(PathBuf, &str)> {
-        let first = (PathBuf::from(WEIGHTS_FILE), self.weights.sha256.as_str());
-        let further = self.members.iter().enumerate();
-        let further = further.map(|(index, member)| (Self::member_file(index), member.sha256.as_str()));
+    /// Where the training images of the further member `index` (from 0) of an ensemble are, in its folder.
+    pub fn member_gallery(index: usize) -> PathBuf {
+        Path::new(MEMBERS_FOLDER).join(format!("{:02}.gallery.safetensors", index + 1))
+    }
+
+    /// The parts of all members, the first member's first.
+    pub fn parts(&self) -> Vec<MemberParts<'_>> {
+        let first = MemberParts {
+            weights: PathBuf::from(WEIGHTS_FILE),
+            sha256: &self.weights.sha256,
+            map_from_normalized: self.map_from_normalized,
+            gallery: self.gallery.as_ref().map(|record| (PathBuf::from(GALLERY_FILE), record)),
+        };
+        let further = self.members.iter().enumerate().map(|(index, member)| MemberParts {
+            weights: Self::member_file(index),
+            sha256: &member.sha256,
+            map_from_normalized: member.map_from_normalized.unwrap_or(self.map_from_normalized),
+            gallery: member.gallery.as_ref().map(|record| (Self::member_gallery(index), record)),
+        });
         std::iter::once(first).chain(further).collect()
     }
 
     /// The SHA-256 of the weights; of an ensemble those of all its files, joined by `+`.
     pub fn weights_sha256(&self) -> String {
-        let hashes: Vec<&str> = self.weight_files().into_iter().map(|(_, sha256)| sha256).collect();
+        let hashes: Vec<&str> = self.parts().into_iter().map(|member| member.sha256).collect();
         hashes.join("+")
     }
 
@@ -225,10 +283,14 @@ impl ModelCard {
         }
         self.network.check()?;
         let wanted = self.network.gallery.map(|gallery| gallery.neighbours);
-        if wanted != self.gallery.as_ref().map(|record| record.neighbours) {
-            let expected =
-                "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
-            return fail(expected, format!("{wanted:?} in the architecture, {:?} beside the weights", self.gallery));
+        for member in self.parts() {
+            let found = member.gallery.map(|(_, record)| record);
+            if wanted != found.map(|record| record.neighbours) {
+                let expected =
+                    "a gallery beside the weights exactly where the architecture has one, for as many neighbours";
+                let weights = member.weights.display();
+                return fail(expected, format!("{wanted:?} in the architecture, {found:?} beside {weights}"));
+            }
         }
         self.check_scenes(path)?;
         (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
@@ -271,9 +333,13 @@ impl ModelCard {
             let expected = format!("a camera of the network's input, {}x{} pixels", input.width, input.height);
             return fail(&expected, format!("{}x{}", camera.width, camera.height));
         }
-        let MapFromNormalized { mean, scale } = self.map_from_normalized;
-        if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
-            return fail("map_from_normalized with a finite mean and a positive scale", format!("{mean:?}, {scale}"));
+        for MemberParts { map_from_normalized: MapFromNormalized { mean, scale }, .. } in self.parts() {
+            if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
+                return fail(
+                    "map_from_normalized with a finite mean and a positive scale",
+                    format!("{mean:?}, {scale}"),
+                );
+            }
         }
         let calibrations = [Some(self.calibration), self.relative_calibration];
         if let Some(wrong) = calibrations.iter().flatten().find(|calibration| !calibration.is_valid()) {

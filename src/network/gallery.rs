@@ -27,8 +27,6 @@ use crate::geometry::Se3;
 use crate::retrieval::Index;
 use crate::{Error, Result};
 
-/// Name of the file in a model folder.
-pub const GALLERY_FILE: &str = "gallery.safetensors";
 /// The most that it may take.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -100,11 +98,11 @@ impl Gallery {
         Ok(Self { embeddings_nd, features_nchw, poses, index, units, neighbours })
     }
 
-    /// Writes the file into a model folder and returns what the card says of it.
+    /// Writes a file and returns what the card says of it.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn save(&self, folder: &Path) -> Result<GalleryRecord> {
+    pub fn save(&self, path: &Path) -> Result<GalleryRecord> {
         let tensors: BTreeMap<String, Tensor> = [
             ("embedding", &self.embeddings_nd),
             ("features", &self.features_nchw),
@@ -114,23 +112,22 @@ impl Gallery {
         .into_iter()
         .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))
         .collect();
-        let sha256 = write_tensors(&tensors, &folder.join(GALLERY_FILE), Precision::Single)?;
+        let sha256 = write_tensors(&tensors, path, Precision::Single)?;
         Ok(GalleryRecord { images: self.index.poses().len(), neighbours: self.neighbours, sha256 })
     }
 
-    /// Reads the file that the card of the folder speaks of.
+    /// Reads the file that a card speaks of.
     ///
     /// # Errors
     /// [`Error::Model`] when it is missing, larger than a GiB, not the file of the card, or not a gallery.
-    pub fn load(folder: &Path, record: &GalleryRecord, units: &MapFromNormalized, device: Device) -> Result<Self> {
-        let path = folder.join(GALLERY_FILE);
-        let fail = |expected: String, found: String| Err(Error::model(&path, expected, found));
+    pub fn load(path: &Path, record: &GalleryRecord, units: &MapFromNormalized, device: Device) -> Result<Self> {
+        let fail = |expected: String, found: String| Err(Error::model(path, expected, found));
         if !path.is_file() {
             let expected = format!("the {} training images that this model compares with", record.images);
             return fail(expected, "no such file; copy it from where the model was trained".to_owned());
         }
-        let mut tensors = read_tensors(&path, MAX_BYTES)?;
-        let found = checkpoint::sha256(&path)?;
+        let mut tensors = read_tensors(path, MAX_BYTES)?;
+        let found = checkpoint::sha256(path)?;
         if found != record.sha256 {
             let found = format!("{found}; keep the files of one training together");
             return fail(format!("SHA-256 {} as in model.yaml", record.sha256), found);
@@ -140,7 +137,7 @@ impl Gallery {
             found => {
                 let expected = format!("{name} with {} rows and {dimensions} dimensions", record.images);
                 let found = found.map_or("none".to_owned(), |tensor| format!("{:?}", tensor.size()));
-                Err(Error::model(&path, expected, found))
+                Err(Error::model(path, expected, found))
             }
         };
         let half = |tensor: Tensor| tensor.to_kind(Kind::Half);

@@ -4,20 +4,21 @@
 //! did in training; only what the members say is joined. Where all have the same trunk (it was kept as it started), a
 //! frame passes it once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use super::card::ModelCard;
+use super::card::{MemberParts, ModelCard};
 use super::checkpoint;
 use super::device::guarded;
-use super::pose_head::PoseOutput;
+use super::gallery::Gallery;
+use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
 use super::temporal::History;
-use crate::{Result, Stamp};
+use crate::{Error, Result, Stamp};
 
 /// What stays of a frame until the next comes.
 #[derive(Debug)]
@@ -27,18 +28,31 @@ struct Previous {
     output: PoseOutput,
 }
 
-/// What a member says of a frame, as its network gives it.
+/// What a member says of a frame.
 #[derive(Debug)]
-pub(super) struct Answer {
-    absolute: PoseOutput,
-    relative: Option<PoseOutput>,
-    odometry_features: Option<Tensor>,
+pub(super) enum Answer {
+    /// As its network gives it, from the frame and what it remembers of the one before.
+    Regressed {
+        /// The absolute pose.
+        absolute: PoseOutput,
+        /// The relative one.
+        relative: Option<PoseOutput>,
+        /// What the next frame needs.
+        odometry_features: Option<Tensor>,
+    },
+    /// From its training images.
+    Compared(Prediction),
 }
 
 impl Answer {
     /// The probability of each scene, of a network that knows some.
     pub(super) fn scenes(&self) -> Option<Vec<f64>> {
-        self.absolute.scenes_bs().map(|log_probability| numbers(&log_probability.get(0).exp()))
+        match self {
+            Self::Regressed { absolute, .. } => {
+                absolute.scenes_bs().map(|log_probability| numbers(&log_probability.get(0).exp()))
+            }
+            Self::Compared(_) => None,
+        }
     }
 }
 
@@ -54,25 +68,30 @@ pub(super) struct Opinion {
 pub(super) struct Member {
     pub(super) network: PoseNetwork,
     pub(super) store: VarStore,
+    pub(super) gallery: Option<Gallery>,
+    units: MapFromNormalized,
     previous: Option<Previous>,
 }
 
 impl Member {
-    /// A member that has seen no frame.
-    pub(super) fn new(network: PoseNetwork, store: VarStore) -> Self {
-        Self { network, store, previous: None }
+    /// A member that has seen no frame and has no images to compare with.
+    pub(super) fn new(network: PoseNetwork, store: VarStore, units: MapFromNormalized) -> Self {
+        Self { network, store, gallery: None, units, previous: None }
     }
 
-    /// Reads the weights in `file`, which must have this SHA-256.
+    /// Reads the parts of a member of the model in `folder`.
     ///
     /// # Errors
-    /// Those of [`checkpoint::load_verified`].
-    pub(super) fn load(card: &ModelCard, file: &Path, sha256: &str, device: tch::Device) -> Result<Self> {
+    /// Those of [`checkpoint::load_verified`] and [`Gallery::load`].
+    pub(super) fn load(card: &ModelCard, parts: &MemberParts, folder: &Path, device: tch::Device) -> Result<Self> {
         let mut store = VarStore::new(device);
         let network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
-        checkpoint::load_verified(&store, file, sha256)?;
+        checkpoint::load_verified(&store, &folder.join(&parts.weights), parts.sha256)?;
         store.freeze();
-        Ok(Self::new(network, store))
+        let units = parts.map_from_normalized;
+        let load = |(file, record): &(PathBuf, &_)| Gallery::load(&folder.join(file), record, &units, device);
+        let gallery = parts.gallery.as_ref().map(load).transpose()?;
+        Ok(Self { gallery, ..Self::new(network, store, units) })
     }
 
     /// Whether the shared stages of another member have the same weights.
@@ -99,26 +118,34 @@ impl Member {
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
     /// or one per part of it). Outputs of one row in have the deterministic prediction in their first row and the
     /// samples behind it, by the masks of the absolute and of the relative pose. `scenes_b`: in which scene, of a network that
-    /// knows some. `None` of a network that compares frames.
+    /// knows some.
+    ///
+    /// # Errors
+    /// Those of [`Gallery::locate`]; [`Error::Compute`](crate::Error::Compute) of a network that compares frames without
+    /// a gallery.
     pub(super) fn answer(
         &self,
         (shared, scenes_b): (&Features, Option<&Tensor>),
         masks: &[Tensor],
         odometry_masks: &[Tensor],
-    ) -> Option<Answer> {
+    ) -> Result<Answer> {
         let (network, previous) = (&self.network, self.previous.as_ref());
+        if let Some(gallery) = &self.gallery {
+            return Ok(Answer::Compared(gallery.locate(network, shared, Dropout::Masks(masks))?));
+        }
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
             1 => network.absolute_samples((shared, scenes_b), &history, masks),
             _ => network.absolute_in(shared, scenes_b, &history, false),
-        }?;
+        };
+        let absolute = absolute.ok_or_else(no_gallery)?;
         let Some(odometry) = network.odometry() else {
-            return Some(Answer { absolute, relative: None, odometry_features: None });
+            return Ok(Answer::Regressed { absolute, relative: None, odometry_features: None });
         };
         let current = odometry.features(shared, false);
         let before = previous.and_then(|previous| previous.odometry_features.as_ref());
         let relative = before.map(|before| odometry.relative_samples(before, &current, odometry_masks));
-        Some(Answer { absolute, relative, odometry_features: Some(current) })
+        Ok(Answer::Regressed { absolute, relative, odometry_features: Some(current) })
     }
 
     /// The answer to a frame in metres; what the next frame needs of it is kept. `parts`: its rows are parts of one
@@ -126,14 +153,12 @@ impl Member {
     ///
     /// # Errors
     /// [`Error::Compute`](crate::Error::Compute) when a number is not finite; the frame before is forgotten then.
-    pub(super) fn remember(
-        &mut self,
-        answer: Answer,
-        stamp: Stamp,
-        units: &MapFromNormalized,
-        parts: bool,
-    ) -> Result<Opinion> {
-        let Answer { absolute: output, relative, odometry_features } = answer;
+    pub(super) fn remember(&mut self, answer: Answer, stamp: Stamp, parts: bool) -> Result<Opinion> {
+        let (output, relative, odometry_features) = match answer {
+            Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None }),
+            Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),
+        };
+        let units = &self.units;
         let before = self.previous.take().map(|previous| previous.stamp);
         let absolute = match parts {
             true => Prediction::of_parts(&output, units)?,
@@ -146,4 +171,10 @@ impl Member {
         self.previous = Some(Previous { stamp, odometry_features, output });
         Ok(Opinion { absolute, relative })
     }
+}
+
+/// Why a network that compares says nothing of a frame alone.
+pub(super) fn no_gallery() -> Error {
+    let reason = "expected training images to compare the frame with, found none; load the model from its folder";
+    Error::compute("pose regression", reason)
 }

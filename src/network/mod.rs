@@ -45,8 +45,9 @@ pub mod uncertainty;
 
 pub use anchors::Anchored;
 pub use card::{
-    CARD_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, OriginRecord, SCHEMA_VERSION,
-    SegmentationRecord, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord,
+    CARD_FILE, GALLERY_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberParts, MemberRecord, ModelCard,
+    OriginRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, VideoRecord, WEIGHTS_FILE,
+    WeightsRecord,
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
@@ -55,7 +56,7 @@ pub use config::{
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
-pub use gallery::{GALLERY_FILE, Gallery};
+pub use gallery::Gallery;
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};

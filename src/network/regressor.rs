@@ -1,6 +1,6 @@
 //! Inference: frames in, poses with covariance out.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::RgbImage;
 use tch::Tensor;
@@ -12,7 +12,6 @@ use super::device::{Device, guarded};
 use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
-use super::pose_head::Dropout;
 use super::pose_network::PoseNetwork;
 use super::prediction::Prediction;
 use super::uncertainty::dropout_masks;
@@ -71,7 +70,6 @@ pub struct PoseRegressor {
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
-    gallery: Option<Gallery>,
     /// The number of the scene that it answers in, of several.
     scene: Option<usize>,
 }
@@ -99,19 +97,17 @@ impl PoseRegressor {
 
     /// The same with a card that is not written yet.
     pub(crate) fn load_with(card: ModelCard, folder: &Path, device: tch::Device) -> Result<Self> {
-        let load = |(file, sha256): (PathBuf, &str)| Member::load(&card, &folder.join(file), sha256, device);
-        let mut members = card.weight_files().into_iter().map(load).collect::<Result<Vec<_>>>()?;
+        let parts = card.parts();
+        let mut members =
+            parts.iter().map(|parts| Member::load(&card, parts, folder, device)).collect::<Result<Vec<_>>>()?;
         let first = members.remove(0);
-        let gallery = match &card.gallery {
-            Some(record) => Some(Gallery::load(folder, record, &card.map_from_normalized, device)?),
-            None => None,
-        };
-        Ok(Self { gallery, ..Self::with_members(card, first, members) })
+        Ok(Self::with_members(card, first, members))
     }
 
     /// A regressor over a network in memory, for validation while it trains.
     pub fn from_parts(card: ModelCard, network: PoseNetwork, store: VarStore) -> Self {
-        Self::with_members(card, Member::new(network, store), Vec::new())
+        let member = Member::new(network, store, card.map_from_normalized);
+        Self::with_members(card, member, Vec::new())
     }
 
     fn with_members(card: ModelCard, first: Member, others: Vec<Member>) -> Self {
@@ -119,8 +115,8 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        let (half_precision, gallery, scene) = (false, None, None);
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, gallery, scene }
+        let (half_precision, scene) = (false, None);
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene }
     }
 
     /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
@@ -129,9 +125,10 @@ impl PoseRegressor {
         Self { card, scene, ..self }
     }
 
-    /// Answers from these training images, for an architecture with a gallery.
-    pub fn with_gallery(self, gallery: Gallery) -> Self {
-        Self { gallery: Some(gallery), ..self }
+    /// Answers from these training images, for an architecture with a gallery; of an ensemble they are the first member's.
+    pub fn with_gallery(mut self, gallery: Gallery) -> Self {
+        self.first.gallery = Some(gallery);
+        self
     }
 
     /// Computes in half precision where a GPU does; a CPU stays with single.
@@ -176,9 +173,9 @@ impl PoseRegressor {
         &self.first.network
     }
 
-    /// The training images that it compares a frame with.
+    /// The training images that it compares a frame with, of an ensemble those of the first.
     pub(super) fn gallery(&self) -> Option<&Gallery> {
-        self.gallery.as_ref()
+        self.first.gallery.as_ref()
     }
 
     /// Where it computes.
@@ -237,31 +234,24 @@ impl PoseRegressor {
         let opinions = self.opinions(frame).inspect_err(|_| self.reset())?;
         let absolute: Vec<Prediction> = opinions.iter().map(|opinion| opinion.absolute).collect();
         let relative: Vec<Prediction> = opinions.iter().filter_map(|opinion| Some(opinion.relative?.1)).collect();
+        let spread = !self.card.cross_fitted;
         // All members saw the same frame before.
         let before = opinions.first().and_then(|opinion| Some(opinion.relative?.0));
         let relative = match before {
-            Some(before) => Some((before, Prediction::of_members(&relative)?)),
+            Some(before) => Some((before, Prediction::of_members(&relative, spread)?)),
             None => None,
         };
-        Ok((Prediction::of_members(&absolute)?, relative))
+        Ok((Prediction::of_members(&absolute, spread)?, relative))
     }
 
     fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
-        if let Some(gallery) = &self.gallery {
-            let network = &self.first.network;
-            let locate = || gallery.locate(network, &network.shared(&input, false), Dropout::Masks(&self.masks));
-            let absolute = guarded("network", || tch::no_grad(|| tch::autocast(half, locate)))??;
-            return Ok(vec![Opinion { absolute, relative: None }]);
-        }
-        let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))?;
-        let answers = answers.ok_or_else(no_gallery)?;
+        let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))??;
         self.check_scene(&answers)?;
-        let units = self.card.map_from_normalized;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let answered = self.members().zip(answers);
-        answered.map(|(member, answer)| member.remember(answer, frame.stamp, &units, parts)).collect()
+        answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect()
     }
 
     /// What the network sees of a frame: one row, or one per part of it.
@@ -271,8 +261,8 @@ impl PoseRegressor {
         Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// What the members say of a frame, the first member first; `None` of networks that compare frames.
-    fn answers(&self, input_b3hw: &Tensor) -> Option<Vec<Answer>> {
+    /// What the members say of a frame, the first member first.
+    fn answers(&self, input_b3hw: &Tensor) -> Result<Vec<Answer>> {
         let scene = self.scene_1();
         let answer =
             |member: &Member, shared: &_| member.answer((shared, scene.as_ref()), &self.masks, &self.odometry_masks);
@@ -300,10 +290,4 @@ impl PoseRegressor {
             _ => Ok(()),
         }
     }
-}
-
-/// Why a network that compares says nothing of a frame alone.
-pub(super) fn no_gallery() -> Error {
-    let reason = "expected training images to compare the frame with, found none; load the model from its folder";
-    Error::compute("pose regression", reason)
 }

@@ -12,8 +12,9 @@ use tch::{Kind, Tensor};
 use super::config::NetworkConfig;
 use super::device::guarded;
 use super::input::input_tensor;
+use super::member::no_gallery;
 use super::pose_tensor::numbers;
-use super::regressor::{PoseRegressor, no_gallery};
+use super::regressor::PoseRegressor;
 use super::temporal::History;
 use crate::Result;
 

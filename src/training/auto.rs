@@ -266,7 +266,8 @@ impl Trials<'_> {
 
         let plan = PairPlan::new(frames, &sample.train, config.max_skip, self.seed)?;
         let pairs = PairPlan::new(frames, &self.split.train, config.max_skip, self.seed)?.len();
-        let data = Data { plan: &plan, source: &material, shared: config.freeze_trunk, validate: &|_| Ok(None) };
+        let data =
+            Data { plan: &plan, source: &material, shared: config.freeze_trunk, validate: &|_| Ok(None), video: None };
         // A multiple of the steps from one odometry step to the next, so that the mean has its share of them.
         let steps = STEPS.next_multiple_of(config.odometry_every as usize);
         let mut trainer = Trainer::new((network, store), &architecture, config, units, self.seed, Path::new(""))?;

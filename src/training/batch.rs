@@ -69,6 +69,18 @@ fn part(image: RgbImage, network: &NetworkConfig, draw: u64) -> RgbImage {
     image::imageops::crop_imm(&image, x, y, crop.width, crop.height).to_image()
 }
 
+/// A pair of labelled frames, with one of a video where there is a video.
+pub(super) type Drawn = (Pair, Option<Pair>);
+
+/// Pairs of a video ready for a step. Where its odometry has them stays behind: all that is known is how they moved.
+#[derive(Debug)]
+pub struct VideoBatch {
+    /// The earlier frames, then the later ones.
+    pub input: Tensor,
+    /// `previous_from_current` of each pair.
+    pub motions: Vec<Se3>,
+}
+
 /// Pairs ready for a step.
 #[derive(Debug)]
 pub struct Batch {
@@ -84,29 +96,43 @@ pub struct Batch {
     pub labels: Option<Tensor>,
     /// What [`Source::scenes`] says of them.
     pub scenes: Option<Vec<usize>>,
+    /// As many pairs of a video, where there is one.
+    pub video: Option<VideoBatch>,
 }
 
 impl Batch {
-    fn new(source: &dyn Source, pairs: &[Pair]) -> Result<Self> {
-        let earlier = pairs.iter().map(|pair| pair.previous);
-        let views: Vec<View> = earlier.chain(pairs.iter().map(|pair| pair.current)).collect();
+    fn new(source: &dyn Source, video: Option<&dyn Source>, drawn: &[Drawn]) -> Result<Self> {
+        let views = views_of(drawn.iter().map(|(pair, _)| *pair));
         let (input, mut previous) = source.views(&views)?;
-        let current = previous.split_off(pairs.len());
+        let current = previous.split_off(drawn.len());
+        let of_video = |video: &dyn Source| -> Result<VideoBatch> {
+            let (input, poses) = video.views(&views_of(drawn.iter().filter_map(|(_, pair)| *pair)))?;
+            let (previous, current) = poses.split_at(poses.len() / 2);
+            let motions = previous.iter().zip(current).map(|(&previous, &current)| previous.inverse() * current);
+            Ok(VideoBatch { input, motions: motions.collect() })
+        };
+        let video = video.map(of_video).transpose()?;
         let (points, labels, scenes) = (source.points(&views), source.labels(&views), source.scenes(&views));
-        Ok(Self { input, previous, current, points, labels, scenes })
+        Ok(Self { input, previous, current, points, labels, scenes, video })
     }
 }
 
-/// Makes the batches of `pairs` on a thread of `scope`, in their order, a few ahead. Dropping the receiver ends it.
+/// The earlier frames of pairs, then the later ones.
+fn views_of(pairs: impl Iterator<Item = Pair> + Clone) -> Vec<View> {
+    pairs.clone().map(|pair| pair.previous).chain(pairs.map(|pair| pair.current)).collect()
+}
+
+/// Makes the batches on a thread of `scope`, in their order, a few ahead. Dropping the receiver ends it.
 pub(super) fn prefetch<'scope, 'data: 'scope>(
     scope: &'scope Scope<'scope, '_>,
     source: &'data dyn Source,
-    batches: Vec<Vec<Pair>>,
+    video: Option<&'data dyn Source>,
+    batches: Vec<Vec<Drawn>>,
 ) -> Result<Receiver<Result<Batch>>> {
     let (sender, receiver) = sync_channel(PREPARED);
     let work = move || {
-        for pairs in batches {
-            if sender.send(Batch::new(source, &pairs)).is_err() {
+        for drawn in batches {
+            if sender.send(Batch::new(source, video, &drawn)).is_err() {
                 return;
             }
         }
@@ -114,4 +140,51 @@ pub(super) fn prefetch<'scope, 'data: 'scope>(
     let thread = std::thread::Builder::new().name("batches".to_owned());
     thread.spawn_scoped(scope, work).map_err(|error| Error::compute("starting the batch thread", error))?;
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::So3;
+    use nalgebra::Vector3;
+
+    /// Frames of a walk whose poses are in a frame of their own.
+    struct Walk {
+        own_from_map: Se3,
+    }
+
+    impl Source for Walk {
+        fn views(&self, views: &[View]) -> Result<(Tensor, Vec<Se3>)> {
+            let pose = |view: &View| {
+                let t = view.frame as f64;
+                let map_from_camera =
+                    Se3::new(So3::exp(&Vector3::new(0.1 * t, 0.2, -0.3 * t)), Vector3::new(t, 0.5 * t, 1.0));
+                self.own_from_map * map_from_camera
+            };
+            Ok((
+                Tensor::zeros([views.len() as i64, 1], (tch::Kind::Float, tch::Device::Cpu)),
+                views.iter().map(pose).collect(),
+            ))
+        }
+    }
+
+    #[test]
+    fn a_video_tells_its_motions_whatever_its_frame() {
+        let view = |frame: usize| View { frame, draw: 0 };
+        let pair = |previous: usize, current: usize| Pair { previous: view(previous), current: view(current) };
+        let drawn = [(pair(0, 1), Some(pair(3, 7))), (pair(1, 2), Some(pair(5, 6))), (pair(2, 4), Some(pair(1, 9)))];
+        let map = Walk { own_from_map: Se3::identity() };
+        let far =
+            Walk { own_from_map: Se3::new(So3::exp(&Vector3::new(1.0, -2.0, 0.5)), Vector3::new(5e5, -4e6, 120.0)) };
+        let [near, moved] = [&map, &far].map(|video| Batch::new(&map, Some(video), &drawn).unwrap());
+        let poses = map.views(&[view(5), view(6)]).unwrap().1;
+        for batch in [&near, &moved] {
+            let video = batch.video.as_ref().unwrap();
+            assert_eq!((video.input.size(), video.motions.len()), (vec![6, 1], 3));
+            assert!(video.motions[1].local(poses[0].inverse() * poses[1]).norm() < 1e-8);
+            // The labelled pairs keep their places in the map.
+            assert_eq!(batch.current, map.views(&[view(1), view(2), view(4)]).unwrap().1);
+        }
+        assert!(Batch::new(&map, None, &[(pair(0, 1), None)]).unwrap().video.is_none());
+    }
 }

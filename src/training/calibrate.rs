@@ -28,47 +28,86 @@ pub fn calibrate(
     image: &dyn Fn(usize) -> Result<RgbImage>,
     progress: Progress,
 ) -> Result<ModelCard> {
-    let mut card = regressor.card().clone();
-    let (mut fits, mut poses) = (Vec::<(Matrix6, Vector6)>::new(), Vec::new());
-    let (mut steps, mut before, mut unanswered) = (Vec::new(), None, 0);
-    for &index in validation {
-        let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-        let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
-            Err(Error::OtherScene { .. }) => {
-                (before, unanswered) = (None, unanswered + 1);
-                continue;
-            }
-            answer => answer?,
-        };
-        let truth = frames[index].map_from_camera;
-        fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
-        poses.push((absolute.map_from_camera, truth));
-        let before: Option<Se3> = before.replace(truth);
-        steps.push(before.zip(relative).map(|(before, estimate)| Step { estimate, truth: before.inverse() * truth }));
-    }
-    if let Some(errors) = ValidationErrors::of_answers(&poses, unanswered) {
-        let recognized = poses.len() as f64 / errors.frames as f64;
-        card.validation = ValidationRecord {
-            frames: errors.frames,
-            recognized: regressor.scene().map(|_| recognized),
-            median_translation_error: errors.median_translation,
-            median_rotation_error: errors.median_rotation,
-            ..card.validation
-        };
-    }
-    match fits.len() < MIN_CALIBRATION_FRAMES {
-        true => progress.note(&format!(
-            "warning: {} validation frames are too few to calibrate covariances; give the split a validation block",
-            fits.len()
-        )),
-        false => card.calibration = Calibration::fit(&fits)?,
-    }
-    // Frames too far apart for relative poses say nothing against what is known of them.
-    card.relative_calibration = relative_calibration(&steps)?.or(card.relative_calibration);
+    let mut answers = Answers::default();
+    answers.collect(&mut regressor, frames, validation, image)?;
+    let card = answers.calibrate(regressor.card().clone(), progress)?;
     Ok(match regressor.scene() {
         Some(scene) => card.filed(scene),
         None => card,
     })
+}
+
+/// What models say of frames that they were not trained on, before calibration, and what is true.
+#[derive(Default)]
+pub(super) struct Answers {
+    /// Covariance and error of absolute poses.
+    fits: Vec<(Matrix6, Vector6)>,
+    /// Absolute poses and true ones.
+    poses: Vec<(Se3, Se3)>,
+    /// Relative poses; `None` where there is none, or another run begins.
+    steps: Vec<Option<Step>>,
+    /// Frames that were taken for those of another scene.
+    unanswered: usize,
+}
+
+impl Answers {
+    /// Adds those of a model over `validation`, in order.
+    ///
+    /// # Errors
+    /// Those of the images; [`Error::Compute`](crate::Error::Compute) when the network fails.
+    pub(super) fn collect(
+        &mut self,
+        regressor: &mut PoseRegressor,
+        frames: &[FrameInfo],
+        validation: &[usize],
+        image: &dyn Fn(usize) -> Result<RgbImage>,
+    ) -> Result<()> {
+        let mut before = None;
+        for &index in validation {
+            let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
+            let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
+                Err(Error::OtherScene { .. }) => {
+                    (before, self.unanswered) = (None, self.unanswered + 1);
+                    continue;
+                }
+                answer => answer?,
+            };
+            let truth = frames[index].map_from_camera;
+            self.fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
+            self.poses.push((absolute.map_from_camera, truth));
+            let before: Option<Se3> = before.replace(truth);
+            let step = before.zip(relative);
+            self.steps.push(step.map(|(before, estimate)| Step { estimate, truth: before.inverse() * truth }));
+        }
+        Ok(())
+    }
+
+    /// The card with their errors and calibration, as [`calibrate`] says.
+    ///
+    /// # Errors
+    /// Those of [`Calibration::fit`].
+    pub(super) fn calibrate(self, mut card: ModelCard, progress: Progress) -> Result<ModelCard> {
+        if let Some(errors) = ValidationErrors::of_answers(&self.poses, self.unanswered) {
+            let recognized = self.poses.len() as f64 / errors.frames as f64;
+            card.validation = ValidationRecord {
+                frames: errors.frames,
+                recognized: (!card.scenes.is_empty()).then_some(recognized),
+                median_translation_error: errors.median_translation,
+                median_rotation_error: errors.median_rotation,
+                ..card.validation
+            };
+        }
+        match self.fits.len() < MIN_CALIBRATION_FRAMES {
+            true => progress.note(&format!(
+                "warning: {} validation frames are too few to calibrate covariances; give the split a validation block",
+                self.fits.len()
+            )),
+            false => card.calibration = Calibration::fit(&self.fits)?,
+        }
+        // Frames too far apart for relative poses say nothing against what is known of them.
+        card.relative_calibration = relative_calibration(&self.steps)?.or(card.relative_calibration);
+        Ok(card)
+    }
 }
 
 /// How the camera moved between two frames, as the network says, before calibration, and in truth.

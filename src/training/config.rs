@@ -71,6 +71,25 @@ impl Default for Reprojection {
     }
 }
 
+/// What is learned from video of the place whose poses are an odometry's (MapNet+; Brahmbhatt et al. 2018, arXiv 1712.03342,
+/// section 3.3): the network's answers must move as the odometry does.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Unlabelled {
+    /// Weight of its loss beside that of the labelled frames. The paper adds both as they are.
+    pub weight: f64,
+    /// Frames of a pair are at most this many frames apart in one recording. Far enough that the odometry knows the motion
+    /// better than two answers of the network do; near enough that it did not drift. The authors' code takes frames 77
+    /// apart on 7-Scenes (30 Hz).
+    pub max_skip: usize,
+}
+
+impl Default for Unlabelled {
+    fn default() -> Self {
+        Self { weight: 1.0, max_skip: 77 }
+    }
+}
+
 /// Which weights a training, or each of its cycles, leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -144,6 +163,9 @@ pub struct TrainingConfig {
     /// The reprojection loss in place of that of absolute poses, behind some first epochs; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reprojection: Option<Reprojection>,
+    /// Learning from video without labels beside the labelled frames; absent: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlabelled: Option<Unlabelled>,
     /// Which frames meet in a pair.
     pub pairs: PairRule,
     /// Weight of RelocNet's loss, which teaches vectors to be as alike as their frusta overlap; for overlapping pairs.
@@ -156,7 +178,7 @@ pub struct TrainingConfig {
     pub freeze_trunk: bool,
     /// With a frozen trunk: augmented copies of each frame in the cache. 0: only the frame itself.
     pub cached_copies: usize,
-    /// The most memory for cached features or images, MiB.
+    /// The most memory for cached features or images, MiB; for those of a video as much again.
     pub cache_limit: usize,
     /// Virtual rotations of the camera.
     pub rotation: RotationAugmentation,
@@ -201,6 +223,7 @@ impl Default for TrainingConfig {
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
             reprojection: None,
+            unlabelled: None,
             pairs: PairRule::Consecutive,
             metric_weight: 0.0,
             max_skip: 3,
@@ -236,6 +259,10 @@ impl TrainingConfig {
         if self.snapshots > 1 && network.gallery.is_some() {
             let found = format!("{}, of which each would need a gallery of its own", self.snapshots);
             return Err(Error::config("snapshots", "0 for an architecture with a gallery", found));
+        }
+        if self.unlabelled.is_some() && network.gallery.is_some() {
+            let found = "some, with a gallery in the architecture, which answers with relative poses alone";
+            return Err(Error::config("unlabelled", "none for this architecture", found));
         }
         if self.metric_weight > 0.0 && !overlapping {
             let found = format!("{} with consecutive pairs, whose overlap is not known", self.metric_weight);
@@ -302,6 +329,8 @@ impl TrainingConfig {
         };
         let Reprojection { pretraining, points, weight, limit } = self.reprojection.unwrap_or_default();
         at_least_one("reprojection.points", points as u64)?;
+        let Unlabelled { weight: unlabelled, max_skip } = self.unlabelled.unwrap_or_default();
+        at_least_one("unlabelled.max_skip", max_skip as u64)?;
         let none = SyntheticViews { copies: 1, translation: 0.0, rotation: 0.0 };
         let views = self.synthetic_views.unwrap_or(none);
         if !(1..=64).contains(&views.copies) {
@@ -321,6 +350,7 @@ impl TrainingConfig {
             ("synthetic_views.rotation", views.rotation, 0.0, 45.0),
             ("reprojection.pretraining", pretraining, 0.0, 1.0),
             ("reprojection.weight", weight, f64::MIN_POSITIVE, 1e6),
+            ("unlabelled.weight", unlabelled, f64::MIN_POSITIVE, 1e3),
             ("reprojection.limit", limit, f64::MIN_POSITIVE, 1e3),
             ("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 1.0),
             ("weight_decay", self.weight_decay, 0.0, 1.0),

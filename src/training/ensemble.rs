@@ -1,22 +1,28 @@
-//! Finished models as one: trainings of one architecture on the same frames that differ in their seeds (Lakshminarayanan,
-//! Pritzel & Blundell 2017, arXiv 1612.01474, "deep ensembles"), or whose snapshots are joined.
+//! Finished models as one: trainings of one architecture that differ in their seeds (Lakshminarayanan, Pritzel & Blundell
+//! 2017, arXiv 1612.01474, "deep ensembles") or in the part of the frames that was set apart (folds), or whose snapshots
+//! are joined.
 //!
-//! The folder gets the weights of all as its members, those of the first model first; an ensemble among them brings all
-//! of its own. What its covariances need is fitted anew where the dataset is given, on validation frames that no member
-//! was trained on. Else the largest factors of the models stay: the mean of several errs less and its covariance has
-//! their spread in it as well, so that they are no smaller than they should be.
+//! The folder gets the weights of all as its members, those of the first model first, with their galleries; an ensemble
+//! among them brings all of its own. What its covariances need is fitted anew where the dataset is given:
+//!
+//! - Of trainings on the same frames, on validation frames that no member was trained on.
+//! - Of folds, on the validation frames of each by that member alone ("cross-fitting"; the CV+ of Barber, Candès, Ramdas &
+//!   Tibshirani 2021, Annals of Statistics 49(1), in its simplest form): every place has its say, not those of one block or two.
+//!
+//! Without the dataset the largest factors of the models stay: the mean of several errs less and its covariance has their
+//! spread in it as well, so that they are no smaller than they should be.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::calibrate::calibrate;
+use super::calibrate::{Answers, calibrate};
 use super::run::frames_sha256;
 use crate::config::load_yaml;
-use crate::dataset::{Dataset, SplitRule};
+use crate::dataset::{Dataset, Split, SplitRule};
 use crate::network::{
     CARD_FILE, Calibration, Device, MAX_MEMBERS, MEMBERS_FOLDER, MemberRecord, ModelCard, PoseRegressor,
-    ValidationRecord, WEIGHTS_FILE,
+    ValidationRecord,
 };
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
@@ -37,26 +43,24 @@ pub struct Joining {
     pub device: Device,
 }
 
-/// Joins models and returns the card of the ensemble. `calibrate_on`: the dataset that they were trained on, and the
-/// rule that divided it.
+/// The dataset that models were trained on, and the rule that divided it for each of them.
+pub type TrainedOn<'a> = (&'a dyn Dataset, &'a [SplitRule]);
+
+/// Joins models and returns the card of the ensemble, whose covariances are fitted anew where `trained_on` says on what.
 ///
 /// # Errors
-/// Those of reading the models; [`Error::Model`] for models of several scenes, for those that differ in architecture,
-/// camera, units or training frames, or have the same weights; [`Error::Config`] when there are too few or too many of
-/// them, when the folder holds a model already, and when the rule does not give the frames that they were trained on.
-pub fn join(job: &Joining, calibrate_on: Option<(&dyn Dataset, &SplitRule)>, progress: Progress) -> Result<ModelCard> {
+/// Those of reading the models; [`Error::Model`] for models of several scenes, that differ in architecture, camera or map, that were trained
+/// on other frames without being folds of one rule, or that have the same weights; [`Error::Config`] when there are too few
+/// or too many of them, when the folder holds a model already, and when a rule does not give the frames that its model was
+/// trained on.
+pub fn join(job: &Joining, trained_on: Option<TrainedOn>, progress: Progress) -> Result<ModelCard> {
     let device = job.device.resolve()?;
     let cards = job.models.iter().map(|folder| ModelCard::read(folder)).collect::<Result<Vec<_>>>()?;
-    let [first, others @ ..] = cards.as_slice() else { return Err(too_few(0)) };
-    if others.is_empty() {
-        return Err(too_few(1));
-    }
+    let [first, _, ..] = cards.as_slice() else {
+        return Err(Error::config("models", "at least two models to join", cards.len().to_string()));
+    };
     for (folder, card) in job.models.iter().zip(&cards).skip(1) {
         check_kin(first, card, folder)?;
-    }
-    if first.gallery.is_some() {
-        let expected = "models that answer from the frame alone";
-        return Err(Error::model(&job.models[0], expected, "one with a gallery, which its own weights alone can read"));
     }
     if !first.scenes.is_empty() {
         let found = format!("one of {}; train it with --snapshots for an ensemble", first.scene_names());
@@ -66,32 +70,71 @@ pub fn join(job: &Joining, calibrate_on: Option<(&dyn Dataset, &SplitRule)>, pro
         let found = format!("{} with a model; name another, or remove it", job.out.display());
         return Err(Error::config("out", "a new folder", found));
     }
-    let split = match calibrate_on {
-        Some((dataset, rule)) => {
-            let split = rule.split(dataset)?;
-            if frames_sha256(dataset.frames(), &split.train) != first.training.dataset_sha256 {
-                let expected = format!("the rule and the dataset that {} was trained with", first.name);
-                return Err(Error::config("split", expected, "other training frames; validation frames may be known"));
-            }
-            Some((dataset, split))
-        }
-        None => None,
-    };
-    let card = copy_members(job, &cards)?;
-    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
-    let card = match split {
-        None => regressor.card().clone(),
-        Some((dataset, split)) => {
+    let same_frames =
+        cards.iter().all(|card| card.training.dataset_sha256 == first.training.dataset_sha256 && !card.cross_fitted);
+    let splits = trained_on.map(|trained_on| splits(&cards, trained_on)).transpose()?;
+    if !same_frames {
+        check_folds(job, &cards, trained_on.map(|(_, rules)| rules))?;
+    }
+    let card = ModelCard { cross_fitted: !same_frames, ..copy_members(job, &cards)? };
+    let card = match (trained_on, splits) {
+        (Some((dataset, _)), Some(splits)) => {
             let preprocessor = Preprocessor::new(dataset.camera(), &first.camera)?;
             let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-            calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?
+            match same_frames {
+                true => {
+                    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
+                    calibrate(regressor, dataset.frames(), &splits[0].validation, &image, progress)?
+                }
+                false => {
+                    let mut answers = Answers::default();
+                    for (folder, split) in job.models.iter().zip(&splits) {
+                        let mut fold = PoseRegressor::load(folder, job.device)?;
+                        answers.collect(&mut fold, dataset.frames(), &split.validation, &image)?;
+                    }
+                    answers.calibrate(card, progress)?
+                }
+            }
         }
+        _ => card,
     };
     card.write(&job.out)?;
     Ok(card)
 }
 
-/// The rule in the folder of the first model, as its training left it.
+/// How the rules divide the dataset, each as its model knew it.
+fn splits(cards: &[ModelCard], (dataset, rules): TrainedOn) -> Result<Vec<Split>> {
+    let split = |(card, rule): (&ModelCard, &SplitRule)| {
+        let split = rule.split(dataset)?;
+        if frames_sha256(dataset.frames(), &split.train) != card.training.dataset_sha256 {
+            let expected = format!("the rule and the dataset that {} was trained with", card.name);
+            return Err(Error::config("split", expected, "other training frames; validation frames may be known"));
+        }
+        Ok(split)
+    };
+    cards.iter().zip(rules).map(split).collect()
+}
+
+/// Whether trainings on different frames are folds: of rules that differ in what they set apart alone, and no ensembles.
+fn check_folds(job: &Joining, cards: &[ModelCard], rules: Option<&[SplitRule]>) -> Result<()> {
+    let Some([first, others @ ..]) = rules else {
+        let expected = "the training frames of the first model, or the dataset, if they are folds of it";
+        return Err(Error::config("dataset", expected, "models of different training frames, and no dataset"));
+    };
+    let fold = |rule: &SplitRule| (rule.without_validation(), rule.validation().map(|validation| validation.every));
+    for (rule, folder) in others.iter().zip(&job.models[1..]) {
+        if fold(rule) != fold(first) {
+            let found = "another; join trainings that differ in their seed, or in their fold, alone";
+            return Err(Error::model(folder, "the rule of the first model but for its fold", found));
+        }
+    }
+    match cards.iter().position(|card| !card.members.is_empty()) {
+        Some(index) => Err(Error::model(&job.models[index], "a fold that is one model", "an ensemble; join its parts")),
+        None => Ok(()),
+    }
+}
+
+/// The rule in the folder of a model, as its training left it.
 ///
 /// # Errors
 /// [`Error::Io`] when there is none; [`Error::Format`] when it is something else.
@@ -99,44 +142,49 @@ pub fn recorded_split(model: &Path) -> Result<SplitRule> {
     load_yaml(&model.join(super::run::SPLIT_FILE))
 }
 
-fn too_few(found: usize) -> Error {
-    Error::config("models", "at least two models to join", found.to_string())
-}
-
 fn check_kin(first: &ModelCard, card: &ModelCard, folder: &Path) -> Result<()> {
     let differs = [
         ("architecture", card.network != first.network),
         ("camera", card.camera != first.camera),
-        ("training frames (same dataset, same split)", card.training.dataset_sha256 != first.training.dataset_sha256),
-        ("units (map_from_normalized)", card.map_from_normalized != first.map_from_normalized),
         ("map_frame", card.map_frame != first.map_frame),
     ];
     match differs.iter().find(|(_, differs)| *differs) {
         Some((what, _)) => {
             let expected = format!("the {what} of {}", first.name);
-            Err(Error::model(folder, expected, "another; join trainings that differ in their seed alone"))
+            Err(Error::model(
+                folder,
+                expected,
+                "another; join trainings that differ in their seed, or in their fold, alone",
+            ))
         }
         None => Ok(()),
     }
 }
 
-/// Copies the weights of all models into the folder; its card is not written yet.
+/// Copies the weights and galleries of all models into the folder; its card is not written yet.
 fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
+    let mut card = cards[0].clone();
     let mut sources = Vec::new();
     let mut known = BTreeSet::new();
-    for (folder, card) in job.models.iter().zip(cards) {
-        let own = MemberRecord {
-            sha256: card.weights.sha256.clone(),
-            seed: card.training.seed,
-            epochs: card.training.epochs,
-        };
-        let records = std::iter::once(own).chain(card.members.iter().cloned());
-        for ((file, sha256), record) in card.weight_files().into_iter().zip(records) {
-            if !known.insert(sha256.to_owned()) {
-                let found = format!("those of another member (SHA-256 {sha256}); leave one of them out");
-                return Err(Error::model(folder.join(file), "weights of its own", found));
+    for (folder, model) in job.models.iter().zip(cards) {
+        let own = (model.training.seed, model.training.epochs);
+        let trained = std::iter::once(own).chain(model.members.iter().map(|member| (member.seed, member.epochs)));
+        for (parts, (seed, epochs)) in model.parts().into_iter().zip(trained) {
+            let file = folder.join(&parts.weights);
+            if !known.insert(parts.sha256.to_owned()) {
+                let found = format!("those of another member (SHA-256 {}); leave one of them out", parts.sha256);
+                return Err(Error::model(file, "weights of its own", found));
             }
-            sources.push((folder.join(file), record));
+            let units = Some(parts.map_from_normalized).filter(|units| *units != card.map_from_normalized);
+            let gallery = parts.gallery.map(|(file, record)| (folder.join(file), record.clone()));
+            let record = MemberRecord {
+                sha256: parts.sha256.to_owned(),
+                seed,
+                epochs,
+                map_from_normalized: units,
+                gallery: gallery.as_ref().map(|(_, record)| record.clone()),
+            };
+            sources.push((file, gallery.map(|(file, _)| file), record));
         }
     }
     if sources.len() > MAX_MEMBERS {
@@ -144,10 +192,13 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
         return Err(Error::config("models", format!("at most {MAX_MEMBERS} members"), found));
     }
     fs::create_dir_all(job.out.join(MEMBERS_FOLDER)).map_err(Error::io("create", &job.out))?;
-    let mut card = cards[0].clone();
-    let targets = std::iter::once(PathBuf::from(WEIGHTS_FILE)).chain((0..).map(ModelCard::member_file));
-    for ((source, _), target) in sources.iter().zip(targets) {
-        fs::copy(source, job.out.join(target)).map_err(Error::io("copy", source))?;
+    card.members = sources.iter().skip(1).map(|(_, _, record)| record.clone()).collect();
+    let copy = |from: &Path, to: &Path| fs::copy(from, job.out.join(to)).map_err(Error::io("copy", from));
+    for ((weights, gallery, _), target) in sources.iter().zip(card.parts()) {
+        copy(weights, &target.weights)?;
+        if let (Some(gallery), Some((target, _))) = (gallery, &target.gallery) {
+            copy(gallery, target)?;
+        }
     }
     card.calibration = largest(cards.iter().map(|card| card.calibration));
     let relative: Option<Vec<Calibration>> = cards.iter().map(|card| card.relative_calibration).collect();
@@ -155,7 +206,6 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     let licences: BTreeSet<&str> = cards.iter().map(|card| card.licence.as_str()).collect();
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
     card.max_pair_interval = cards.iter().map(|card| card.max_pair_interval).fold(f64::INFINITY, f64::min);
-    card.members = sources.into_iter().skip(1).map(|(_, record)| record).collect();
     card.validation = ValidationRecord::default();
     card.created_by = format!("vloc {}", env!("CARGO_PKG_VERSION"));
     card.training.command.clone_from(&job.command);

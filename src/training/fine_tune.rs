@@ -65,6 +65,38 @@ pub fn fine_tuning_config(model: &Path) -> Result<TrainingConfig> {
     Ok(TrainingConfig { network, learning_rate: RATE * config.learning_rate, ..config })
 }
 
+/// The settings of a preset for going on from a model: with the model's architecture and a tenth of the learning rate.
+///
+/// # Errors
+/// Those of [`ModelCard::read`]; [`Error::Config`] for an unknown preset.
+pub fn fine_tuning_preset(name: &str, model: &Path) -> Result<TrainingConfig> {
+    let network = Some(ModelCard::read(model)?.network);
+    let config = TrainingConfig::preset(name)?;
+    Ok(TrainingConfig { network, learning_rate: RATE * config.learning_rate, ..config })
+}
+
+/// Checks whether images of a camera fill the picture of a network's.
+///
+/// # Errors
+/// [`Error::Config`] when they leave too much of it black, with an advice; those of [`Preprocessor::new`].
+pub(super) fn check_camera(
+    source: &CameraModel,
+    target: &CameraModel,
+    advice: &str,
+    progress: &Progress,
+) -> Result<()> {
+    let outside = Preprocessor::new(source, target)?.outside_fraction();
+    if outside > MAX_OUTSIDE {
+        let expected = format!("one that sees at least {:.0} % of the model's picture", 100.0 * (1.0 - MAX_OUTSIDE));
+        let found = format!("{:.0} %; {advice}", 100.0 * (1.0 - outside));
+        return Err(Error::config("camera", expected, found));
+    }
+    if outside > 0.0 {
+        progress.note(&format!("{:.1} % of the model's picture stay black with this camera", 100.0 * outside));
+    }
+    Ok(())
+}
+
 /// The model that is gone on from, with what it gives to the new one.
 pub(super) struct Start {
     folder: PathBuf,
@@ -89,16 +121,7 @@ impl Start {
             let expected = format!("the architecture of {}, whose weights it starts from", tuning.model.display());
             return Err(Error::config("network", expected, "another; leave out network, or train it from the start"));
         }
-        let outside = Preprocessor::new(source, &card.camera)?.outside_fraction();
-        if outside > MAX_OUTSIDE {
-            let expected =
-                format!("one that sees at least {:.0} % of the model's picture", 100.0 * (1.0 - MAX_OUTSIDE));
-            let found = format!("{:.0} %; train a model for this camera from the start", 100.0 * (1.0 - outside));
-            return Err(Error::config("camera", expected, found));
-        }
-        if outside > 0.0 {
-            progress.note(&format!("{:.1} % of the model's picture stay black with this camera", 100.0 * outside));
-        }
+        check_camera(source, &card.camera, "train a model for this camera from the start", progress)?;
         Ok(Self { folder: tuning.model.clone(), card, units: tuning.units })
     }
 

@@ -10,6 +10,7 @@
 //!   Both see each frame through virtual rotations of the camera ([`rotate_view`]), with the pose corrected exactly, and
 //!   where asked for through synthetic views from places nearby ([`synthesize_view`]).
 //! - [`PairPlan`] says which frames meet: consecutive ones, or those whose [`Frustum`] overlaps.
+//! - [`Video`] is what some trainings learn from beside the labelled frames: only how its camera moved is known.
 //! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
@@ -26,6 +27,7 @@ mod config;
 mod ensemble;
 mod features;
 mod fine_tune;
+mod folds;
 mod frustum;
 mod gallery;
 mod judge;
@@ -46,23 +48,27 @@ mod supervised;
 mod synthetic_views;
 mod trainer;
 mod validation;
+mod video;
 
 pub use adam::{Adam, AdamConfig, Gradients};
 pub use allocator::keep_freed_memory;
 pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
 pub use average::WeightAverage;
-pub use batch::{Batch, Source};
+pub use batch::{Batch, Source, VideoBatch};
 pub use budget::parse_budget;
 pub use calibrate::calibrate;
-pub use config::{Consistency, Keep, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Weighting};
-pub use ensemble::{Joining, join, recorded_split};
+pub use config::{
+    Consistency, Keep, PairRule, Reprojection, RotationAugmentation, TrainingConfig, Unlabelled, Weighting,
+};
+pub use ensemble::{Joining, TrainedOn, join, recorded_split};
 pub use features::FeatureCache;
-pub use fine_tune::{FineTuning, Units, fine_tuning_config};
+pub use fine_tune::{FineTuning, Units, fine_tuning_config, fine_tuning_preset};
+pub use folds::{FOLDS_FOLDER, train_folds};
 pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;
-pub use run::{Job, check_folder, recorded_config, train, train_scenes};
+pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
 pub use scene_points::ScenePoints;
 pub use scenes::SceneDataset;
 pub use schedule::{cycle, learning_rate};
@@ -70,3 +76,4 @@ pub use state::{EpochRecord, RunState};
 pub use synthetic_views::{SyntheticViews, synthesize_view};
 pub use trainer::{Data, Snapshot, Trainer};
 pub use validation::{SceneErrors, ValidationErrors, validate};
+pub use video::Video;

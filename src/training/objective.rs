@@ -1,4 +1,4 @@
-//! The two losses of a batch of pairs: of the odometry stream, and of the absolute poses.
+//! The two losses of a batch of pairs: of the odometry stream, and of the absolute poses; and that of a video's pairs.
 
 use rayon::prelude::*;
 use tch::nn::{Path, VarStore};
@@ -10,8 +10,8 @@ use super::frustum::Frustum;
 use crate::geometry::Se3;
 use crate::loss::{
     ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
-    geometric_consistency_loss, log_consistency_loss, nearest_anchor_cross_entropy, nll_loss, output_errors,
-    overlap_loss, relative_pose, reprojection_loss, scene_cross_entropy, segmentation_loss,
+    geometric_consistency_loss, log_consistency_loss, motion_loss, nearest_anchor_cross_entropy, nll_loss,
+    output_errors, overlap_loss, relative_pose, reprojection_loss, scene_cross_entropy, segmentation_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, OdometryStream, PoseNetwork, PoseOutput, PoseTensor,
@@ -75,6 +75,8 @@ pub(super) struct Objective {
     absolute: PoseWeights,
     consistency: PoseWeights,
     odometry: PoseWeights,
+    /// Where video without labels is learned from.
+    unlabelled: Option<PoseWeights>,
     /// Learned weight of the segmentation, s.
     segmentation: Option<Tensor>,
     settings: TrainingConfig,
@@ -83,8 +85,8 @@ pub(super) struct Objective {
 }
 
 impl Objective {
-    /// The learned weights under `path`: `absolute`, `consistency`, `odometry`, and `segmentation` where the network has a
-    /// semantic stream.
+    /// The learned weights under `path`: `absolute`, `consistency`, `odometry`, `unlabelled` where there is video, and
+    /// `segmentation` where the network has a semantic stream.
     pub(super) fn new(path: &Path, config: &TrainingConfig, network: &NetworkConfig) -> Self {
         let weights = |name: &str| match config.weighting {
             Weighting::Learned => PoseWeights::learned(&(path / name), 0.0, -3.0),
@@ -94,6 +96,7 @@ impl Objective {
             absolute: weights("absolute"),
             consistency: weights("consistency"),
             odometry: weights("odometry"),
+            unlabelled: config.unlabelled.map(|_| weights("unlabelled")),
             segmentation: network.semantics.as_ref().map(|_| path.zeros("segmentation", &[])),
             settings: config.clone(),
             rotation: network.rotation,
@@ -125,6 +128,11 @@ impl Objective {
     pub(super) fn check(&self, batch: &Batch, epoch: usize) -> Result<()> {
         if self.reprojects(epoch) && batch.points.is_none() {
             return Err(Error::config("reprojection", "a source that gives points of the scene", "one without"));
+        }
+        match (&self.unlabelled, &batch.video) {
+            (Some(_), None) => return Err(Error::config("unlabelled", "data with pairs of a video", "data without")),
+            (None, Some(_)) => return Err(Error::config("unlabelled", "settings for the video in the data", "none")),
+            _ => {}
         }
         if self.segmentation.is_some() && batch.labels.is_none() {
             return Err(Error::config("network.semantics", "a source that gives labels of pixels", "one without"));
@@ -196,6 +204,21 @@ impl Objective {
             }
         }
         loss
+    }
+
+    /// The loss of a video's pairs, whose earlier frames come first: the motion between what the network says of them is
+    /// `motion`, the odometry's `previous_from_current`.
+    pub(super) fn unlabelled(&self, network: &PoseNetwork, shared: &Features, motion: &PoseTensor) -> Tensor {
+        let half = shared.last().size()[0] / 2;
+        let frames = [shared.narrow(0, half), shared.narrow(half, half)];
+        let weight = self.settings.unlabelled.map_or(0.0, |unlabelled| unlabelled.weight);
+        match (&self.unlabelled, self.absolute_outputs(network, &frames)) {
+            (Some(weights), Some([previous, current])) => {
+                let errors = motion_loss([previous.pose(), current.pose()], motion, self.settings.norm);
+                weights.apply(&errors) * weight
+            }
+            _ => Tensor::zeros([], (Kind::Float, shared.last().device())),
+        }
     }
 
     /// The loss of a pair regressor, whose pairs are taken in both directions, and of its vectors against the overlaps.

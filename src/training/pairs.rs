@@ -149,6 +149,12 @@ impl PairPlan {
         };
         order.into_iter().map(pair).collect()
     }
+
+    /// `count` pairs of all epochs in a row, from the `start`th on.
+    pub(super) fn stretch(&self, start: usize, count: usize) -> Vec<Pair> {
+        let (epoch, skipped) = (start / self.len(), start % self.len());
+        (epoch..).flat_map(|epoch| self.epoch(epoch)).skip(skipped).take(count).collect()
+    }
 }
 
 /// One number of three that differ (SplitMix64's finalizer after each).
@@ -159,4 +165,29 @@ pub(super) fn mix(seed: u64, epoch: u64, index: u64) -> u64 {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Stamp;
+    use crate::geometry::Se3;
+
+    #[test]
+    fn a_stretch_is_the_epochs_in_a_row() {
+        let frame = |index: usize| FrameInfo {
+            name: index.to_string(),
+            stamp: Stamp::from_nanos(index as i64),
+            sequence: 0,
+            map_from_camera: Se3::identity(),
+        };
+        let frames: Vec<FrameInfo> = (0..8).map(frame).collect();
+        let plan = PairPlan::new(&frames, &(0..8).collect::<Vec<_>>(), 3, 1).unwrap();
+        let all: Vec<Pair> = (0..3).flat_map(|epoch| plan.epoch(epoch)).collect();
+        assert_eq!((plan.len(), all.len()), (7, 21));
+        let again: Vec<Pair> = (0..4).flat_map(|step| plan.stretch(5 * step, 5)).collect();
+        assert_eq!(again, all[..20]);
+        assert_eq!(plan.stretch(7, 14), all[7..]);
+        assert_eq!(plan.stretch(3, 0), []);
+    }
 }

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tch::nn::VarStore;
 
 use super::average::put;
+use super::batch::Source;
 use super::calibrate::calibrate;
 use super::config::{PairRule, TrainingConfig};
 use super::fine_tune::{FineTuning, Start, Units};
@@ -28,14 +29,15 @@ use super::scenes::{Scene, SceneDataset, SceneSource, Scenes, with_scenes};
 use super::state::{EpochRecord, RunState};
 use super::supervised::Supervised;
 use super::trainer::{Data, Snapshot, Trainer};
+use super::video::{Footage, Video};
 use crate::config::load_yaml;
 use crate::dataset::{Dataset, FrameInfo, SplitRule};
 use crate::geometry::Se3;
 use crate::network::device::describe;
 use crate::network::{
-    AnchorsConfig, Calibration, Device, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard, NetworkConfig,
-    PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, SceneRecord, TrainingRecord, ValidationRecord,
-    WEIGHTS_FILE, WeightsRecord, checkpoint,
+    AnchorsConfig, Calibration, Device, GALLERY_FILE, MEMBERS_FOLDER, MapFromNormalized, MemberRecord, ModelCard,
+    NetworkConfig, PoseNetwork, PoseRegressor, PoseTensor, SCHEMA_VERSION, SceneRecord, TrainingRecord,
+    ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
@@ -101,6 +103,22 @@ pub fn train(dataset: &dyn Dataset, job: &Job, progress: Progress, keep_going: &
     train_scenes(&[SceneDataset { name: dataset.name().to_owned(), dataset }], job, progress, keep_going)
 }
 
+/// [`train`], which also learns from the motions of a video without labels where [`TrainingConfig::unlabelled`] says how.
+///
+/// # Errors
+/// Those of [`train`]; [`Error::Config`] for a video without settings or settings without a video, and one that cannot be
+/// learned from: validation frames in it, poses that are not finite, frames too few or too far apart, or a camera that sees
+/// too little of the network's picture.
+pub fn train_with_video(
+    dataset: &dyn Dataset,
+    video: Option<&Video>,
+    job: &Job,
+    progress: Progress,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<ModelCard> {
+    train_on(&[SceneDataset { name: dataset.name().to_owned(), dataset }], video, job, progress, keep_going)
+}
+
 /// The same on several scenes, in one model: each dataset is a scene, divided by the rule of the job, with a camera, units
 /// and a map of its own. One dataset is a model that knows one place.
 ///
@@ -112,6 +130,16 @@ pub fn train_scenes(
     progress: Progress,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<ModelCard> {
+    train_on(datasets, None, job, progress, keep_going)
+}
+
+fn train_on(
+    datasets: &[SceneDataset],
+    video: Option<&Video>,
+    job: &Job,
+    progress: Progress,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<ModelCard> {
     let started = Instant::now();
     let architecture = architecture(datasets, job)?;
     let (config, seed) = (&job.config, job.seed);
@@ -119,16 +147,19 @@ pub fn train_scenes(
     let (frames, first) = (scenes.frames(), scenes.first());
     let read = |tuning: &FineTuning| Start::read(tuning, &architecture, first.dataset.camera(), &progress);
     let start = job.from.as_ref().map(read).transpose()?;
+    let place = |scene: &Scene| Place::of(scene, &architecture, start.as_ref());
+    let places = scenes.iter().map(place).collect::<Result<Vec<_>>>()?;
+    let camera = places[0].camera;
+    let footage = Footage::check(video, (config, seed), (first.dataset, &first.split), &camera, &progress)?;
     let device = job.device.resolve()?;
     let (network, store) = initial_network(&architecture, start.as_ref(), job, device, &progress)?;
     let checkpoint_folder = prepare_folder(job, &scenes)?;
+    footage.as_ref().map(|footage| footage.note(&job.out, job.resume)).transpose()?;
 
     // What it learns from.
-    let place = |scene: &Scene| Place::of(scene, &architecture, start.as_ref());
-    let places = scenes.iter().map(place).collect::<Result<Vec<_>>>()?;
     let units: Vec<MapFromNormalized> = places.iter().map(|place| place.units).collect();
     place_anchors(&network, &architecture, (&first.train_poses(), &units[0]), job, device)?;
-    let plan = pair_plan(&scenes, &places[0].camera, job)?;
+    let plan = pair_plan(&scenes, &camera, job)?;
     let points = config.reprojection.map(|reprojection| {
         ScenePoints::load(first.dataset, &first.split.train, reprojection.points, &units[0], seed, &progress)
     });
@@ -140,6 +171,8 @@ pub fn train_scenes(
         Material::prepare(frames, place.camera, learner, (config, seed), progress, keep_going)
     };
     let materials = scenes.iter().zip(&places).map(prepare).collect::<Result<Vec<_>>>()?;
+    let unlabelled = |footage: &Footage| footage.material(camera, learner, (config, seed), progress, keep_going);
+    let unlabelled = footage.as_ref().map(unlabelled).transpose()?;
     let labels = |frames: &[usize]| SceneLabels::load(first.dataset, frames, materials[0].pixels(), &progress);
     let labelled = architecture.semantics.as_ref().map(|_| labels(&first.split.train)).transpose()?;
     let inputs = SceneSource { scenes: &scenes, materials: &materials };
@@ -149,7 +182,9 @@ pub fn train_scenes(
         judged.map(|((scene, material), units)| Judge::new(material, scene, *units, &architecture, config)).collect();
     judges.iter().try_for_each(|judge| judge.check(&network))?;
     let validate = |network: &PoseNetwork| judge::errors(&judges, network);
-    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate };
+    let video = footage.as_ref().zip(unlabelled.as_ref());
+    let video = video.map(|(footage, material)| (&footage.plan, material as &dyn Source));
+    let data = Data { plan: &plan, source: &source, shared: config.freeze_trunk, validate: &validate, video };
 
     // The training itself.
     let preparation = started.elapsed().as_secs_f64();
@@ -171,7 +206,7 @@ pub fn train_scenes(
         Some(semantics) => judges[0].segmentation(&network, semantics, &labels(&first.split.validation)?)?,
         None => None,
     };
-    let gallery = judges[0].gallery(&network)?.map(|gallery| gallery.save(&job.out)).transpose()?;
+    let gallery = judges[0].gallery(&network)?.map(|gallery| gallery.save(&job.out.join(GALLERY_FILE))).transpose()?;
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
@@ -182,13 +217,17 @@ pub fn train_scenes(
         map_frame: places[0].map_frame.clone(),
         map_from_normalized: places[0].units,
         max_pair_interval: plan.max_interval(frames),
-        training: record(&scenes, job, &snapshots, start.as_ref()),
+        training: TrainingRecord {
+            unlabelled: footage.map(|footage| footage.record),
+            ..record(&scenes, job, &snapshots, start.as_ref())
+        },
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         weights,
         members,
         gallery,
+        cross_fitted: false,
         scenes: scene_records(&scenes, &places),
     };
     let card = calibrate_scenes(card, (&scenes, &materials), &job.out, device, progress)?;
@@ -338,8 +377,13 @@ fn write_members(store: &VarStore, snapshots: &[Snapshot], job: &Job) -> Result<
     let parameters = store.variables().values().map(|variable| variable.numel() as u64).sum();
     let weights = WeightsRecord { precision, sha256: hashes.next().unwrap_or_default(), parameters };
     let further = hashes.zip(snapshots.iter().skip(1));
-    let member =
-        |(sha256, snapshot): (String, &Snapshot)| MemberRecord { sha256, seed: job.seed, epochs: snapshot.epoch };
+    let member = |(sha256, snapshot): (String, &Snapshot)| MemberRecord {
+        sha256,
+        seed: job.seed,
+        epochs: snapshot.epoch,
+        map_from_normalized: None,
+        gallery: None,
+    };
     Ok((weights, further.map(member).collect()))
 }
 
@@ -456,6 +500,7 @@ fn record(scenes: &Scenes, job: &Job, snapshots: &[Snapshot], start: Option<&Sta
         epochs: snapshots.first().map_or(0, |snapshot| snapshot.epoch),
         pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
         origin: start.map(Start::record),
+        unlabelled: None,
     }
 }
 

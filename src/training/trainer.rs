@@ -10,14 +10,14 @@ use tch::{Device, Kind, Tensor};
 
 use super::adam::{Adam, AdamConfig, Gradients};
 use super::average::{WeightAverage, put, snapshot};
-use super::batch::{Batch, PREPARED, Source, prefetch};
+use super::batch::{Batch, Drawn, PREPARED, Source, VideoBatch, prefetch};
 use super::config::{Keep, TrainingConfig};
 use super::objective::{Objective, Truth, learning};
-use super::pairs::{Pair, PairPlan, mix};
+use super::pairs::{PairPlan, mix};
 use super::schedule::{cycle, learning_rate};
 use super::state::{EpochRecord, RunState};
 use super::validation::ValidationErrors;
-use crate::network::{Features, MapFromNormalized, NetworkConfig, PoseNetwork};
+use crate::network::{Features, MapFromNormalized, NetworkConfig, PoseNetwork, PoseTensor};
 use crate::progress::{Progress, Steps};
 use crate::{Error, Result};
 
@@ -34,6 +34,25 @@ pub struct Data<'a> {
     pub shared: bool,
     /// The errors of a network on the validation frames; `None` without any.
     pub validate: &'a dyn Fn(&PoseNetwork) -> Result<Option<ValidationErrors>>,
+    /// The pairs of a video of the place and their tensors, of the same kind, where the settings learn from one
+    /// ([`TrainingConfig::unlabelled`]): as many in each step as labelled ones. Its poses may be in any frame.
+    pub video: Option<(&'a PairPlan, &'a dyn Source)>,
+}
+
+impl Data<'_> {
+    /// The pairs of an epoch. The video has a length of its own: it begins anew in the middle of an epoch where it is
+    /// shorter, and goes on in the next where it is longer.
+    fn epoch(&self, epoch: usize) -> Vec<Drawn> {
+        let labelled = self.plan.epoch(epoch);
+        let count = labelled.len();
+        match self.video {
+            None => labelled.into_iter().map(|pair| (pair, None)).collect(),
+            Some((plan, _)) => {
+                let pairs = plan.stretch(epoch * count, count).into_iter().map(Some);
+                labelled.into_iter().zip(pairs).collect()
+            }
+        }
+    }
 }
 
 /// Weights that a training keeps: the best of it, or of one of its cycles.
@@ -200,11 +219,11 @@ impl Trainer {
         let TrainingConfig { batch_size, accumulate, .. } = self.config;
         // Some more are prepared than are taken, as in the middle of a training.
         let count = (steps + 1) * accumulate + PREPARED + 1;
-        let pairs: Vec<Pair> = (0..).flat_map(|epoch| data.plan.epoch(epoch)).take(count * batch_size).collect();
-        let batches = pairs.chunks(batch_size).map(<[Pair]>::to_vec).collect();
+        let pairs: Vec<Drawn> = (0..).flat_map(|epoch| data.epoch(epoch)).take(count * batch_size).collect();
+        let batches = pairs.chunks(batch_size).map(<[Drawn]>::to_vec).collect();
         let all = 0..steps as u64 + 1;
         std::thread::scope(|scope| {
-            let prepared = prefetch(scope, data.source, batches)?;
+            let prepared = prefetch(scope, data.source, data.video.map(|(_, source)| source), batches)?;
             let mut begun = Instant::now();
             for step in 0..=steps {
                 let batches = prepared.iter().take(accumulate).collect::<Result<Vec<_>>>()?;
@@ -222,14 +241,14 @@ impl Trainer {
 
     fn train_epoch(&mut self, data: &Data, progress: &Steps, keep_going: &dyn Fn() -> bool) -> Result<()> {
         let TrainingConfig { batch_size, accumulate, epochs, snapshots, .. } = self.config;
-        let pairs = data.plan.epoch(self.state.epoch);
-        let steps: Vec<&[Pair]> = pairs.chunks(batch_size * accumulate).collect();
+        let pairs = data.epoch(self.state.epoch);
+        let steps: Vec<&[Drawn]> = pairs.chunks(batch_size * accumulate).collect();
         let cycle = cycle(self.state.epoch, epochs, snapshots);
         let cycle = (steps.len() * cycle.start) as u64..(steps.len() * cycle.end) as u64;
         let left = &steps[self.state.batch.div_ceil(accumulate).min(steps.len())..];
-        let batches = left.iter().flat_map(|step| step.chunks(batch_size)).map(<[Pair]>::to_vec).collect();
+        let batches = left.iter().flat_map(|step| step.chunks(batch_size)).map(<[Drawn]>::to_vec).collect();
         std::thread::scope(|scope| {
-            let prepared = prefetch(scope, data.source, batches)?;
+            let prepared = prefetch(scope, data.source, data.video.map(|(_, source)| source), batches)?;
             for step in left {
                 let batches = prepared.iter().take(step.len().div_ceil(batch_size)).collect::<Result<Vec<_>>>()?;
                 if !keep_going() {
@@ -263,9 +282,14 @@ impl Trainer {
                 None => truth,
             }
         };
+        let of_video = |video: &VideoBatch| VideoPart {
+            input: video.input.to_device(device),
+            motion: PoseTensor::from_poses(&video.motions, &self.units.relative(), device),
+        };
         let part = |batch: &Batch| Part {
             input: batch.input.to_device(device),
             truth: truth(batch),
+            video: batch.video.as_ref().map(of_video),
             share: batch.current.len() as f64 / all as f64,
         };
         let parts: Vec<Part> = batches.iter().map(part).collect();
@@ -317,16 +341,26 @@ impl Trainer {
         Ok(mean)
     }
 
-    /// The mean loss of a stream over the pairs of a batch.
+    /// The mean loss of a stream over the pairs of a batch. Those of a video pass the shared stages in one batch with the
+    /// labelled ones, whose statistics a batch normalization would not tell apart later either.
     fn loss(&self, part: &Part, shared: bool, stream: Stream) -> Tensor {
+        let video = part.video.as_ref().filter(|_| matches!(stream, Stream::Pose));
+        let input =
+            video.map_or_else(|| part.input.shallow_clone(), |video| Tensor::cat(&[&part.input, &video.input], 0));
         let features = match shared {
-            true => Features::of_last(part.input.shallow_clone()),
-            false if self.config.freeze_trunk => tch::no_grad(|| self.network.shared(&part.input, false)),
-            false => self.network.shared(&part.input, true),
+            true => Features::of_last(input),
+            false if self.config.freeze_trunk => tch::no_grad(|| self.network.shared(&input, false)),
+            false => self.network.shared(&input, true),
         };
-        match stream {
-            Stream::Odometry => self.objective.odometry(&self.network, &features, &part.truth),
-            Stream::Pose => self.objective.pose(&self.network, &features, &part.truth, self.state.epoch),
+        let Self { network, objective, state, .. } = self;
+        match (stream, video) {
+            (Stream::Odometry, _) => objective.odometry(network, &features, &part.truth),
+            (Stream::Pose, None) => objective.pose(network, &features, &part.truth, state.epoch),
+            (Stream::Pose, Some(VideoPart { input, motion })) => {
+                let (labelled, unlabelled) = (part.input.size()[0], input.size()[0]);
+                objective.pose(network, &features.narrow(0, labelled), &part.truth, state.epoch)
+                    + objective.unlabelled(network, &features.narrow(labelled, unlabelled), motion)
+            }
         }
     }
 
@@ -401,7 +435,14 @@ impl Trainer {
 struct Part {
     input: Tensor,
     truth: Truth,
+    video: Option<VideoPart>,
     share: f64,
+}
+
+/// Pairs of a video on the device, and how an odometry says that they moved.
+struct VideoPart {
+    input: Tensor,
+    motion: PoseTensor,
 }
 
 #[derive(Clone, Copy)]

@@ -77,7 +77,7 @@ fn measure(network: &NetworkConfig, processor: tch::Device, images: usize, steps
     let begun = RefCell::new(Vec::new());
     let side = i64::from(network.input.height);
     let source = Noise(Mutex::new(Tensor::randn([images as i64, 3, side, side], (Kind::Float, tch::Device::Cpu))));
-    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None) };
+    let data = Data { plan: &plan, source: &source, shared: false, validate: &|_| Ok(None), video: None };
     let goes_on = || {
         begun.borrow_mut().push(Instant::now());
         begun.borrow().len() <= WARM_UP + steps

@@ -28,6 +28,7 @@ macro_rules! members {
             "relocnet",
             "ms-transformer",
             "mapnet",
+            "mapnet-plus",
         ]
     };
 }
