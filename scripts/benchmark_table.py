@@ -47,7 +47,7 @@ def fusion(folder):
         for line in csv.DictReader(rows):
             if line["translation_error_m"]:
                 errors[line["method"]][line["name"]] = float(line["translation_error_m"])
-    fused, alone = errors.values()
+    fused, alone, *_ = errors.values()
     both = fused.keys() & alone.keys()
     fused, alone = [fused[frame] for frame in both], [alone[frame] for frame in both]
     return [f"{percentile(fused, share) / percentile(alone, share):.2f}" for share in (0.5, 0.99)]

@@ -29,6 +29,8 @@ fn help_names_every_command_and_exit_code() {
         "demo",
         "synth",
         "train",
+        "autoencode",
+        "picture",
         "eval",
         "compare",
         "replay",

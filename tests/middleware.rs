@@ -48,6 +48,7 @@ fn write_model(folder: &Path, seed: i64) {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
         members: Vec::new(),
         gallery: None,

@@ -52,6 +52,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         scenes: Vec::new(),

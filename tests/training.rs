@@ -429,6 +429,12 @@ fn trainings_of_two_seeds_become_one_model() {
     assert!(!path("no").join("model.yaml").exists());
     let error = join(&joining(&["one", "two"], "both"), None, Progress::Silent).unwrap_err().to_string();
     assert!(error.starts_with("parameter out: expected a new folder, found "), "{error}");
+    let weights = path("two/weights.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let error = refused(&["one", "two"], None);
+    assert!(error.contains("members/01.safetensors: expected a complete safetensors file"), "{error}");
+    assert!(!path("no").join("model.yaml").exists());
 }
 
 #[test]
@@ -487,7 +493,7 @@ fn folds_are_resumed_and_joined_and_each_answers_for_what_it_did_not_see() {
     all(&folds("stopped"), &stop).unwrap_err();
     assert!(path("stopped/folds/0/model.yaml").exists() && !path("stopped/model.yaml").exists());
     let error = all(&folds("stopped"), &|| true).unwrap_err().to_string();
-    assert!(error.contains("with a training; give --resume to go on with its folds, or remove it"), "{error}");
+    assert!(error.contains(" with folds; give --resume to go on with them, or remove it"), "{error}");
     let mut other = Job { resume: true, ..folds("stopped") };
     other.config.epochs = 3;
     let error = all(&other, &|| true).unwrap_err().to_string();
@@ -497,6 +503,10 @@ fn folds_are_resumed_and_joined_and_each_answers_for_what_it_did_not_see() {
         let read = |name: &str| std::fs::read(path(name).join(file)).unwrap();
         assert!(read("straight") == read("stopped"), "{file} of a run that was stopped and resumed");
     }
+    let error = all(&Job { resume: true, ..folds("stopped") }, &|| true).unwrap_err().to_string();
+    assert!(error.contains("stopped with a model; name another, or remove it"), "{error}");
+    let error = all(&Job { resume: true, ..folds("none") }, &|| true).unwrap_err().to_string();
+    assert!(error.starts_with("parameter resume: expected folds that were begun, found none in "), "{error}");
     let without = Job { split: SplitRule::Separate { validation: None }, ..folds("none") };
     let error = all(&without, &|| true).unwrap_err().to_string();
     assert!(error.starts_with("parameter split.validation: expected a rule with validation blocks"), "{error}");

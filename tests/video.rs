@@ -301,7 +301,7 @@ fn a_video_that_cannot_be_learned_from_is_refused() {
     assert!(error.ends_with("leave this video out"), "{error}");
 
     // Validation frames may not be in it, whoever gave their poses; training frames may.
-    let validation = Some(Validation { every: 3, length: 5, margin: 0 });
+    let validation = Some(Validation { every: 3, length: 5, margin: 0, fold: 0 });
     let judged = Job { split: SplitRule::Separate { validation }, ..learning.clone() };
     let all = labelled.by_odometry();
     let error = refused(Some(&Video::of(&all)), &judged);

@@ -72,6 +72,11 @@ pub fn run(args: &EnsembleArgs) -> Result<()> {
         None => join(&job, None, Progress::automatic())?,
     };
     println!("{}: {} members", args.out.display(), 1 + card.members.len());
-    super::train::print_validation(&card);
+    match args.dataset {
+        Some(_) => super::train::print_validation(&card),
+        None => {
+            println!("not measured: the covariances keep the largest factors of the models; --dataset fits them anew")
+        }
+    }
     Ok(())
 }

@@ -59,6 +59,10 @@ pub struct EvalArgs {
     /// evaluation. Its covariances stay calibrated for the number it was trained with.
     #[arg(long, value_name = "N")]
     pub crops: Option<usize>,
+    /// For a model with a pose auto-encoder: how many training poses refine a position; 0 for none. Without it as many as its
+    /// model.yaml says, for which its covariances are calibrated.
+    #[arg(long, value_name = "N")]
+    pub neighbours: Option<usize>,
     /// Which image retrieval to compare with; each includes those before it.
     #[arg(long, value_enum, default_value_t = RetrievalBaselines::DenseVlad)]
     pub retrieval: RetrievalBaselines,
@@ -115,6 +119,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
+    }
+    if let Some(count) = args.neighbours {
+        regressor = regressor.with_neighbours(count)?;
     }
     let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
     let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;

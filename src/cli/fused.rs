@@ -69,11 +69,15 @@ pub(super) fn fuse(
     folder: &Path,
 ) -> Result<Fused> {
     let estimates = estimates(dataset.frames(), test, answers, config)?;
+    let bound = with_true_motion(dataset.frames(), test, results);
     let poses = results.iter().map(|result| result.estimate.as_ref().map(|estimate| estimate.map_from_camera));
     let evaluation = Evaluation {
         name: format!("{} fused (causal)", alone.name),
         provenance: alone.provenance.clone(),
-        baselines: vec![Baseline { name: alone.name.clone(), poses: poses.collect() }],
+        baselines: vec![
+            Baseline { name: alone.name.clone(), poses: poses.collect() },
+            Baseline { name: format!("{} with the true motion (oracle)", alone.name), poses: bound },
+        ],
         training_path: alone.training_path.clone(),
         ..Evaluation::default()
     };
@@ -84,6 +88,33 @@ pub(super) fn fuse(
     let periods = steps.map(|pair| frames[pair[1]].stamp.seconds_since(frames[pair[0]].stamp)).collect();
     let correlation_time = true_correlation_time(config.correlation_time, periods, nees);
     Ok(Fused { metrics, correlation_time, results: estimates })
+}
+
+/// Whether a test frame comes right behind the one before it.
+fn goes_on(frames: &[FrameInfo], before: Option<usize>, index: usize) -> bool {
+    before.is_some_and(|before| before + 1 == index && frames[before].sequence == frames[index].sequence)
+}
+
+/// The mean of all answers of a block up to each frame, moved to it by the true motion: what an odometry without any error
+/// would make of them. It tells how much of their errors they have in common, which no fusion within a block takes away.
+fn with_true_motion(frames: &[FrameInfo], test: &[usize], results: &[FrameResult]) -> Vec<Option<Se3>> {
+    let (mut before, mut corrections, mut poses) = (None, None::<(Se3, f64)>, Vec::with_capacity(test.len()));
+    for (&index, result) in test.iter().zip(results) {
+        if !goes_on(frames, before, index) {
+            corrections = None;
+        }
+        if let Some(answer) = &result.estimate {
+            // How the map would have to move for the answer to be true: the same at all frames, were errors alike.
+            let correction = answer.map_from_camera * result.truth.inverse();
+            corrections = Some(corrections.map_or((correction, 1.0), |(mean, count)| {
+                let count = count + 1.0;
+                (mean.retract(&(mean.local(correction) / count)), count)
+            }));
+        }
+        poses.push(corrections.map(|(mean, _)| mean * result.truth));
+        before = Some(index);
+    }
+    poses
 }
 
 /// The estimate at each test frame; none where there is nothing honest to say.
@@ -98,7 +129,7 @@ fn estimates(
     let mut fused = Vec::with_capacity(test.len());
     for (&index, answer) in test.iter().zip(answers) {
         let frame = &frames[index];
-        let goes_on = before.is_some_and(|before| before + 1 == index && frames[before].sequence == frame.sequence);
+        let goes_on = goes_on(frames, before, index);
         if !goes_on {
             estimator = Estimator::new(config.clone())?;
             // The base is the camera: a dataset knows no robot.
@@ -147,6 +178,36 @@ mod tests {
             absolute: AbsolutePose { stamp, map_from_camera: pose(index), covariance },
             relative: Some(RelativePose { previous_stamp, stamp, previous_from_current, covariance }),
         }
+    }
+
+    #[test]
+    fn the_true_motion_takes_away_what_answers_do_not_have_in_common() {
+        let frame = |index: usize| FrameInfo {
+            name: index.to_string(),
+            stamp: Stamp::from_seconds(0.1 * index as f64).unwrap(),
+            sequence: 0,
+            map_from_camera: pose(index),
+        };
+        let frames: Vec<FrameInfo> = (0..30).map(frame).collect();
+        let test: Vec<usize> = (0..10).chain(20..30).collect();
+        // One block is off by 0.3 m all along and by 0.2 m to either side, the other to either side alone.
+        let answer = |&index: &usize| {
+            let side = if index % 2 == 0 { 0.2 } else { -0.2 };
+            let error = Vector3::new(0.0, side, if index < 10 { 0.3 } else { 0.0 });
+            let map_from_camera = Se3::new(So3::identity(), pose(index).translation + error);
+            let estimate = (index != 25).then(|| AbsolutePose {
+                stamp: frames[index].stamp,
+                map_from_camera,
+                covariance: Matrix6::identity(),
+            });
+            let FrameInfo { name, stamp, map_from_camera: truth, .. } = frames[index].clone();
+            FrameResult { name, stamp, truth, estimate }
+        };
+        let results: Vec<FrameResult> = test.iter().map(answer).collect();
+        let bound = with_true_motion(&frames, &test, &results);
+        let error = |place: usize| (bound[place].unwrap().translation - results[place].truth.translation).norm();
+        assert!((error(0) - 0.3_f64.hypot(0.2)).abs() < 1e-12 && (error(9) - 0.3).abs() < 1e-12, "{}", error(9));
+        assert!((error(10) - 0.2).abs() < 1e-12 && error(13) < 1e-12 && error(15) < 0.2 / 4.0, "{}", error(15));
     }
 
     #[test]

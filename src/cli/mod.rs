@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod autoencode;
 mod baselines;
 mod calibrate;
 mod compare;
@@ -10,6 +11,7 @@ mod fused;
 mod graph;
 mod inspect;
 pub mod node;
+mod picture;
 mod replay;
 mod report;
 pub mod synth;
@@ -75,6 +77,10 @@ enum Command {
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.
     Calibrate(calibrate::CalibrateArgs),
+    /// Train a pose auto-encoder for a model: what it makes of an image, from the pose alone.
+    Autoencode(autoencode::AutoencodeArgs),
+    /// Show what a model with a pose auto-encoder remembers at poses, as pictures.
+    Picture(picture::PictureArgs),
     /// Localize the test frames of a dataset and compare with ground truth and image retrieval.
     Eval(eval::EvalArgs),
     /// Put several finished runs of eval or replay in one report.
@@ -105,6 +111,7 @@ impl Cli {
             self.command,
             Command::Train(_)
                 | Command::Ensemble(_)
+                | Command::Autoencode(_)
                 | Command::Graph(_)
                 | Command::Compare(_)
                 | Command::Completions { .. }
@@ -118,6 +125,8 @@ impl Cli {
             Command::Train(args) => train::run(args),
             Command::Ensemble(args) => ensemble::run(args),
             Command::Calibrate(args) => calibrate::run(args),
+            Command::Autoencode(args) => autoencode::run(args),
+            Command::Picture(args) => picture::run(args),
             Command::Eval(args) => eval::run(args),
             Command::Compare(args) => compare::run(args),
             Command::Replay(args) => replay::run(args),

@@ -354,7 +354,7 @@ pub(super) fn command_line() -> String {
 }
 
 /// A flag that SIGINT and SIGTERM raise.
-fn stop_on_signal() -> Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
     use tokio::signal::unix::{SignalKind, signal};
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);

@@ -5,6 +5,7 @@
 
 mod anchors;
 mod cross_transformation;
+mod embedding;
 mod geometric_consistency;
 mod log_consistency;
 mod motion;
@@ -19,6 +20,7 @@ pub mod tangent;
 
 pub use anchors::{expected_squared_offset, nearest_anchor_cross_entropy};
 pub use cross_transformation::cross_transformation_loss;
+pub use embedding::embedding_loss;
 pub use geometric_consistency::{ConsistencyGradient, geometric_consistency_loss};
 pub use log_consistency::log_consistency_loss;
 pub use motion::motion_loss;

@@ -5,8 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::autoencoder::MAX_POSES;
 use super::checkpoint::Precision;
 use super::config::NetworkConfig;
+use super::pictures::PicturesConfig;
+use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
 use super::scene_record::SceneRecord;
 use super::uncertainty::Calibration;
@@ -166,6 +169,55 @@ pub struct GalleryRecord {
     pub sha256: String,
 }
 
+/// How well a pose auto-encoder knows what the network makes of images, on frames that it was not trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderErrors {
+    /// Frames.
+    pub frames: usize,
+    /// Root mean square distance of the encoding of their true pose to their embedding, against that of the mean embedding of
+    /// the training frames: 1 is to know nothing, 0 all.
+    pub embedding_error: f64,
+    /// Median error of the position that the network's head reads from the encoding of the true pose, metres.
+    pub median_translation_error: f64,
+    /// The same of the orientation, radians.
+    pub median_rotation_error: f64,
+}
+
+/// The decoder from encodings of poses to pictures, beside the card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PicturesRecord {
+    /// Its layers and the size of a picture.
+    pub network: PicturesConfig,
+    /// Mean absolute difference of colours on frames that it was not trained on, against that of the mean training picture: 1
+    /// is to know nothing, 0 all. Absent without validation frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_error: Option<f64>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
+/// The pose auto-encoder beside the card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderRecord {
+    /// Its layers.
+    pub network: AutoencoderConfig,
+    /// Training poses in it.
+    pub poses: usize,
+    /// How many of them refine the position of a frame; 0: it stays what the network says.
+    pub neighbours: usize,
+    /// How well it does; absent without validation frames.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<AutoencoderErrors>,
+    /// What shows a pose as a picture, where it was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<PicturesRecord>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
 /// A model in words and numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -212,6 +264,9 @@ pub struct ModelCard {
     /// covariance is then the mean of the members' alone, without their spread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cross_fitted: bool,
+    /// The pose auto-encoder, where one was trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoencoder: Option<AutoencoderRecord>,
 }
 
 impl ModelCard {
@@ -292,6 +347,7 @@ impl ModelCard {
                 return fail(expected, format!("{wanted:?} in the architecture, {found:?} beside {weights}"));
             }
         }
+        self.check_autoencoder(path)?;
         self.check_scenes(path)?;
         (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
         self.check_place(path)?;
@@ -344,6 +400,23 @@ impl ModelCard {
         let calibrations = [Some(self.calibration), self.relative_calibration];
         if let Some(wrong) = calibrations.iter().flatten().find(|calibration| !calibration.is_valid()) {
             return fail("positive, finite calibration factors", format!("{wrong:?}"));
+        }
+        Ok(())
+    }
+
+    fn check_autoencoder(&self, path: &Path) -> Result<()> {
+        let Some(record) = &self.autoencoder else { return Ok(()) };
+        let AutoencoderRecord { network, poses, neighbours, pictures, .. } = record;
+        network.check()?;
+        pictures.as_ref().map_or(Ok(()), |pictures| pictures.network.check())?;
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
+        if self.network.gallery.is_some() || !self.members.is_empty() {
+            let found = "an ensemble or one with a gallery; leave out autoencoder".to_owned();
+            return fail("an autoencoder only beside a single network that answers from the frame alone", found);
+        }
+        if !(1..=MAX_POSES).contains(poses) || neighbours > poses {
+            let expected = format!("an autoencoder with 1 to {MAX_POSES} poses, and at most as many neighbours");
+            return fail(&expected, format!("{poses} poses, {neighbours} neighbours"));
         }
         Ok(())
     }

@@ -3,6 +3,8 @@
 //! - [`NetworkConfig`] describes an architecture, put together from parts; [`PoseNetwork`] is it, for training.
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
 //! - [`Gallery`] is the training images of a member that compares, `gallery.safetensors`.
+//! - [`PoseAutoencoder`] knows what the network makes of an image taken at a pose, `autoencoder.safetensors`; with it the
+//!   training poses refine a position, and [`PictureDecoder`] shows what is seen from one.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
 //!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
 //!   the frame before is its own output.
@@ -17,6 +19,7 @@
 
 mod adaptive_fusion;
 mod anchors;
+mod autoencoder;
 mod auxiliary;
 mod card;
 pub mod checkpoint;
@@ -29,10 +32,13 @@ mod gallery;
 pub mod input;
 mod localizer;
 mod member;
+mod pictures;
+mod pose_encoder;
 mod pose_head;
 mod pose_network;
 mod pose_tensor;
 mod prediction;
+mod refinement;
 mod regressor;
 mod rotation_output;
 mod saliency;
@@ -44,10 +50,11 @@ pub mod transformer;
 pub mod uncertainty;
 
 pub use anchors::Anchored;
+pub use autoencoder::{AUTOENCODER_FILE, PoseAutoencoder};
 pub use card::{
-    CARD_FILE, GALLERY_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER, MemberParts, MemberRecord, ModelCard,
-    OriginRecord, SCHEMA_VERSION, SegmentationRecord, TrainingRecord, ValidationRecord, VideoRecord, WEIGHTS_FILE,
-    WeightsRecord,
+    AutoencoderErrors, AutoencoderRecord, CARD_FILE, GALLERY_FILE, GalleryRecord, MAX_MEMBERS, MEMBERS_FOLDER,
+    MemberParts, MemberRecord, ModelCard, OriginRecord, PicturesRecord, SCHEMA_VERSION, SegmentationRecord,
+    TrainingRecord, ValidationRecord, VideoRecord, WEIGHTS_FILE, WeightsRecord,
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
@@ -57,9 +64,12 @@ pub use config::{
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
 pub use gallery::Gallery;
+pub use pictures::{PICTURES_FILE, PictureDecoder, PicturesConfig};
+pub use pose_encoder::{AutoencoderConfig, PoseEncoder};
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};
+pub use refinement::{affine_weights, nearest_poses};
 pub use regressor::{PixelFrame, PoseRegressor, Regression};
 pub use saliency::Saliency;
 pub use scene_record::SceneRecord;

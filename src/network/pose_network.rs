@@ -211,6 +211,11 @@ impl PoseNetwork {
         }
     }
 
+    /// The poses that the head reads from embeddings `bh`, without dropout; `None` for a network that compares frames.
+    pub fn decode(&self, embedding_bh: &Tensor) -> Option<PoseOutput> {
+        Some(self.global()?.head.regress(embedding_bh, Dropout::Off))
+    }
+
     /// The poses of the auxiliary heads, in training.
     pub fn auxiliary(&self, shared: &Features) -> Vec<PoseOutput> {
         self.auxiliary.iter().map(|head| head.forward(&shared.maps)).collect()

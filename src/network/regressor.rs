@@ -6,14 +6,16 @@ use image::RgbImage;
 use tch::Tensor;
 use tch::nn::VarStore;
 
+use super::autoencoder::PoseAutoencoder;
 use super::card::ModelCard;
 use super::config::NetworkConfig;
 use super::device::{Device, guarded};
 use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
-use super::pose_network::PoseNetwork;
+use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
+use super::temporal::History;
 use super::uncertainty::dropout_masks;
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
@@ -44,6 +46,8 @@ pub struct Regression {
 ///
 /// Of a model of several scenes it answers in one of them, which its user names: in the units, the map and for the camera of
 /// that scene. An image that shows another, as the network says, has no answer ([`Error::OtherScene`]).
+/// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
+/// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
 /// No pose can be handed to it, so no evaluation can help it with a true one:
 ///
@@ -72,6 +76,7 @@ pub struct PoseRegressor {
     half_precision: bool,
     /// The number of the scene that it answers in, of several.
     scene: Option<usize>,
+    autoencoder: Option<PoseAutoencoder>,
 }
 
 impl PoseRegressor {
@@ -101,7 +106,11 @@ impl PoseRegressor {
         let mut members =
             parts.iter().map(|parts| Member::load(&card, parts, folder, device)).collect::<Result<Vec<_>>>()?;
         let first = members.remove(0);
-        Ok(Self::with_members(card, first, members))
+        let autoencoder = card.autoencoder.as_ref();
+        let autoencoder = autoencoder
+            .map(|record| PoseAutoencoder::load(folder, record, &card.network, card.map_from_normalized, device));
+        let autoencoder = autoencoder.transpose()?;
+        Ok(Self { autoencoder, ..Self::with_members(card, first, members) })
     }
 
     /// A regressor over a network in memory, for validation while it trains.
@@ -116,7 +125,7 @@ impl PoseRegressor {
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
         let (half_precision, scene) = (false, None);
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene }
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene, autoencoder: None }
     }
 
     /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
@@ -150,6 +159,19 @@ impl PoseRegressor {
             }
         }
         self.card.network.check()?;
+        Ok(self)
+    }
+
+    /// Refines positions with `count` training poses, where the model has a pose auto-encoder; 0 for not at all.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a model without one, or with fewer training poses.
+    pub fn with_neighbours(mut self, count: usize) -> Result<Self> {
+        let Some(autoencoder) = self.autoencoder else {
+            let expected = "a model with a pose auto-encoder (vloc autoencode trains one)";
+            return Err(Error::config("neighbours", expected, format!("{}, which has none", self.card.name)));
+        };
+        self.autoencoder = Some(autoencoder.with_neighbours(count)?);
         Ok(self)
     }
 
@@ -247,11 +269,29 @@ impl PoseRegressor {
     fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
-        let answers = guarded("network", || tch::no_grad(|| tch::autocast(half, || self.answers(&input))))??;
+        let look = || -> Result<_> {
+            let shared = self.first.network.shared(&input, false);
+            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared)))
+        };
+        let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let answered = self.members().zip(answers);
-        answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect()
+        let mut opinions =
+            answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect::<Result<Vec<_>>>()?;
+        if let (Some(autoencoder), Some(embedding), Some(opinion)) =
+            (&self.autoencoder, embedding, opinions.first_mut())
+        {
+            let pose = opinion.absolute.pose;
+            opinion.absolute.pose = guarded("refinement", || autoencoder.refine(pose, &embedding))??;
+        }
+        Ok(opinions)
+    }
+
+    /// What a pose auto-encoder that refines positions compares with its encodings: they know no frame before.
+    fn refining_embedding(&self, shared: &Features) -> Option<Tensor> {
+        let refines = self.autoencoder.as_ref().is_some_and(|autoencoder| autoencoder.neighbours() > 0);
+        refines.then(|| self.first.network.embedding(shared, &History::none()))
     }
 
     /// What the network sees of a frame: one row, or one per part of it.
@@ -261,17 +301,16 @@ impl PoseRegressor {
         Ok(crop.map_or_else(|| image.shallow_clone(), |crop| crop.parts(&image, *input)))
     }
 
-    /// What the members say of a frame, the first member first.
-    fn answers(&self, input_b3hw: &Tensor) -> Result<Vec<Answer>> {
+    /// What the members say of a frame, of which `shared` is what the first makes of it, the first member first.
+    fn answers(&self, input_b3hw: &Tensor, shared: &Features) -> Result<Vec<Answer>> {
         let scene = self.scene_1();
         let answer =
             |member: &Member, shared: &_| member.answer((shared, scene.as_ref()), &self.masks, &self.odometry_masks);
-        let shared = self.first.network.shared(input_b3hw, false);
         let others = self.others.iter().map(|other| match self.one_trunk {
-            true => answer(other, &shared),
+            true => answer(other, shared),
             false => answer(other, &other.network.shared(input_b3hw, false)),
         });
-        std::iter::once(answer(&self.first, &shared)).chain(others).collect()
+        std::iter::once(answer(&self.first, shared)).chain(others).collect()
     }
 }
 

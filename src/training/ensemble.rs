@@ -77,26 +77,25 @@ pub fn join(job: &Joining, trained_on: Option<TrainedOn>, progress: Progress) ->
         check_folds(job, &cards, trained_on.map(|(_, rules)| rules))?;
     }
     let card = ModelCard { cross_fitted: !same_frames, ..copy_members(job, &cards)? };
+    // Reads every file again: what was cut or is another's does not become a model.
+    let joined = PoseRegressor::load_with(card, &job.out, device)?;
     let card = match (trained_on, splits) {
         (Some((dataset, _)), Some(splits)) => {
             let preprocessor = Preprocessor::new(dataset.camera(), &first.camera)?;
             let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
             match same_frames {
-                true => {
-                    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
-                    calibrate(regressor, dataset.frames(), &splits[0].validation, &image, progress)?
-                }
+                true => calibrate(joined, dataset.frames(), &splits[0].validation, &image, progress)?,
                 false => {
                     let mut answers = Answers::default();
                     for (folder, split) in job.models.iter().zip(&splits) {
                         let mut fold = PoseRegressor::load(folder, job.device)?;
                         answers.collect(&mut fold, dataset.frames(), &split.validation, &image)?;
                     }
-                    answers.calibrate(card, progress)?
+                    answers.calibrate(joined.card().clone(), progress)?
                 }
             }
         }
-        _ => card,
+        _ => joined.card().clone(),
     };
     card.write(&job.out)?;
     Ok(card)
@@ -207,6 +206,8 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
     card.max_pair_interval = cards.iter().map(|card| card.max_pair_interval).fold(f64::INFINITY, f64::min);
     card.validation = ValidationRecord::default();
+    // It fits the weights of its own model alone.
+    card.autoencoder = None;
     card.created_by = format!("vloc {}", env!("CARGO_PKG_VERSION"));
     card.training.command.clone_from(&job.command);
     card.name.clone_from(&job.name);

@@ -38,15 +38,22 @@ pub fn train_folds(
         return Err(Error::config("snapshots", "0", found));
     }
     let folder = job.out.join(FOLDS_FOLDER);
-    if job.out.join(CARD_FILE).exists() || (!job.resume && folder.exists()) {
-        let found =
-            format!("{} with a training; give --resume to go on with its folds, or remove it", job.out.display());
+    let (out, begun) = (job.out.display(), folder.exists());
+    if job.out.join(CARD_FILE).exists() {
+        return Err(Error::config("out", "a new folder", format!("{out} with a model; name another, or remove it")));
+    }
+    if job.resume && !begun {
+        return Err(Error::config("resume", "folds that were begun", format!("none in {out}")));
+    }
+    if !job.resume && begun {
+        let found = format!("{out} with folds; give --resume to go on with them, or remove it");
         return Err(Error::config("out", "a new folder", found));
     }
     let rules = (0..folds).map(|fold| job.split.with_fold(fold, folds)).collect::<Result<Vec<SplitRule>>>()?;
     let models: Vec<PathBuf> = (0..folds).map(|fold| folder.join(fold.to_string())).collect();
     for (fold, (split, out)) in rules.iter().zip(&models).enumerate() {
-        let own = Job { split: split.clone(), out: out.clone(), seed: job.seed + fold as u64, ..job.clone() };
+        let own =
+            Job { split: split.clone(), out: out.clone(), seed: job.seed.wrapping_add(fold as u64), ..job.clone() };
         if !is_done(&own)? {
             progress.note(&format!("fold {} of {folds}", fold + 1));
             let resume = check_folder(out, true).is_ok();

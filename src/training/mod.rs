@@ -3,7 +3,7 @@
 //! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, and
 //!   [`train_scenes`] that from several to a model of several scenes, from random
 //!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
-//!   [`Trials`] finds the settings that a time budget allows.
+//!   [`autoencode`] trains a pose auto-encoder for a finished model; [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
@@ -19,11 +19,13 @@
 mod adam;
 mod allocator;
 mod auto;
+mod autoencode;
 mod average;
 mod batch;
 mod budget;
 mod calibrate;
 mod config;
+mod descent;
 mod ensemble;
 mod features;
 mod fine_tune;
@@ -34,6 +36,7 @@ mod judge;
 mod material;
 mod objective;
 mod pairs;
+mod pictures;
 mod pixels;
 mod preset;
 mod rotation;
@@ -46,6 +49,7 @@ mod segmentation;
 mod state;
 mod supervised;
 mod synthetic_views;
+mod teacher;
 mod trainer;
 mod validation;
 mod video;
@@ -53,6 +57,7 @@ mod video;
 pub use adam::{Adam, AdamConfig, Gradients};
 pub use allocator::keep_freed_memory;
 pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
+pub use autoencode::{Autoencoded, Autoencoding, autoencode};
 pub use average::WeightAverage;
 pub use batch::{Batch, Source, VideoBatch};
 pub use budget::parse_budget;

@@ -224,6 +224,7 @@ fn train_on(
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights,
         members,
         gallery,

@@ -42,6 +42,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         relative_calibration: None,
+        autoencoder: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,
