@@ -16,7 +16,8 @@ epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-a
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned mapnet hourglass-pose nnnet-squeezenet
   posenet-reprojection anchornet svs-pose nnnet relocnet branchnet bayesian-posenet lstm-pose vlocnet vlocnet-plus-plus
-  vlocnet-plus-plus-semantic dgrnets)
+  vlocnet-plus-plus-semantic dgrnets
+  ms-transformer)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc

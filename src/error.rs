@@ -67,6 +67,16 @@ pub enum Error {
         /// Why it failed.
         reason: String,
     },
+    /// An image of another scene than the one that is asked for: its pose would be in another map, so there is none.
+    #[error("scene: expected an image of {expected}, found one of {found} (probability {probability:.2})")]
+    OtherScene {
+        /// The scene that is asked for.
+        expected: String,
+        /// The scene that it shows, as the network says.
+        found: String,
+        /// How sure the network is.
+        probability: f64,
+    },
     /// The middleware could not be used.
     #[error("middleware: {what}: {reason}")]
     Middleware {
@@ -129,7 +139,7 @@ impl Error {
     /// | 130 | stopped by a signal |
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Compute { .. } | Error::Middleware { .. } => 1,
+            Error::Compute { .. } | Error::OtherScene { .. } | Error::Middleware { .. } => 1,
             Error::Io { .. } => 3,
             Error::Format { .. } | Error::Message { .. } => 4,
             Error::Config { .. } => 5,

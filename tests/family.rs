@@ -6,7 +6,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vloc::network::{
     AnchorsConfig, CropConfig, EncoderConfig, Features, GalleryConfig, History, InputSize, LocalizerConfig,
-    NetworkConfig, Odometry, PRESETS, PoseNetwork, PoseOutput, SemanticsConfig, Temporal,
+    NetworkConfig, Odometry, PRESETS, PoseNetwork, PoseOutput, SemanticsConfig, Temporal, TransformerConfig,
 };
 
 /// A preset at an input that every encoder takes.
@@ -175,6 +175,106 @@ fn anchornet_answers_with_the_likeliest_anchor_and_its_offset() {
     let gradient = store.variables()["global.fc_offset.bias"].grad();
     assert_eq!(Vec::<f32>::try_from(gradient).unwrap(), [0.0, 0.0, 0.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0]);
     assert!(!store.variables()["global.anchors"].requires_grad());
+}
+
+/// MS-Transformer for so many scenes, with small transformers.
+fn of_scenes(scenes: usize) -> NetworkConfig {
+    let config = tiny("ms-transformer");
+    let shape = TransformerConfig { width: 32, layers: 2, feedforward: 32, scenes, ..*config.transformer().unwrap() };
+    NetworkConfig { localizer: LocalizerConfig::Transformer { shape }, ..config }
+}
+
+#[test]
+fn ms_transformer_reads_position_and_orientation_from_two_resolutions() {
+    let config = of_scenes(2);
+    let (network, store) = build(&config);
+    // Half of the width says the row, half the column, at a sixteenth and at an eighth of 128x96.
+    for (name, size) in [
+        ("global.rows", [6, 16]),
+        ("global.columns", [8, 16]),
+        ("orientation.rows", [12, 16]),
+        ("orientation.columns", [16, 16]),
+    ] {
+        assert_eq!(store.variables()[name].size(), size, "{name}");
+    }
+    assert!(
+        !store.variables().keys().any(|name| name.starts_with("trunk.features.6.")),
+        "what no map needs is not there"
+    );
+    let answer = |network: &PoseNetwork| {
+        let shared = network.shared(&images(&config, 2), true);
+        network.absolute_in(&shared, Some(&Tensor::from_slice(&[0i64, 1])), &History::none(), true).unwrap()
+    };
+    answer(&network).rotation_bn().square().sum(None::<Kind>).backward();
+    assert!(
+        gradient_reaches(&store, "trunk.features.3.") && gradient_reaches(&store, "orientation.transformer.encoder.")
+    );
+    assert!(
+        !gradient_reaches(&store, "trunk.features.4.") && !gradient_reaches(&store, "global.transformer."),
+        "its map is the finer one"
+    );
+    answer(&network).pose().translation_b3.square().sum(None::<Kind>).backward();
+    assert!(gradient_reaches(&store, "trunk.features.5.") && gradient_reaches(&store, "global.queries"));
+}
+
+#[test]
+fn ms_transformer_answers_in_the_likeliest_scene_whose_query_alone_makes_it_that_scene() {
+    let config = of_scenes(3);
+    let (network, store) = build(&config);
+    let shared = network.shared(&images(&config, 2), false);
+    let answer = |scene: Option<i64>| {
+        let scenes = scene.map(|scene| Tensor::from_slice(&[scene, scene]));
+        tch::no_grad(|| network.absolute_in(&shared, scenes.as_ref(), &History::none(), false).unwrap())
+    };
+    let pose = |output: &PoseOutput| Tensor::cat(&[&output.pose().translation_b3, &output.pose().quaternion_b4], 1);
+    let probabilities = |output: &PoseOutput| output.scenes_bs().unwrap().exp();
+    let differ = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+    let (unasked, before) = (answer(None), [0, 1, 2].map(|scene| answer(Some(scene))));
+    let sums = probabilities(&unasked).sum_dim_intlist([1i64].as_slice(), false, None::<Kind>);
+    assert!((sums - 1.0).abs().max().double_value(&[]) < 1e-5);
+    for row in 0..2 {
+        let likeliest = probabilities(&unasked).get(row).argmax(0, false).int64_value(&[]);
+        assert!(differ(&pose(&unasked).get(row), &pose(&before[likeliest as usize]).get(row)) < 1e-6, "row {row}");
+    }
+    assert!(differ(&pose(&before[0]), &pose(&before[1])) > 1e-4, "scenes have poses of their own");
+    // Queries in another order are the same scenes under other numbers.
+    let order = [2i64, 0, 1];
+    for name in ["global.queries", "orientation.queries"] {
+        let queries = &store.variables()[name];
+        tch::no_grad(|| queries.shallow_clone().copy_(&queries.index_select(0, &Tensor::from_slice(&order))));
+    }
+    let after = [0, 1, 2].map(|scene| answer(Some(scene)));
+    let permuted = probabilities(&before[0]).index_select(1, &Tensor::from_slice(&order));
+    assert!(differ(&probabilities(&after[0]), &permuted) < 1e-5);
+    for (scene, old) in order.into_iter().enumerate() {
+        assert!(differ(&pose(&after[scene]), &pose(&before[old as usize])) < 1e-5, "scene {scene}");
+    }
+    // fc_scene alone decides which it is.
+    let bias = &store.variables()["global.fc_scene.weight"];
+    let _ = tch::no_grad(|| bias.shallow_clone().zero_());
+    assert!((probabilities(&answer(None)) - 1.0 / 3.0).abs().max().double_value(&[]) < 1e-6);
+}
+
+#[test]
+fn a_transformer_stands_alone_and_reads_maps_that_are_there() {
+    let refused = |config: NetworkConfig| config.check().unwrap_err().to_string();
+    let base = tiny("ms-transformer");
+    let shape = *base.transformer().unwrap();
+    let with =
+        |shape: TransformerConfig| NetworkConfig { localizer: LocalizerConfig::Transformer { shape }, ..base.clone() };
+    let text = refused(NetworkConfig { odometry: Odometry::Siamese, ..base.clone() });
+    assert!(
+        text.starts_with("parameter network.localizer: expected a transformer alone, found odometry beside it"),
+        "{text}"
+    );
+    let text = refused(NetworkConfig { shared_stages: None, ..base.clone() });
+    assert!(text.starts_with("parameter network.shared_stages: expected 4: up to the last map"), "{text}");
+    let text = refused(with(TransformerConfig { width: 36, ..shape }));
+    assert_eq!(text, "parameter network.localizer.shape.width: expected a multiple of 8, twice the heads, found 36");
+    let text = refused(with(TransformerConfig { scenes: 0, ..shape }));
+    assert_eq!(text, "parameter network.localizer.shape.scenes: expected 1 to 1024, found 0");
+    let text = refused(with(TransformerConfig { dropout: 1.0, ..shape }));
+    assert!(text.starts_with("parameter network.localizer.shape.dropout"), "{text}");
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn write_model(folder: &Path, seed: i64) {
         weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
         members: Vec::new(),
         gallery: None,
+        scenes: Vec::new(),
         cross_fitted: false,
     };
     card.write(folder).unwrap();

@@ -55,6 +55,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         autoencoder: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
+        scenes: Vec::new(),
         cross_fitted: false,
     }
 }

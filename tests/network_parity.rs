@@ -8,7 +8,8 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 use vloc::network::checkpoint::{self, Precision};
 use vloc::network::encoder::Encoder;
-use vloc::network::{Activation, Block, EncoderConfig, NetworkConfig, PoseNetwork, ResNetConfig};
+use vloc::network::transformer::Transformer;
+use vloc::network::{Activation, Block, EncoderConfig, NetworkConfig, PoseNetwork, ResNetConfig, TransformerConfig};
 
 mod common;
 
@@ -49,6 +50,39 @@ fn an_elu_bottleneck_trunk_computes_what_pytorch_does() {
         let error = relative_error(output, expected);
         assert!(error < 1e-4, "stage {stage}: relative error {error:e}");
     }
+}
+
+#[test]
+fn a_transformer_computes_what_pytorch_does() {
+    tch::set_num_threads(1);
+    let mut golden = checkpoint::read_tensors(&fixture("transformer.safetensors"), 1 << 20).unwrap();
+    let shape = TransformerConfig {
+        width: 16,
+        heads: 4,
+        layers: 2,
+        feedforward: 24,
+        dropout: 0.1,
+        position_stage: 0,
+        orientation_stage: 0,
+        scenes: 3,
+    };
+    let store = VarStore::new(Device::Cpu);
+    let transformer = Transformer::new(&store.root(), &shape);
+    let [tokens, queries, expected] =
+        ["tokens", "queries", "output"].map(|name| golden.remove(&format!("golden.{name}")).unwrap());
+
+    // Every name of PyTorch's is one of ours, and the other way round.
+    let folder = tempfile::tempdir().unwrap();
+    let weights = folder.path().join("weights.safetensors");
+    checkpoint::write_tensors(&golden.into_iter().collect(), &weights, Precision::Single).unwrap();
+    checkpoint::load(&store, &weights).unwrap();
+
+    let output = tch::no_grad(|| transformer.forward(&tokens, &queries, false));
+    let error = relative_error(&output, &expected);
+    assert!(error < 1e-5, "relative error {error:e}");
+    // Dropout is for training alone.
+    let trained = tch::no_grad(|| transformer.forward(&tokens, &queries, true));
+    assert!(relative_error(&trained, &expected) > 1e-3);
 }
 
 /// The encoders under torchvision's names.

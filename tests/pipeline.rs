@@ -156,6 +156,13 @@ fn a_network_that_fails_is_counted_and_says_no_pose() {
 }
 
 #[test]
+fn an_image_of_another_scene_is_counted_and_says_no_pose() {
+    let mut bench = Bench::ready(alone());
+    assert!(bench.image(450, 231).is_empty());
+    bench.assert_refused("other_scene", "expected an image of hall, found one of lab (probability 0.90)");
+}
+
+#[test]
 fn transforms_that_are_none_are_refused() {
     let rotations = [(f64::NAN, 1.0, "finite"), (0.0, 0.0, "a unit quaternion, found x 0, y 0, z 0, w 0")];
     for (x, w, text) in rotations {

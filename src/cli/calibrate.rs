@@ -25,6 +25,9 @@ pub struct CalibrateArgs {
     /// The model folder.
     #[arg(value_name = "MODEL")]
     pub model: PathBuf,
+    /// Of a model of several scenes: the name of the one that the dataset shows, whose covariances are fitted.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub scene: String,
     /// The dataset, with poses in the model's map.
     #[arg(long, value_name = "PATH")]
     pub dataset: PathBuf,
@@ -52,16 +55,18 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         device::set_threads(threads);
     }
-    let regressor = PoseRegressor::load(&args.model, args.device)?;
+    let regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| eprintln!("{note}"));
     if regressor.card().cross_fitted && args.split.is_some() {
         let found = "a rule, of whose frames each trained some of the folds; `vloc ensemble` fits folds anew";
         return Err(Error::config("split", "none for a model of folds", found));
     }
+    let (card, scene) = (regressor.card(), regressor.scene());
+    let known = scene.map_or(&card.training.dataset, |scene| &card.scenes[scene].dataset);
     let frames = match &args.split {
         Some(path) => load_yaml::<SplitRule>(path)?.split(dataset.as_ref())?.validation,
-        None if dataset.name() == regressor.card().training.dataset => {
+        None if dataset.name() == known => {
             let found = format!("none, and all frames of {}, which trained it", dataset.name());
             return Err(Error::config("split", "a rule that sets validation frames apart", found));
         }
@@ -76,6 +81,6 @@ pub fn run(args: &CalibrateArgs) -> Result<()> {
     let card = calibrate(regressor, dataset.frames(), &frames, &image, Progress::automatic())?;
     card.write(&args.model)?;
     print!("{}: ", args.model.display());
-    super::train::print_validation(&card);
+    super::train::print_validation(&scene.map_or_else(|| card.clone(), |scene| card.of_scene(scene)));
     Ok(())
 }

@@ -37,6 +37,10 @@ pub struct EvalArgs {
     /// Model folder.
     #[arg(long, value_name = "FOLDER")]
     pub model: PathBuf,
+    /// Of a model of several scenes: the name of the one that the dataset shows. An image that the model takes for another
+    /// scene's counts as unanswered.
+    #[arg(long, value_name = "NAME", default_value = "")]
+    pub scene: String,
     /// Where to write metrics.json, frames.csv, errors.csv, truth.tum, estimate.tum, trajectory.svg and errors.svg.
     #[arg(long, value_name = "FOLDER")]
     pub out: PathBuf,
@@ -112,7 +116,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
-    let mut regressor = PoseRegressor::load(&args.model, args.device)?;
+    let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
     }
@@ -125,7 +129,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     let device = describe(regressor.device());
     let latency = |step: &str, durations: &[Duration]| Latency::new(step, &device, args.threads, 1, durations);
     let evaluation = Evaluation {
-        name: regressor.card().name.clone(),
+        name: name_of(&regressor),
         provenance: Provenance {
             dataset: dataset.name().to_owned(),
             ground_truth: args.ground_truth.clone(),
@@ -161,6 +165,15 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         report.write(folder)?;
     }
     Ok(Evaluated { metrics, fused })
+}
+
+/// The name of the model, and of the scene that it answers in where it knows several.
+fn name_of(regressor: &PoseRegressor) -> String {
+    let card = regressor.card();
+    match regressor.scene() {
+        Some(scene) => format!("{} in {}", card.name, card.scenes[scene].name),
+        None => card.name.clone(),
+    }
 }
 
 /// The split of a rule file, with the rule as one line for the report.

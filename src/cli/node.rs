@@ -171,7 +171,7 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
         return Err(Error::config("model", "a model folder, by --model FOLDER or -p model:=FOLDER", "none"));
     }
     let device: Device = config.device.parse()?;
-    PoseRegressor::load(&config.model, device)
+    PoseRegressor::load_in(&config.model, &config.scene, device)
 }
 
 async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {

@@ -1,6 +1,7 @@
 //! `vloc train`: posed images to a model folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,8 +13,8 @@ use crate::dataset::{self, Dataset, SplitRule};
 use crate::network::{Device, InputSize, ModelCard, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
 use crate::training::{
-    FineTuning, Job, TrainingConfig, Trials, Units, Video, candidates, check_folder, fine_tuning_config,
-    fine_tuning_preset, keep_freed_memory, parse_budget, recorded_config, train_folds, train_with_video,
+    FineTuning, Job, SceneDataset, TrainingConfig, Trials, Units, Video, candidates, check_folder, fine_tuning_config,
+    fine_tuning_preset, keep_freed_memory, parse_budget, recorded_config, train_folds, train_scenes, train_with_video,
 };
 use crate::{Error, Result};
 
@@ -36,9 +37,10 @@ pub enum Part {
 /// --resume goes on from there and ends with the same model.
 #[derive(Args, Clone, Debug)]
 pub struct TrainArgs {
-    /// The dataset.
-    #[arg(long, value_name = "PATH")]
-    pub dataset: PathBuf,
+    /// The dataset. Given several times, each is a scene of one model (--preset ms-transformer), named as its folder or as
+    /// said in front of it; the split divides each.
+    #[arg(long, value_name = "[NAME=]PATH", required = true)]
+    pub dataset: Vec<NamedDataset>,
     /// For a rosbag2: which topics and frames (config/bag_dataset.yaml explains them).
     #[arg(long, value_name = "YAML")]
     pub bag_options: Option<PathBuf>,
@@ -134,22 +136,45 @@ pub struct TrainArgs {
     pub licence: String,
 }
 
+/// A dataset and, where it is said, the name of the scene that it shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedDataset {
+    /// The name; `None`: that of the dataset.
+    pub name: Option<String>,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+impl FromStr for NamedDataset {
+    type Err = Error;
+    /// `NAME=PATH` or `PATH`; a path that is there may have an equals sign.
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split_once('=') {
+            Some((name, path)) if !name.is_empty() && !path.is_empty() && !Path::new(text).exists() => {
+                Ok(Self { name: Some(name.to_owned()), path: PathBuf::from(path) })
+            }
+            _ => Ok(Self { name: None, path: PathBuf::from(text) }),
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
-/// Those of [`train`]; [`Error::Interrupted`] after SIGINT or SIGTERM.
+/// Those of [`train_scenes`]; [`Error::Interrupted`] after SIGINT or SIGTERM.
 pub fn run(args: &TrainArgs) -> Result<()> {
     keep_freed_memory();
     if let Some(threads) = args.threads {
         device::set_threads(threads);
     }
     let split: SplitRule = load_yaml(&args.split)?;
-    let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
-    dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+    let opened = open(&args.dataset, args.bag_options.as_deref())?;
+    let scenes: Vec<SceneDataset> =
+        opened.iter().map(|(name, dataset)| SceneDataset { name: name.clone(), dataset: dataset.as_ref() }).collect();
     let stop = stop_on_signal()?;
     let keep_going = || !stop.load(Ordering::Relaxed);
     let config = match args.auto {
-        true => automatic(args, dataset.as_ref(), &split, &keep_going)?,
+        true => automatic(args, &scenes, &split, &keep_going)?,
         false => settings(args)?,
     };
     let units = if args.new_map { Units::Fitted } else { Units::Kept };
@@ -170,13 +195,43 @@ pub fn run(args: &TrainArgs) -> Result<()> {
     let unlabelled = unlabelled.transpose()?;
     let video = unlabelled.as_deref().map(|unlabelled| video(unlabelled, args)).transpose()?;
     let progress = Progress::automatic();
-    let card = match args.folds {
-        Some(folds) => train_folds(dataset.as_ref(), (&job, folds), progress, &keep_going)?,
-        None => train_with_video(dataset.as_ref(), video.as_ref(), &job, progress, &keep_going)?,
+    let card = match (&*scenes, args.folds) {
+        ([SceneDataset { dataset, .. }], Some(folds)) => train_folds(*dataset, (&job, folds), progress, &keep_going)?,
+        ([SceneDataset { dataset, .. }], None) => {
+            train_with_video(*dataset, video.as_ref(), &job, progress, &keep_going)?
+        }
+        (several, folds) => {
+            if folds.is_some() || video.is_some() {
+                let found =
+                    format!("{}; several scenes are learned from labelled frames, in one training", several.len());
+                return Err(Error::config("dataset", "one with --folds or --unlabelled", found));
+            }
+            train_scenes(several, &job, progress, &keep_going)?
+        }
     };
     println!("{}: {} frames", args.out.display(), card.training.frames);
-    print_validation(&card);
+    for (index, scene) in card.scenes.iter().enumerate() {
+        print!("{}: ", scene.name);
+        print_validation(&card.of_scene(index));
+    }
+    if card.scenes.is_empty() {
+        print_validation(&card);
+    }
     Ok(())
+}
+
+/// The datasets with the names of their scenes.
+fn open(named: &[NamedDataset], bag_options: Option<&Path>) -> Result<Vec<(String, Box<dyn Dataset>)>> {
+    if let [NamedDataset { name: Some(name), .. }] = named {
+        let found = format!("the name {name:?} for the only one");
+        return Err(Error::config("dataset", "a path alone; names are for several scenes in one model", found));
+    }
+    let open = |NamedDataset { name, path }: &NamedDataset| {
+        let dataset = dataset::open(path, bag_options)?;
+        dataset.notes().iter().for_each(|note| eprintln!("{note}"));
+        Ok((name.clone().unwrap_or_else(|| dataset.name().to_owned()), dataset))
+    };
+    named.iter().map(open).collect()
 }
 
 /// The frames of a video that the command line names.
@@ -194,10 +249,14 @@ fn video<'a>(dataset: &'a dyn Dataset, args: &TrainArgs) -> Result<Video<'a>> {
 /// The settings that the budget allows, or those that the run to be resumed began with.
 fn automatic(
     args: &TrainArgs,
-    dataset: &dyn Dataset,
+    scenes: &[SceneDataset],
     rule: &SplitRule,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<TrainingConfig> {
+    let [SceneDataset { dataset, .. }] = *scenes else {
+        let found = format!("{}; name the preset, ms-transformer", scenes.len());
+        return Err(Error::config("dataset", "one with --auto", found));
+    };
     check_folder(&args.out, args.resume)?;
     if args.resume {
         return recorded_config(&args.out);
@@ -266,6 +325,9 @@ pub(super) fn print_validation(card: &ModelCard) {
         errors.median_rotation_error.to_degrees(),
         100.0 * calibration.coverage_90,
     );
+    if let Some(recognized) = errors.recognized {
+        println!("the scene of {:.1} % of them is told right, the others have no answer", 100.0 * recognized);
+    }
     if let Some(relative) = &card.relative_calibration {
         println!(
             "relative poses: {} pairs, 90 % ellipsoid covers {:.0} %",
@@ -309,4 +371,25 @@ pub(super) fn stop_on_signal() -> Result<Arc<AtomicBool>> {
         raised.store(true, Ordering::Relaxed);
     });
     Ok(flag)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_dataset_may_have_a_name_in_front() {
+        let named: NamedDataset = "kitchen=data/redkitchen".parse().unwrap();
+        assert_eq!(named, NamedDataset { name: Some("kitchen".to_owned()), path: PathBuf::from("data/redkitchen") });
+        for text in ["data/redkitchen", "=data", "data="] {
+            assert_eq!(text.parse::<NamedDataset>().unwrap().name, None, "{text}");
+        }
+        let work = tempfile::tempdir().unwrap();
+        let folder = work.path().join("light=off");
+        std::fs::create_dir(&folder).unwrap();
+        assert_eq!(folder.to_str().unwrap().parse::<NamedDataset>().unwrap().path, folder);
+        let error = open(&[named], None).err().unwrap().to_string();
+        assert!(error.starts_with("parameter dataset: expected a path alone; names are for several scenes"), "{error}");
+    }
 }

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 /// The shipped parameter file.
 const EXPLAINED: &str = include_str!("../../config/vloc.yaml");
 
-/// Parameters that are read at start only: they decide which sockets are opened, or name files.
-const READ_ONLY: [&str; 10] = [
+/// Parameters that are read at start only: they decide which sockets are opened, name files, or say in which map poses are.
+const READ_ONLY: [&str; 11] = [
+    "scene",
     "autostart",
     "device",
     "image_transport",

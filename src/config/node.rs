@@ -19,6 +19,8 @@ use crate::{Error, Result};
 pub struct Config {
     /// Model folder (`model.yaml` and `weights.safetensors`).
     pub model: PathBuf,
+    /// Of a model of several scenes: the name of the one that the robot is in. Empty: the only one there is.
+    pub scene: String,
     /// Where the network runs: `auto`, `cpu`, `cuda:0`.
     pub device: String,
     /// Whether the node configures and activates itself; else a lifecycle manager does.
@@ -137,6 +139,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: PathBuf::new(),
+            scene: String::new(),
             device: "auto".into(),
             autostart: true,
             image_transport: ImageTransport::Raw,

@@ -14,6 +14,7 @@ mod overlap;
 mod pose;
 mod relative;
 mod reprojection;
+mod scene;
 mod segmentation;
 pub mod tangent;
 
@@ -28,4 +29,5 @@ pub use overlap::overlap_loss;
 pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;
 pub use reprojection::reprojection_loss;
+pub use scene::scene_cross_entropy;
 pub use segmentation::{UNLABELLED, segmentation_loss};

@@ -11,6 +11,7 @@ use super::config::NetworkConfig;
 use super::pictures::PicturesConfig;
 use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
+use super::scene_record::SceneRecord;
 use super::uncertainty::Calibration;
 use crate::config::load_yaml;
 use crate::sensor::{CameraModel, Distortion};
@@ -106,6 +107,10 @@ pub struct ValidationRecord {
     /// Of the semantic stream; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segmentation: Option<SegmentationRecord>,
+    /// Share of the frames whose scene was told right; the others have no answer and count as infinitely wrong. Absent of a
+    /// model that knows one place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recognized: Option<f64>,
 }
 
 /// The weights beside the card.
@@ -252,6 +257,9 @@ pub struct ModelCard {
     /// The training images, where the architecture has a gallery.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gallery: Option<GalleryRecord>,
+    /// The scenes, of a model of several; none of a model that knows one place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scenes: Vec<SceneRecord>,
     /// Whether the members were trained on folds, so that the calibration is that of each on the frames it did not see: the
     /// covariance is then the mean of the members' alone, without their spread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -340,6 +348,39 @@ impl ModelCard {
             }
         }
         self.check_autoencoder(path)?;
+        self.check_scenes(path)?;
+        (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
+        self.check_place(path)?;
+        if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
+            return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
+        }
+        if self.members.len() >= MAX_MEMBERS {
+            return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
+        }
+        Ok(())
+    }
+
+    fn check_scenes(&self, path: &Path) -> Result<()> {
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
+        let (known, listed) = (self.network.scenes(), self.scenes.len().max(1));
+        if known != listed {
+            return fail("as many scenes as the network has queries", format!("{listed} scenes, {known} queries"));
+        }
+        let name = |index: usize| self.scenes[index].name.as_str();
+        if let Some(twice) = (0..self.scenes.len()).find(|&index| (0..index).any(|before| name(before) == name(index)))
+        {
+            return fail("scenes with names of their own", format!("{:?} twice", name(twice)));
+        }
+        if !self.scenes.is_empty() && *self != self.of_scene(0) {
+            let found = "others; what is said of the first scene must be said above it too".to_owned();
+            return fail("the camera, units, map frame, errors and calibration of the first scene", found);
+        }
+        Ok(())
+    }
+
+    /// What a model says in numbers of one place.
+    fn check_place(&self, path: &Path) -> Result<()> {
+        let fail = |expected: &str, found: String| Err(Error::model(path, expected, found));
         let (camera, input) = (&self.camera, &self.network.input);
         if !camera.is_calibrated() || camera.distortion != Distortion::None {
             return fail("a calibrated camera without distortion", format!("{camera:?}"));
@@ -355,12 +396,6 @@ impl ModelCard {
                     format!("{mean:?}, {scale}"),
                 );
             }
-        }
-        if !(self.max_pair_interval.is_finite() && self.max_pair_interval >= 0.0) {
-            return fail("max_pair_interval of 0 s or more", self.max_pair_interval.to_string());
-        }
-        if self.members.len() >= MAX_MEMBERS {
-            return fail(&format!("an ensemble of at most {MAX_MEMBERS}"), (1 + self.members.len()).to_string());
         }
         let calibrations = [Some(self.calibration), self.relative_calibration];
         if let Some(wrong) = calibrations.iter().flatten().find(|calibration| !calibration.is_valid()) {

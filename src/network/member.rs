@@ -15,7 +15,7 @@ use super::device::guarded;
 use super::gallery::Gallery;
 use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
-use super::pose_tensor::MapFromNormalized;
+use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
 use super::temporal::History;
 use crate::{Error, Result, Stamp};
@@ -42,6 +42,18 @@ pub(super) enum Answer {
     },
     /// From its training images.
     Compared(Prediction),
+}
+
+impl Answer {
+    /// The probability of each scene, of a network that knows some.
+    pub(super) fn scenes(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::Regressed { absolute, .. } => {
+                absolute.scenes_bs().map(|log_probability| numbers(&log_probability.get(0).exp()))
+            }
+            Self::Compared(_) => None,
+        }
+    }
 }
 
 /// What a member says of a frame in metres: where it was, and how it moved since the frame of the stamp.
@@ -105,20 +117,26 @@ impl Member {
 
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
     /// or one per part of it). Outputs of one row in have the deterministic prediction in their first row and the
-    /// samples behind it, by the masks of the absolute and of the relative pose.
+    /// samples behind it, by the masks of the absolute and of the relative pose. `scenes_b`: in which scene, of a network that
+    /// knows some.
     ///
     /// # Errors
     /// Those of [`Gallery::locate`]; [`Error::Compute`](crate::Error::Compute) of a network that compares frames without
     /// a gallery.
-    pub(super) fn answer(&self, shared: &Features, masks: &[Tensor], odometry_masks: &[Tensor]) -> Result<Answer> {
+    pub(super) fn answer(
+        &self,
+        (shared, scenes_b): (&Features, Option<&Tensor>),
+        masks: &[Tensor],
+        odometry_masks: &[Tensor],
+    ) -> Result<Answer> {
         let (network, previous) = (&self.network, self.previous.as_ref());
         if let Some(gallery) = &self.gallery {
             return Ok(Answer::Compared(gallery.locate(network, shared, Dropout::Masks(masks))?));
         }
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
-            1 => network.absolute_samples(shared, &history, masks),
-            _ => network.absolute(shared, &history, false),
+            1 => network.absolute_samples((shared, scenes_b), &history, masks),
+            _ => network.absolute_in(shared, scenes_b, &history, false),
         };
         let absolute = absolute.ok_or_else(no_gallery)?;
         let Some(odometry) = network.odometry() else {

@@ -12,7 +12,8 @@
 //!
 //! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
 //! (what pixels show), `localizer`, `pose_head`,
-//! [`uncertainty`].
+//! [`uncertainty`]; of a member that knows several scenes from the encoder by `scene_stream` ([`transformer`]) to
+//! `pose_head`.
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
@@ -41,8 +42,11 @@ mod refinement;
 mod regressor;
 mod rotation_output;
 mod saliency;
+mod scene_record;
+mod scene_stream;
 mod semantics;
 mod temporal;
+pub mod transformer;
 pub mod uncertainty;
 
 pub use anchors::Anchored;
@@ -54,7 +58,8 @@ pub use card::{
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
-    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal, Variance,
+    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal,
+    TransformerConfig, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
@@ -67,5 +72,6 @@ pub use pose_tensor::{MapFromNormalized, PoseTensor};
 pub use refinement::{affine_weights, nearest_poses};
 pub use regressor::{PixelFrame, PoseRegressor, Regression};
 pub use saliency::Saliency;
+pub use scene_record::SceneRecord;
 pub use temporal::History;
 pub use uncertainty::Calibration;

@@ -37,12 +37,18 @@ pub struct PoseOutput {
     log_variance_b6: Option<Tensor>,
     memory: Option<Memory>,
     anchored: Option<Anchored>,
+    scenes_bs: Option<Tensor>,
 }
 
 impl PoseOutput {
     /// The same with what the stream keeps for the frame that comes next.
     pub(super) fn with_memory(self, memory: Option<Memory>) -> Self {
         Self { memory, ..self }
+    }
+
+    /// The same with the logarithms of the probabilities of the scenes, `bs`.
+    pub(super) fn with_scenes(self, log_probability_bs: Tensor) -> Self {
+        Self { scenes_bs: Some(log_probability_bs), ..self }
     }
 
     /// That memory, where the network has one.
@@ -63,6 +69,11 @@ impl PoseOutput {
     /// What is behind the position of a network with anchor points.
     pub fn anchored(&self) -> Option<&Anchored> {
         self.anchored.as_ref()
+    }
+
+    /// Logarithms of the probabilities that the images show each scene, `bs`, of a network that knows scenes.
+    pub fn scenes_bs(&self) -> Option<&Tensor> {
+        self.scenes_bs.as_ref()
     }
 
     /// Logarithms of the variances of the right perturbation, `[translation (normalized units), rotation (rad)]`, where
@@ -194,7 +205,7 @@ impl PoseHead {
             };
             let pose = PoseTensor { translation_b3, quaternion_b4 };
             let log_variance_b6 = self.fc_log_variance.as_ref().map(|fc| bounded_log_variance(&hidden.apply(fc)));
-            PoseOutput { pose, rotation_bn, log_variance_b6, memory: None, anchored }
+            PoseOutput { pose, rotation_bn, log_variance_b6, memory: None, anchored, scenes_bs: None }
         })
     }
 

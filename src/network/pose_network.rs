@@ -16,6 +16,8 @@
 //! A member with a gallery (NNnet, RelocNet) has the lower line only, named `relative.`: it says where a frame is seen from
 //! an alike training image, see [`Gallery`](super::Gallery).
 //!
+//! A member that knows several scenes (MS-Transformer) reads two of the shared maps by transformers, see `scene_stream`.
+//!
 //! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
 //! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
@@ -27,6 +29,7 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
+use super::scene_stream::SceneStream;
 use super::semantics::SemanticStream;
 use super::temporal::{Fusion, History, Memory, Recurrent};
 use crate::Result;
@@ -35,6 +38,7 @@ impl NetworkConfig {
     /// The nonlinearity behind the encoder.
     pub(super) fn activation(&self) -> Activation {
         match &self.encoder {
+            _ if self.transformer().is_some() => Activation::Gelu,
             EncoderConfig::Resnet { shape } => shape.activation,
             EncoderConfig::Squeezenet => Activation::Elu,
             _ => Activation::Relu,
@@ -100,6 +104,8 @@ pub struct OdometryStream {
 enum PoseStream {
     /// The frame itself.
     Absolute(Box<GlobalStream>),
+    /// The frame itself, in one of several scenes.
+    Scenes(Box<SceneStream>),
     /// The frame beside training images.
     Relative(Box<OdometryStream>),
 }
@@ -121,9 +127,10 @@ impl PoseNetwork {
     pub fn new(path: &Path, config: &NetworkConfig) -> Result<Self> {
         config.check()?;
         let shared = Encoder::new(&(path / "trunk"), &config.encoder, 0..config.shared_stages(), 3);
-        let pose = match config.gallery {
-            None => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
-            Some(_) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
+        let pose = match (config.gallery, config.transformer()) {
+            (None, None) => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
+            (None, Some(shape)) => PoseStream::Scenes(Box::new(SceneStream::new(path, config, shape, &shared))),
+            (Some(_), _) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
         };
         let channels = config.encoder.channels();
         let auxiliary = config.auxiliary_heads.iter();
@@ -144,7 +151,7 @@ impl PoseNetwork {
     fn global(&self) -> Option<&GlobalStream> {
         match &self.pose {
             PoseStream::Absolute(global) => Some(global),
-            PoseStream::Relative(_) => None,
+            PoseStream::Scenes(_) | PoseStream::Relative(_) => None,
         }
     }
 
@@ -153,23 +160,45 @@ impl PoseNetwork {
         Features { maps: self.shared.forward(input_b3hw, train) }
     }
 
-    /// Absolute poses of the frames whose shared features these are; `None` for a network that compares frames.
+    /// Absolute poses of the frames whose shared features these are, each in its likeliest scene where the network knows
+    /// several; `None` for a network that compares frames.
     pub fn absolute(&self, shared: &Features, history: &History, train: bool) -> Option<PoseOutput> {
-        self.absolute_with(shared, history, train, Dropout::training(train))
+        self.absolute_in(shared, None, history, train)
+    }
+
+    /// The same in the scenes `scenes_b` (numbers from 0), where they are given and the network knows some.
+    pub fn absolute_in(
+        &self,
+        shared: &Features,
+        scenes_b: Option<&Tensor>,
+        history: &History,
+        train: bool,
+    ) -> Option<PoseOutput> {
+        self.absolute_with((shared, scenes_b), history, train, Dropout::training(train))
     }
 
     /// The same of one frame, with the deterministic prediction in the first row and samples of the dropout behind it.
     pub(super) fn absolute_samples(
         &self,
-        shared: &Features,
+        (shared, scenes_b): (&Features, Option<&Tensor>),
         history: &History,
         masks: &[Tensor],
     ) -> Option<PoseOutput> {
-        self.absolute_with(shared, history, false, Dropout::Masks(masks))
+        self.absolute_with((shared, scenes_b), history, false, Dropout::Masks(masks))
     }
 
-    fn absolute_with(&self, shared: &Features, history: &History, train: bool, dropout: Dropout) -> Option<PoseOutput> {
-        Some(self.global()?.forward(shared, history, train, dropout))
+    fn absolute_with(
+        &self,
+        (shared, scenes_b): (&Features, Option<&Tensor>),
+        history: &History,
+        train: bool,
+        dropout: Dropout,
+    ) -> Option<PoseOutput> {
+        match &self.pose {
+            PoseStream::Absolute(global) => Some(global.forward(shared, history, train, dropout)),
+            PoseStream::Scenes(scenes) => Some(scenes.forward(&shared.maps, scenes_b, train, dropout)),
+            PoseStream::Relative(_) => None,
+        }
     }
 
     /// What the head sees of each frame, `bh`: images that look alike to it are near. Of a network that compares frames,
@@ -177,6 +206,7 @@ impl PoseNetwork {
     pub fn embedding(&self, shared: &Features, history: &History) -> Tensor {
         match &self.pose {
             PoseStream::Absolute(global) => global.embed(shared, history, false).0,
+            PoseStream::Scenes(scenes) => scenes.embed(&shared.maps),
             PoseStream::Relative(relative) => relative.embedding(&relative.features(shared, false)),
         }
     }
@@ -200,7 +230,7 @@ impl PoseNetwork {
     /// The pair regressor of a member that compares frames with training images.
     pub fn relative(&self) -> Option<&OdometryStream> {
         match &self.pose {
-            PoseStream::Absolute(_) => None,
+            PoseStream::Absolute(_) | PoseStream::Scenes(_) => None,
             PoseStream::Relative(relative) => Some(relative),
         }
     }

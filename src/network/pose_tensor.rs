@@ -57,15 +57,22 @@ pub struct PoseTensor {
 impl PoseTensor {
     /// The normalized batch of poses in metres, as single precision on `device`.
     pub fn from_poses(poses: &[Se3], map_from_normalized: &MapFromNormalized, device: Device) -> Self {
-        let MapFromNormalized { mean, scale } = map_from_normalized;
+        Self::from_scenes(poses.iter().map(|pose| (pose, map_from_normalized)), device)
+    }
+
+    /// The same of poses that each have units of their own.
+    pub fn from_scenes<'a>(
+        poses: impl ExactSizeIterator<Item = (&'a Se3, &'a MapFromNormalized)>,
+        device: Device,
+    ) -> Self {
+        let rows = poses.len() as i64;
         let mut translations = Vec::with_capacity(3 * poses.len());
         let mut quaternions = Vec::with_capacity(4 * poses.len());
-        for pose in poses {
+        for (pose, MapFromNormalized { mean, scale }) in poses {
             translations.extend((0..3).map(|axis| ((pose.translation[axis] - mean[axis]) / scale) as f32));
             let [x, y, z, w] = pose.rotation.to_xyzw();
             quaternions.extend([w, x, y, z].map(|value| value as f32));
         }
-        let rows = poses.len() as i64;
         Self {
             translation_b3: Tensor::from_slice(&translations).view([rows, 3]).to_device(device),
             quaternion_b4: Tensor::from_slice(&quaternions).view([rows, 4]).to_device(device),

@@ -44,6 +44,8 @@ pub struct Regression {
 /// covariance that has their spread in it; a look into the network ([`saliency`](Self::saliency),
 /// [`embedding`](Self::embedding)) is one into its first member.
 ///
+/// Of a model of several scenes it answers in one of them, which its user names: in the units, the map and for the camera of
+/// that scene. An image that shows another, as the network says, has no answer ([`Error::OtherScene`]).
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
@@ -72,6 +74,8 @@ pub struct PoseRegressor {
     masks: Vec<Tensor>,
     odometry_masks: Vec<Tensor>,
     half_precision: bool,
+    /// The number of the scene that it answers in, of several.
+    scene: Option<usize>,
     autoencoder: Option<PoseAutoencoder>,
 }
 
@@ -80,9 +84,20 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`](super::checkpoint::load);
-    /// [`Error::Model`] when the weights or the gallery are not those the card was written with.
+    /// [`Error::Model`] when the weights or the gallery are not those the card was written with; [`Error::Config`] for a
+    /// model of several scenes, of which one must be named.
     pub fn load(folder: &Path, device: Device) -> Result<Self> {
-        Self::load_with(ModelCard::read(folder)?, folder, device.resolve()?)
+        Self::load_in(folder, "", device)
+    }
+
+    /// The same for one scene of a model of several; an empty name is that of the only place there is.
+    ///
+    /// # Errors
+    /// As [`PoseRegressor::load`], and those of [`ModelCard::scene`].
+    pub fn load_in(folder: &Path, scene: &str, device: Device) -> Result<Self> {
+        let card = ModelCard::read(folder)?;
+        let scene = card.scene(scene)?;
+        Ok(Self::load_with(card, folder, device.resolve()?)?.in_scene(scene))
     }
 
     /// The same with a card that is not written yet.
@@ -109,8 +124,14 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        let half_precision = false;
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, autoencoder: None }
+        let (half_precision, scene) = (false, None);
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene, autoencoder: None }
+    }
+
+    /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
+    pub(crate) fn in_scene(self, scene: Option<usize>) -> Self {
+        let card = scene.map_or_else(|| self.card.clone(), |scene| self.card.of_scene(scene));
+        Self { card, scene, ..self }
     }
 
     /// Answers from these training images, for an architecture with a gallery; of an ensemble they are the first member's.
@@ -154,9 +175,19 @@ impl PoseRegressor {
         Ok(self)
     }
 
-    /// The model's card.
+    /// The model's card; of a model of several scenes, as the scene in use has it.
     pub fn card(&self) -> &ModelCard {
         &self.card
+    }
+
+    /// The number of the scene in use, of a model of several.
+    pub fn scene(&self) -> Option<usize> {
+        self.scene
+    }
+
+    /// The scene in use as the network takes it, for one row.
+    pub(super) fn scene_1(&self) -> Option<Tensor> {
+        self.scene.map(|scene| Tensor::from_slice(&[scene as i64]).to_device(self.device()))
     }
 
     /// The network, of an ensemble the first, for a look into it.
@@ -188,7 +219,7 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// [`Error::Message`] for an image of another size; [`Error::Compute`] when libtorch fails or a number is not
-    /// finite. The frame before is forgotten then.
+    /// finite; [`Error::OtherScene`] for an image of another scene than the one in use. The frame before is forgotten then.
     pub fn regress(&mut self, frame: &PixelFrame) -> Result<Regression> {
         let mut regression = self.regress_uncalibrated(frame)?;
         let ModelCard { calibration, relative_calibration, .. } = &self.card;
@@ -243,6 +274,7 @@ impl PoseRegressor {
             Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared)))
         };
         let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
+        self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let answered = self.members().zip(answers);
         let mut opinions =
@@ -271,11 +303,30 @@ impl PoseRegressor {
 
     /// What the members say of a frame, of which `shared` is what the first makes of it, the first member first.
     fn answers(&self, input_b3hw: &Tensor, shared: &Features) -> Result<Vec<Answer>> {
-        let answer = |member: &Member, shared: &_| member.answer(shared, &self.masks, &self.odometry_masks);
+        let scene = self.scene_1();
+        let answer =
+            |member: &Member, shared: &_| member.answer((shared, scene.as_ref()), &self.masks, &self.odometry_masks);
         let others = self.others.iter().map(|other| match self.one_trunk {
             true => answer(other, shared),
             false => answer(other, &other.network.shared(input_b3hw, false)),
         });
         std::iter::once(answer(&self.first, shared)).chain(others).collect()
+    }
+}
+
+impl PoseRegressor {
+    /// Whether the image shows the scene in use: the likeliest by the mean of what the members say.
+    fn check_scene(&self, answers: &[Answer]) -> Result<()> {
+        let Some(scene) = self.scene else { return self.card.scene("").map(|_| ()) };
+        let said: Vec<Vec<f64>> = answers.iter().filter_map(Answer::scenes).collect();
+        let mean = |index: usize| said.iter().map(|scenes| scenes[index]).sum::<f64>() / said.len() as f64;
+        let scenes = self.card.scenes.iter().enumerate().map(|(index, scene)| (index, &scene.name, mean(index)));
+        match scenes.max_by(|a, b| a.2.total_cmp(&b.2)) {
+            Some((likeliest, name, probability)) if likeliest != scene => {
+                let (expected, found) = (self.card.scenes[scene].name.clone(), name.clone());
+                Err(Error::OtherScene { expected, found, probability })
+            }
+            _ => Ok(()),
+        }
     }
 }

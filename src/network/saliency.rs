@@ -46,7 +46,10 @@ impl PoseRegressor {
             let shared = self.network().shared(&self.seen(&input_b3hw), false);
             let output = match self.gallery() {
                 Some(gallery) => gallery.nearest_output(self.network(), &shared)?,
-                None => self.network().absolute(&shared, &History::none(), false).ok_or_else(no_gallery)?,
+                None => {
+                    let (scene, history) = (self.scene_1(), History::none());
+                    self.network().absolute_in(&shared, scene.as_ref(), &history, false).ok_or_else(no_gallery)?
+                }
             };
             let levels_13hw = Tensor::from_slice(&std).view([1, 3, 1, 1]).to_device(self.device());
             let map = |outputs: &Tensor| numbers(&squared_gradient(outputs, &input_b3hw, &levels_13hw).sqrt());

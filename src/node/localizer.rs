@@ -86,7 +86,10 @@ impl<L: Localizer> Worker<L> {
         }
         let (stamp, frame_id) = (job.picture.stamp(), job.picture.frame_id().to_owned());
         let result = pixels(&job).and_then(|pixels| {
-            self.localizer.localize(stamp, pixels).and_then(usable).map_err(|error| (Reason::NetworkFailed, error))
+            self.localizer.localize(stamp, pixels).and_then(usable).map_err(|error| match error {
+                Error::OtherScene { .. } => (Reason::OtherScene, error),
+                _ => (Reason::NetworkFailed, error),
+            })
         });
         Answer { stamp, frame_id, epoch: job.epoch, result, seconds: None }
     }

@@ -36,6 +36,11 @@ pub trait Source: Sync {
     fn labels(&self, _views: &[View]) -> Option<Tensor> {
         None
     }
+
+    /// The number of the scene of each view; `None` where all are of one.
+    fn scenes(&self, _views: &[View]) -> Option<Vec<usize>> {
+        None
+    }
 }
 
 /// Augmented images as inputs of a network.
@@ -89,6 +94,8 @@ pub struct Batch {
     pub points: Option<Tensor>,
     /// What [`Source::labels`] says of them.
     pub labels: Option<Tensor>,
+    /// What [`Source::scenes`] says of them.
+    pub scenes: Option<Vec<usize>>,
     /// As many pairs of a video, where there is one.
     pub video: Option<VideoBatch>,
 }
@@ -105,7 +112,8 @@ impl Batch {
             Ok(VideoBatch { input, motions: motions.collect() })
         };
         let video = video.map(of_video).transpose()?;
-        Ok(Self { input, previous, current, points: source.points(&views), labels: source.labels(&views), video })
+        let (points, labels, scenes) = (source.points(&views), source.labels(&views), source.scenes(&views));
+        Ok(Self { input, previous, current, points, labels, scenes, video })
     }
 }
 

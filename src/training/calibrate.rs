@@ -4,19 +4,20 @@
 use image::RgbImage;
 
 use super::validation::ValidationErrors;
-use crate::Result;
 use crate::dataset::FrameInfo;
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, Regression, ValidationRecord};
 use crate::progress::Progress;
 use crate::sensor::RelativePose;
+use crate::{Error, Result};
 
 /// Over which relative poses are added up to see whether their errors are alike.
 const CHAIN_SECONDS: f64 = 0.9;
 
-/// The card of `regressor` with errors and calibration over the `validation` frames, whose images, in its own pixels,
-/// `image` gives. With too few of them the calibration stays as it is, and a note says so.
+/// The card of the model of `regressor` with errors and calibration (of a model of several scenes: of the one in use) over
+/// the `validation` frames, whose images, in its own pixels, `image` gives. Frames that it takes for those of another scene
+/// count as infinitely wrong. With too few frames the calibration stays as it is, and a note says so.
 ///
 /// # Errors
 /// Those of the images and of [`Calibration::fit`]; [`Error::Compute`](crate::Error::Compute) when the network fails.
@@ -29,7 +30,11 @@ pub fn calibrate(
 ) -> Result<ModelCard> {
     let mut answers = Answers::default();
     answers.collect(&mut regressor, frames, validation, image)?;
-    answers.calibrate(regressor.card().clone(), progress)
+    let card = answers.calibrate(regressor.card().clone(), progress)?;
+    Ok(match regressor.scene() {
+        Some(scene) => card.filed(scene),
+        None => card,
+    })
 }
 
 /// What models say of frames that they were not trained on, before calibration, and what is true.
@@ -41,6 +46,8 @@ pub(super) struct Answers {
     poses: Vec<(Se3, Se3)>,
     /// Relative poses; `None` where there is none, or another run begins.
     steps: Vec<Option<Step>>,
+    /// Frames that were taken for those of another scene.
+    unanswered: usize,
 }
 
 impl Answers {
@@ -58,7 +65,13 @@ impl Answers {
         let mut before = None;
         for &index in validation {
             let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-            let Regression { absolute, relative } = regressor.regress_uncalibrated(&frame)?;
+            let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
+                Err(Error::OtherScene { .. }) => {
+                    (before, self.unanswered) = (None, self.unanswered + 1);
+                    continue;
+                }
+                answer => answer?,
+            };
             let truth = frames[index].map_from_camera;
             self.fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
             self.poses.push((absolute.map_from_camera, truth));
@@ -74,9 +87,11 @@ impl Answers {
     /// # Errors
     /// Those of [`Calibration::fit`].
     pub(super) fn calibrate(self, mut card: ModelCard, progress: Progress) -> Result<ModelCard> {
-        if let Some(errors) = ValidationErrors::of(&self.poses) {
+        if let Some(errors) = ValidationErrors::of_answers(&self.poses, self.unanswered) {
+            let recognized = self.poses.len() as f64 / errors.frames as f64;
             card.validation = ValidationRecord {
                 frames: errors.frames,
+                recognized: (!card.scenes.is_empty()).then_some(recognized),
                 median_translation_error: errors.median_translation,
                 median_rotation_error: errors.median_rotation,
                 ..card.validation

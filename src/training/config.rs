@@ -152,6 +152,8 @@ pub struct TrainingConfig {
     pub auxiliary_weight: f64,
     /// Weight of the cross entropy of the nearest anchor, where the architecture has anchors.
     pub anchor_weight: f64,
+    /// Weight of the cross entropy of the scene, where there are several.
+    pub scene_weight: f64,
     /// Weight of the Gaussian likelihood that teaches the log-variances. It does not move the poses directly.
     pub variance_weight: f64,
     /// Weight of the consistency of the two absolute poses of a pair; 0 for none.
@@ -216,6 +218,7 @@ impl Default for TrainingConfig {
             weighting: Weighting::Learned,
             auxiliary_weight: 0.3,
             anchor_weight: 1.0,
+            scene_weight: 1.0,
             variance_weight: 0.1,
             consistency_weight: 0.2,
             consistency: Consistency::Motion,
@@ -268,6 +271,7 @@ impl TrainingConfig {
         let looks_between = match network.localizer {
             _ if !network.auxiliary_heads.is_empty() => Some("auxiliary_heads"),
             LocalizerConfig::Hourglass { .. } => Some("the localizer hourglass"),
+            LocalizerConfig::Transformer { .. } => Some("the localizer transformer"),
             _ if network.semantics.is_some() => Some("semantics"),
             _ => None,
         };
@@ -278,6 +282,10 @@ impl TrainingConfig {
                 "motion or differences for an architecture without odometry",
                 found,
             ));
+        }
+        if self.reprojection.is_some() && network.scenes() > 1 {
+            let found = "some, with several scenes, whose points are in maps of their own";
+            return Err(Error::config("reprojection", "none where several scenes are learned", found));
         }
         if self.synthetic_views.is_some() && network.semantics.is_some() {
             let found = "some, with semantics in the architecture; leave one of them out";
@@ -352,6 +360,7 @@ impl TrainingConfig {
             ("consistency_weight", self.consistency_weight, 0.0, 1e3),
             ("auxiliary_weight", self.auxiliary_weight, 0.0, 1e3),
             ("anchor_weight", self.anchor_weight, 0.0, 1e3),
+            ("scene_weight", self.scene_weight, 0.0, 1e3),
             ("weighting.beta", beta, f64::MIN_POSITIVE, 1e6),
             ("rotation.pitch", self.rotation.pitch, 0.0, 45.0),
             ("rotation.yaw", self.rotation.yaw, 0.0, 45.0),

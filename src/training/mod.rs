@@ -1,6 +1,7 @@
 //! Posed images to a model folder.
 //!
-//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, from random
+//! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, and
+//!   [`train_scenes`] that from several to a model of several scenes, from random
 //!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
 //!   [`autoencode`] trains a pose auto-encoder for a finished model; [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
@@ -31,6 +32,7 @@ mod fine_tune;
 mod folds;
 mod frustum;
 mod gallery;
+mod judge;
 mod material;
 mod objective;
 mod pairs;
@@ -41,6 +43,7 @@ mod rotation;
 mod run;
 mod scene_labels;
 mod scene_points;
+mod scenes;
 mod schedule;
 mod segmentation;
 mod state;
@@ -70,11 +73,12 @@ pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;
-pub use run::{Job, check_folder, recorded_config, train, train_with_video};
+pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
 pub use scene_points::ScenePoints;
+pub use scenes::SceneDataset;
 pub use schedule::{cycle, learning_rate};
 pub use state::{EpochRecord, RunState};
 pub use synthetic_views::{SyntheticViews, synthesize_view};
 pub use trainer::{Data, Snapshot, Trainer};
-pub use validation::{ValidationErrors, validate};
+pub use validation::{SceneErrors, ValidationErrors, validate};
 pub use video::Video;

@@ -11,7 +11,7 @@ use crate::geometry::Se3;
 use crate::loss::{
     ConsistencyGradient, PoseErrors, PoseWeights, cross_transformation_loss, expected_squared_offset,
     geometric_consistency_loss, log_consistency_loss, motion_loss, nearest_anchor_cross_entropy, nll_loss,
-    output_errors, overlap_loss, relative_pose, reprojection_loss, segmentation_loss,
+    output_errors, overlap_loss, relative_pose, reprojection_loss, scene_cross_entropy, segmentation_loss,
 };
 use crate::network::{
     Features, History, MapFromNormalized, NetworkConfig, OdometryStream, PoseNetwork, PoseOutput, PoseTensor,
@@ -32,14 +32,32 @@ pub(super) struct Truth {
     labels: Option<Tensor>,
     /// How much every two of the frames overlap, the earlier ones first, `(2b)(2b)`.
     overlaps: Option<Tensor>,
+    /// The scenes of the earlier frames, and of the later ones, `b`; absent where all are of one.
+    scenes: Option<[Tensor; 2]>,
 }
 
 impl Truth {
-    pub(super) fn new(batch: &Batch, units: &MapFromNormalized, device: tch::Device) -> Self {
-        let tensor = |poses: &[Se3]| PoseTensor::from_poses(poses, units, device);
+    /// `units` of each scene.
+    pub(super) fn new(batch: &Batch, units: &[MapFromNormalized], device: tch::Device) -> Self {
+        let half = batch.previous.len();
+        let scenes = batch.scenes.as_ref().map(|scenes| scenes.split_at(half));
+        let tensor = |poses: &[Se3], scenes: Option<&[usize]>| {
+            let units = |row: usize| &units[scenes.map_or(0, |scenes| scenes[row])];
+            PoseTensor::from_scenes(poses.iter().enumerate().map(|(row, pose)| (pose, units(row))), device)
+        };
+        let numbers = |scenes: &[usize]| {
+            Tensor::from_slice(&scenes.iter().map(|&scene| scene as i64).collect::<Vec<i64>>()).to_device(device)
+        };
         let [points, labels] =
             [&batch.points, &batch.labels].map(|known| known.as_ref().map(|known| known.to_device(device)));
-        Self { previous: tensor(&batch.previous), current: tensor(&batch.current), points, labels, overlaps: None }
+        Self {
+            previous: tensor(&batch.previous, scenes.map(|(previous, _)| previous)),
+            current: tensor(&batch.current, scenes.map(|(_, current)| current)),
+            points,
+            labels,
+            overlaps: None,
+            scenes: scenes.map(|(previous, current)| [numbers(previous), numbers(current)]),
+        }
     }
 
     /// The same with the overlap of every two of the batch's frames.
@@ -136,7 +154,7 @@ impl Objective {
         }
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
-        let Some([previous, current]) = self.absolute_outputs(network, &frames) else {
+        let Some([previous, current]) = self.absolute_outputs(network, &frames, &truth.scenes) else {
             return Tensor::zeros([], (Kind::Float, shared.last().device()));
         };
         let reprojection = self.settings.reprojection.filter(|_| self.reprojects(epoch));
@@ -156,6 +174,11 @@ impl Objective {
             }
         };
         let mut loss = (loss_of(&previous, &truth.previous, 0) + loss_of(&current, &truth.current, half)) * 0.5;
+        for (output, scenes) in [&previous, &current].into_iter().zip(truth.scenes.iter().flatten()) {
+            if let Some(log_probability) = output.scenes_bs() {
+                loss += scene_cross_entropy(log_probability, scenes) * (0.5 * self.settings.scene_weight);
+            }
+        }
         for (frames, truth) in frames.iter().zip([&truth.previous, &truth.current]) {
             for output in network.auxiliary(frames) {
                 loss += self.absolute.apply(&self.errors(&output, truth)) * (0.5 * self.settings.auxiliary_weight);
@@ -236,9 +259,16 @@ impl Objective {
         }
     }
 
-    /// The outputs of the earlier and the later frames; the later ones may know what was said of the earlier.
-    fn absolute_outputs(&self, network: &PoseNetwork, [previous, current]: &[Features; 2]) -> Option<[PoseOutput; 2]> {
-        let previous = network.absolute(previous, &History::none(), true)?;
+    /// The outputs of the earlier and the later frames, in their true scenes where there are several; the later ones may
+    /// know what was said of the earlier.
+    fn absolute_outputs(
+        &self,
+        network: &PoseNetwork,
+        [previous, current]: &[Features; 2],
+        scenes: &Option<[Tensor; 2]>,
+    ) -> Option<[PoseOutput; 2]> {
+        let [before, after] = [0, 1].map(|index| scenes.as_ref().map(|scenes| &scenes[index]));
+        let previous = network.absolute_in(previous, before, &History::none(), true)?;
         let history = match self.with_history {
             true => {
                 let features = current.last();
@@ -247,7 +277,7 @@ impl Objective {
             }
             false => History::none(),
         };
-        let current = network.absolute(current, &history, true)?;
+        let current = network.absolute_in(current, after, &history, true)?;
         Some([previous, current])
     }
 

@@ -42,7 +42,7 @@ impl Pixels {
         config: &TrainingConfig,
         progress: &Progress,
     ) -> Result<Self> {
-        check_memory(frames.len(), &camera, config)?;
+        check_memory(frames.len(), (camera.width, camera.height), config)?;
         let preprocessor = Preprocessor::new(dataset.camera(), &camera)?;
         let bar = progress.steps("reading images", frames.len() as u64);
         let load = |&frame: &usize| {
@@ -69,7 +69,8 @@ impl Pixels {
         seed: u64,
         progress: &Progress,
     ) -> Result<Self> {
-        check_memory(self.images.len() + views.copies * frames.len(), &self.camera, config)?;
+        let images = self.images.len() + views.copies * frames.len();
+        check_memory(images, (self.camera.width, self.camera.height), config)?;
         let bar = progress.steps("rendering synthetic views", frames.len() as u64);
         let render = |&frame: &usize| {
             let (image, map_from_old) = self.plain(frame);
@@ -131,8 +132,12 @@ impl Pixels {
     }
 }
 
-fn check_memory(images: usize, camera: &CameraModel, config: &TrainingConfig) -> Result<()> {
-    let mebibytes = (images as u64 * 3 * u64::from(camera.width) * u64::from(camera.height)) >> 20;
+/// Whether so many images of this width and height fit into memory.
+///
+/// # Errors
+/// [`Error::Config`] when they exceed `cache_limit`.
+pub(super) fn check_memory(images: usize, (width, height): (u32, u32), config: &TrainingConfig) -> Result<()> {
+    let mebibytes = (images as u64 * 3 * u64::from(width) * u64::from(height)) >> 20;
     if mebibytes <= config.cache_limit as u64 {
         return Ok(());
     }

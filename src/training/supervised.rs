@@ -30,4 +30,8 @@ impl Source for Supervised<'_> {
     fn labels(&self, views: &[View]) -> Option<Tensor> {
         self.labels.as_ref().map(|labels| labels.of(views))
     }
+
+    fn scenes(&self, views: &[View]) -> Option<Vec<usize>> {
+        self.inputs.scenes(views)
+    }
 }

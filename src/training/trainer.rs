@@ -69,7 +69,8 @@ pub struct Snapshot {
 /// A network, its optimizers and how far they are.
 pub struct Trainer {
     config: TrainingConfig,
-    units: MapFromNormalized,
+    /// Of each scene.
+    units: Vec<MapFromNormalized>,
     network: PoseNetwork,
     store: VarStore,
     loss_store: VarStore,
@@ -124,7 +125,7 @@ impl Trainer {
         let now = Instant::now();
         Ok(Self {
             config,
-            units,
+            units: vec![units],
             network,
             store,
             loss_store,
@@ -139,6 +140,11 @@ impl Trainer {
             counted: now,
             saved: now,
         })
+    }
+
+    /// The same for scenes with these units, as many as the network knows.
+    pub fn with_scenes(self, units: Vec<MapFromNormalized>) -> Self {
+        Self { units, ..self }
     }
 
     /// Goes on from the checkpoint in the folder.
@@ -383,7 +389,7 @@ impl Trainer {
         }
         // Where no validation decides, the last epoch is the best one.
         let judged = validation.filter(|_| self.config.keep == Keep::Best);
-        let score = judged.map_or(-(epoch as f64), |errors| errors.score(&self.units));
+        let score = judged.map_or(-(epoch as f64), |errors| errors.score(&self.units[0]));
         if self.state.best.is_none_or(|(_, best)| score < best) {
             self.state.best = Some((epoch, score));
             self.best = if averaged { copies(self.average.averages()) } else { snapshot(&self.store) };
@@ -489,7 +495,10 @@ fn diverged(state: &RunState, what: &str, folder: &Path) -> Error {
 /// The epoch in a few words.
 pub(super) fn describe(record: &EpochRecord) -> String {
     let validation = record.validation.map_or(String::new(), |errors| {
-        format!(", validation {:.3} m {:.2} deg", errors.median_translation, errors.median_rotation.to_degrees())
+        let scenes =
+            errors.scenes.map_or(String::new(), |scenes| format!(", scenes {:.1} % right", 100.0 * scenes.recognized));
+        let (metres, degrees) = (errors.median_translation, errors.median_rotation.to_degrees());
+        format!(", validation {metres:.3} m {degrees:.2} deg{scenes}")
     });
     format!("epoch {}: loss {:.3}{validation}", record.epoch, record.pose_loss)
 }

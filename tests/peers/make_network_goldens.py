@@ -58,6 +58,21 @@ def golden_activations() -> dict[str, torch.Tensor]:
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
+@torch.no_grad()
+def golden_transformer() -> dict[str, torch.Tensor]:
+    """A small nn.Transformer as MS-Transformer has them, what it is given and what it says."""
+    torch.manual_seed(11)
+    transformer = nn.Transformer(16, 4, 2, 2, 24, activation="gelu", batch_first=True, norm_first=True).eval()
+    for name, tensor in transformer.state_dict().items():
+        if tensor.dim() == 1:
+            # Norms and biases start as ones and zeros, which would hide a mistake.
+            tensor += 0.3 * torch.randn_like(tensor)
+    tokens, queries = torch.randn(2, 6, 16), torch.randn(2, 3, 16)
+    golden = {"tokens": tokens, "queries": queries, "output": transformer(tokens, queries)}
+    tensors = transformer.state_dict() | {f"golden.{name}": tensor for name, tensor in golden.items()}
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
 # Each encoder of torchvision, and the modules behind which our stages end.
 ENCODERS = {
     "resnet18": ["maxpool", "layer1", "layer2", "layer3", "layer4"],
@@ -142,5 +157,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     save_file(golden_activations(), folder / "elu_bottleneck.safetensors")
+    save_file(golden_transformer(), folder / "transformer.safetensors")
     (folder / "encoder_names.txt").write_text(encoder_names())
     (folder / "encoders.json").write_text(json.dumps(encoder_goldens(), indent=1))

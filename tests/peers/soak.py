@@ -37,7 +37,7 @@ LATEST = 0.25
 
 # Why an image may get no answer; the first one may come before camera_info, which has its own way.
 WITHOUT_ANSWER = ("replaced", "image_out_of_order", "image_undecodable", "image_size", "image_without_contrast",
-                  "no_camera_info", "network_failed")
+                  "other_scene", "no_camera_info", "network_failed")
 
 
 def header(message):

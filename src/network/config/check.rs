@@ -2,7 +2,7 @@
 
 use super::{
     CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
-    SemanticsConfig, Temporal, Variance,
+    SemanticsConfig, Temporal, TransformerConfig, Variance,
 };
 use crate::{Error, Result};
 
@@ -52,6 +52,7 @@ impl NetworkConfig {
             LocalizerConfig::Hourglass { channels, rows, cols } => {
                 sizes("network.localizer", &[rows, cols, channels], 1024)
             }
+            LocalizerConfig::Transformer { shape } => shape.check_sizes(),
         }
     }
 
@@ -131,6 +132,9 @@ impl NetworkConfig {
             let expected = "a pair regressor alone, which has no absolute pose".to_owned();
             return refuse("network.gallery", expected, format!("{part} beside it; leave that out, or the gallery"));
         }
+        if let Some(shape) = self.transformer() {
+            self.check_transformer(shape)?;
+        }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();
             return refuse(
@@ -156,6 +160,46 @@ impl NetworkConfig {
             (!self.auxiliary_heads.is_empty(), "auxiliary_heads"),
         ];
         parts.into_iter().find_map(|(present, name)| present.then_some(name))
+    }
+}
+
+impl NetworkConfig {
+    /// Whether the transformers can read their maps, and nothing stands beside them that has no part in them.
+    fn check_transformer(&self, shape: &TransformerConfig) -> Result<()> {
+        if let Some(part) = self.of_absolute_poses() {
+            let found = format!("{part} beside it; leave that out, or take another localizer");
+            return Err(Error::config("network.localizer", "a transformer alone", found));
+        }
+        let needed = 1 + shape.position_stage.max(shape.orientation_stage);
+        let found = self.shared_stages();
+        if found != needed {
+            let expected = format!("{needed}: up to the last map that a transformer reads, counted from stage 0");
+            return Err(Error::config("network.shared_stages", expected, found.to_string()));
+        }
+        Ok(())
+    }
+}
+
+impl TransformerConfig {
+    fn check_sizes(&self) -> Result<()> {
+        let Self { width, heads, layers, feedforward, dropout, scenes, .. } = *self;
+        let key = |name: &str| format!("network.localizer.shape.{name}");
+        sizes(&key("heads"), &[heads], 64)?;
+        sizes(&key("layers"), &[layers as i64], 64)?;
+        sizes(&key("feedforward"), &[feedforward], 16_384)?;
+        sizes(&key("scenes"), &[scenes as i64], 1024)?;
+        sizes(&key("width"), &[width], 4096)?;
+        if width % (2 * heads) != 0 {
+            return Err(Error::config(
+                key("width"),
+                format!("a multiple of {}, twice the heads", 2 * heads),
+                width.to_string(),
+            ));
+        }
+        match (0.0..1.0).contains(&dropout) {
+            true => Ok(()),
+            false => Err(Error::config(key("dropout"), "0 <= dropout < 1", dropout.to_string())),
+        }
     }
 }
 

@@ -10,6 +10,8 @@ pub enum Activation {
     Relu,
     /// x for x > 0, else exp(x) - 1: VLocNet, also behind the residual sum.
     Elu,
+    /// x times the normal distribution's probability of less than x: MS-Transformer.
+    Gelu,
 }
 
 /// The residual block of a ResNet (He et al. 2016, fig. 5).

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
 pub use parts::{
     AnchorsConfig, CropConfig, GalleryConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal,
-    Variance,
+    TransformerConfig, Variance,
 };
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
@@ -149,6 +149,19 @@ impl NetworkConfig {
 
     /// Branches of fully connected layers.
     pub(super) fn branches(&self) -> usize {
-        1 + usize::from(self.orientation_branch.is_some())
+        1 + usize::from(self.orientation_branch.is_some() || self.transformer().is_some())
+    }
+
+    /// The transformers, of a member that knows scenes.
+    pub fn transformer(&self) -> Option<&TransformerConfig> {
+        match &self.localizer {
+            LocalizerConfig::Transformer { shape } => Some(shape),
+            _ => None,
+        }
+    }
+
+    /// How many scenes a model of it knows.
+    pub fn scenes(&self) -> usize {
+        self.transformer().map_or(1, |shape| shape.scenes)
     }
 }

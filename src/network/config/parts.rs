@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// From feature maps to one vector per image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum LocalizerConfig {
     /// Global average pooling (PoseNet, MapNet, VLocNet): forgets where in the image something was.
@@ -35,6 +35,38 @@ pub enum LocalizerConfig {
         /// Cells from left to right.
         cols: i64,
     },
+    /// MS-Transformer: two transformers read two maps of the encoder, with a query per scene, for position and orientation.
+    Transformer {
+        /// Their shape.
+        shape: TransformerConfig,
+    },
+}
+
+/// The transformers of MS-Transformer, and how many scenes they know.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TransformerConfig {
+    /// Numbers per token, a multiple of twice the heads.
+    pub width: i64,
+    /// Heads of each attention.
+    pub heads: i64,
+    /// Layers of each encoder, and of each decoder.
+    pub layers: usize,
+    /// Width of the perceptron in each layer.
+    pub feedforward: i64,
+    /// Probability to drop a number behind each part of a layer, in training.
+    pub dropout: f64,
+    /// The stage of the encoder whose map the position is read from.
+    pub position_stage: usize,
+    /// The stage of the encoder whose map the orientation is read from.
+    pub orientation_stage: usize,
+    /// Scenes, a query each. A training on several datasets sets it.
+    #[serde(default = "one")]
+    pub scenes: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What the numbers of the orientation's head are.

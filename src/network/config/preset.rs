@@ -26,6 +26,7 @@ macro_rules! members {
             "nnnet",
             "nnnet-squeezenet",
             "relocnet",
+            "ms-transformer",
             "mapnet",
             "mapnet-plus",
         ]

@@ -25,6 +25,7 @@ impl Activation {
         match self {
             Activation::Relu => input.relu(),
             Activation::Elu => input.elu(),
+            Activation::Gelu => input.gelu("none"),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! ```compile_fail,E0451
 //! use vloc::network::{PoseOutput, PoseTensor};
 //! fn from_ground_truth(pose: PoseTensor, rotation_bn: tch::Tensor) -> PoseOutput {
-//!     PoseOutput { pose, rotation_bn, log_variance_b6: None, memory: None, anchored: None } // private fields: no pose of a dataset becomes a history
+//!     PoseOutput { pose, rotation_bn, log_variance_b6: None, memory: None, anchored: None, scenes_bs: None } // private fields: no pose of a dataset becomes a history
 //! }
 //! ```
 

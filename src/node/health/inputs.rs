@@ -16,7 +16,9 @@ impl Health {
         match input {
             Input::Image => self
                 .silence(input, situation)
-                .or_else(|| self.first_recent(&[Reason::ImageUndecodable, Reason::ImageWithoutContrast]))
+                .or_else(|| {
+                    self.first_recent(&[Reason::ImageUndecodable, Reason::ImageWithoutContrast, Reason::OtherScene])
+                })
                 .or_else(|| self.clock_of(input, situation))
                 .or_else(|| self.recent(Reason::ImageOutOfOrder)),
             Input::CameraInfo => self.calibration_problem(situation),

@@ -13,6 +13,8 @@ pub enum Reason {
     ImageSize,
     /// It shows nothing: the camera is covered, or faces a wall of one colour.
     ImageWithoutContrast,
+    /// It shows another scene than the one that the robot is in, as the network says.
+    OtherScene,
     /// No usable `camera_info` came before it.
     NoCameraInfo,
     /// A `camera_info` that is no calibration.
@@ -54,6 +56,7 @@ impl Reason {
             Reason::ImageUndecodable => "image_undecodable",
             Reason::ImageSize => "image_size",
             Reason::ImageWithoutContrast => "image_without_contrast",
+            Reason::OtherScene => "other_scene",
             Reason::NoCameraInfo => "no_camera_info",
             Reason::CameraInfoRefused => "camera_info_refused",
             Reason::TransformRefused => "transform_refused",
