@@ -126,7 +126,7 @@ fn job(out: &Path) -> Job {
     };
     Job {
         config,
-        split: SplitRule::Separate { validation: Some(Validation { every: 2, length: 10, margin: 0 }) },
+        split: SplitRule::Separate { validation: Some(Validation { every: 2, length: 10, margin: 0, fold: 0 }) },
         pretrained: None,
         from: None,
         out: out.to_owned(),

@@ -69,7 +69,7 @@ pub(super) struct Member {
     pub(super) network: PoseNetwork,
     pub(super) store: VarStore,
     pub(super) gallery: Option<Gallery>,
-    units: MapFromNormalized,
+    pub(super) units: MapFromNormalized,
     previous: Option<Previous>,
 }
 

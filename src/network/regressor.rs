@@ -129,9 +129,13 @@ impl PoseRegressor {
     }
 
     /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
-    pub(crate) fn in_scene(self, scene: Option<usize>) -> Self {
-        let card = scene.map_or_else(|| self.card.clone(), |scene| self.card.of_scene(scene));
-        Self { card, scene, ..self }
+    pub(crate) fn in_scene(mut self, scene: Option<usize>) -> Self {
+        if let Some(scene) = scene {
+            let card = self.card.of_scene(scene);
+            self.members().for_each(|member| member.units = card.map_from_normalized);
+            self.card = card;
+        }
+        Self { scene, ..self }
     }
 
     /// Answers from these training images, for an architecture with a gallery; of an ensemble they are the first member's.

@@ -212,7 +212,7 @@ impl Objective {
         let half = shared.last().size()[0] / 2;
         let frames = [shared.narrow(0, half), shared.narrow(half, half)];
         let weight = self.settings.unlabelled.map_or(0.0, |unlabelled| unlabelled.weight);
-        match (&self.unlabelled, self.absolute_outputs(network, &frames)) {
+        match (&self.unlabelled, self.absolute_outputs(network, &frames, &None)) {
             (Some(weights), Some([previous, current])) => {
                 let errors = motion_loss([previous.pose(), current.pose()], motion, self.settings.norm);
                 weights.apply(&errors) * weight

@@ -135,7 +135,7 @@ impl Teacher<'_> {
         });
         let decoded = decoded.ok_or_else(no_head)?.pose().to_poses(&self.card.map_from_normalized)?;
         let pairs: Vec<(Se3, Se3)> = decoded.into_iter().zip(unseen.map_from_camera.iter().copied()).collect();
-        let ValidationErrors { frames, median_translation, median_rotation } =
+        let ValidationErrors { frames, median_translation, median_rotation, .. } =
             ValidationErrors::of(&pairs).unwrap_or_default();
         Ok(AutoencoderErrors {
             frames,

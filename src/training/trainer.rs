@@ -284,7 +284,7 @@ impl Trainer {
         };
         let of_video = |video: &VideoBatch| VideoPart {
             input: video.input.to_device(device),
-            motion: PoseTensor::from_poses(&video.motions, &self.units.relative(), device),
+            motion: PoseTensor::from_poses(&video.motions, &self.units[0].relative(), device),
         };
         let part = |batch: &Batch| Part {
             input: batch.input.to_device(device),
