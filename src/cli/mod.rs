@@ -72,7 +72,7 @@ enum Command {
     /// Write the synthetic world as a dataset and as rosbag2.
     Synth(synth::SynthArgs),
     /// Train a model on a dataset or a bag.
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Join several trainings to one model.
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.

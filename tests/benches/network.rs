@@ -46,6 +46,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,
+        cross_fitted: false,
         scenes: Vec::new(),
     };
     let regressor = PoseRegressor::from_parts(card, vlocnet, store);
