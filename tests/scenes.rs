@@ -16,7 +16,9 @@ use vloc::network::{
 };
 use vloc::progress::Progress;
 use vloc::sensor::CameraModel;
-use vloc::training::{FineTuning, Job, SceneDataset, TrainingConfig, Units, train, train_scenes};
+use vloc::training::{
+    Autoencoding, FineTuning, Job, SceneDataset, TrainingConfig, Units, autoencode, train, train_scenes,
+};
 use vloc::vision::Preprocessor;
 use vloc::{Error, Result, Stamp};
 
@@ -251,6 +253,9 @@ fn a_scene_is_named_where_there_are_several_and_only_there() {
     let unnamed = PoseRegressor::load(&both, Device::Cpu).unwrap_err().to_string();
     assert_eq!(unnamed, "parameter scene: expected one of red, blue, found none");
     assert_eq!(load(&both, "blue").unwrap().scene(), Some(1));
+    let encoding = Autoencoding::of(both.clone()).unwrap();
+    let text_of = autoencode(&encoding, &red, Progress::Silent, &|| true).unwrap_err().to_string();
+    assert!(text_of.contains("expected a model whose pose head reads one embedding, found a transformer"), "{text_of}");
 
     // A card that contradicts itself.
     let card = std::fs::read_to_string(both.join("model.yaml")).unwrap();

@@ -98,7 +98,8 @@ pub struct Autoencoded {
 /// Trains a pose auto-encoder and puts it into the model folder. Asks `keep_going` before each batch.
 ///
 /// # Errors
-/// Those of the model, the dataset and the split; [`Error::Model`] for an ensemble and for a model with a gallery;
+/// Those of the model, the dataset and the split; [`Error::Model`] for an ensemble and for a model with a gallery or
+/// a transformer;
 /// [`Error::Config`] when the rule does not give the frames that trained the model; [`Error::Interrupted`] after
 /// `keep_going` said no; [`Error::Compute`] when the training diverges.
 pub fn autoencode(
@@ -181,6 +182,11 @@ fn teacher(job: &Autoencoding) -> Result<ModelCard> {
         let found =
             "one with a gallery, which answers from images; train a model without one (such as vlocnet-squeezenet)";
         return refuse("a model that answers from the frame alone", found);
+    }
+    if card.network.transformer().is_some() {
+        let found =
+            "a transformer, whose heads read two of them; train a model without one (such as vlocnet-squeezenet)";
+        return refuse("a model whose pose head reads one embedding", found);
     }
     if !card.members.is_empty() {
         let found = "an ensemble, whose members each have another; give the folder of one of its trainings";
