@@ -206,6 +206,22 @@ proptest! {
 }
 
 #[test]
+fn umeyama_recovers_the_rotation_of_points_that_are_nearly_in_a_plane() {
+    let points = [
+        [-0.9613028216655681, 0.19301719007612897, -1.944049576490073],
+        [0.5217161039890671, -0.7640242069353615, -1.8175163801412924],
+        [3.974199471813312, -3.5819693147831333, -0.5716747596244894],
+        [-1.9174088209928952, -2.6550887208744185, 3.5456847681106725],
+    ];
+    let points = points.map(Vector3::from);
+    for scale in [0.1, 1.0, 7.0] {
+        let found = umeyama(&points, &points.map(|point| scale * point), true).unwrap();
+        assert!(found.rotation.log().norm() < 1e-12, "{}", found.rotation.log());
+        assert!((found.scale - scale).abs() < 1e-12 * scale, "{}", found.scale);
+    }
+}
+
+#[test]
 fn umeyama_finds_the_least_squares_under_noise() {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
     let mut normal = || Vector3::from_fn(|_, _| Distribution::<f64>::sample(&StandardNormal, &mut rng));

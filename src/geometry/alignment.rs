@@ -1,10 +1,10 @@
 //! The similarity that brings one set of points onto another with the least squared error.
 //!
 //! S. Umeyama, "Least-squares estimation of transformation parameters between two point patterns", IEEE PAMI 13(4),
-//! 1991. The result is always a rotation: where the best orthogonal map would be a reflection, the sign of the least
-//! singular direction is turned (eq. 39 and 43). Points that leave the rotation open are an error.
+//! 1991 (eq. 40 to 42); the rotation as in B. K. P. Horn, "Closed-form solution of absolute orientation using unit
+//! quaternions", JOSA A 4(4), 1987 (section 4): it is never a reflection. Points that leave it open are an error.
 
-use nalgebra::{DMatrix, Matrix3, Vector3};
+use nalgebra::{DMatrix, Matrix3, Matrix4, Quaternion, UnitQuaternion, Vector3};
 
 use super::{Se3, So3};
 use crate::{Error, Result};
@@ -52,21 +52,33 @@ pub fn umeyama(source: &[Vector3<f64>], target: &[Vector3<f64>], with_scale: boo
         source_variance += (from - source_mean).norm_squared() / count;
     }
     // The general algorithm on purpose: nalgebra's special one for 3x3 squares the matrix and half the digits go.
-    let svd = DMatrix::from_column_slice(3, 3, covariance.as_slice()).svd(true, true);
-    let (Some(u), Some(v_t)) = (svd.u, svd.v_t) else {
-        return Err(Error::compute("alignment of two point sets", "the singular value decomposition failed"));
-    };
-    let values = svd.singular_values;
+    let values = DMatrix::from_column_slice(3, 3, covariance.as_slice()).singular_values();
     if values[1] <= COLLINEAR * values[0] {
         return Err(refused("points that span at least a plane", "points on one line or in one point"));
     }
-    let (u, v_t) = (Matrix3::from_column_slice(u.as_slice()), Matrix3::from_column_slice(v_t.as_slice()));
-    let sign = if u.determinant() * v_t.determinant() < 0.0 { -1.0 } else { 1.0 };
-    let matrix = u * Matrix3::from_diagonal(&Vector3::new(1.0, 1.0, sign)) * v_t;
-    let rotation = So3::from_matrix(&matrix, 1e-6)
-        .ok_or_else(|| Error::compute("alignment of two point sets", "the decomposition gave no rotation"))?;
-    let scale = if with_scale { (values[0] + values[1] + sign * values[2]) / source_variance } else { 1.0 };
+    let (rotation, correlation) = best_rotation(&covariance);
+    let scale = if with_scale { correlation / source_variance } else { 1.0 };
     Ok(Similarity { scale, rotation, translation: target_mean - scale * (rotation * source_mean) })
+}
+
+/// The rotation R with the largest trace of Rᵀ C, C = Σ to fromᵀ, and that trace: the eigenvector of the largest eigenvalue of
+/// Horn's matrix as a quaternion. For points nearly in a plane it keeps the digits that a singular value decomposition
+/// of C loses with its smallest value.
+fn best_rotation(c: &Matrix3<f64>) -> (So3, f64) {
+    let off = |i: usize, j: usize| c[(i, j)] + c[(j, i)];
+    let [x, y, z] = [0, 1, 2].map(|axis| c[(axis, axis)]);
+    let [turn_x, turn_y, turn_z] = [c[(2, 1)] - c[(1, 2)], c[(0, 2)] - c[(2, 0)], c[(1, 0)] - c[(0, 1)]];
+    #[rustfmt::skip]
+    let horn = Matrix4::new(
+        x + y + z, turn_x,    turn_y,     turn_z,
+        turn_x,    x - y - z, off(0, 1),  off(0, 2),
+        turn_y,    off(0, 1), y - x - z,  off(1, 2),
+        turn_z,    off(0, 2), off(1, 2),  z - x - y,
+    );
+    let eigen = horn.symmetric_eigen();
+    let (largest, correlation) = eigen.eigenvalues.argmax();
+    let [w, x, y, z] = eigen.eigenvectors.column(largest).into_owned().into();
+    (So3::from_quaternion(UnitQuaternion::from_quaternion(Quaternion::new(w, x, y, z))), correlation)
 }
 
 fn check(source: &[Vector3<f64>], target: &[Vector3<f64>]) -> Result<()> {
