@@ -1,75 +1,27 @@
 //! Pose auto-encoders through the public API: what they learn, what they do to positions, and which models have none.
 #![allow(clippy::unwrap_used, reason = "a failure here is a failed run")]
 
+#[path = "common/alone.rs"]
+mod alone;
+#[path = "common/waves.rs"]
+mod waves;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use image::{Rgb, RgbImage};
-use nalgebra::Vector3;
-use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
-use vloc::geometry::{Se3, So3};
+use alone::alone;
+use vloc::dataset::{Dataset, SplitRule, Validation};
+use vloc::geometry::Se3;
 use vloc::network::{
     AUTOENCODER_FILE, Activation, Block, Device, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, ModelCard,
     NetworkConfig, Odometry, PICTURES_FILE, PictureDecoder, PixelFrame, PoseAutoencoder, PoseRegressor, ResNetConfig,
     Temporal,
 };
 use vloc::progress::Progress;
-use vloc::sensor::CameraModel;
 use vloc::training::{Autoencoded, Autoencoding, Job, Joining, PairRule, TrainingConfig, autoencode, join, train};
 use vloc::vision::Preprocessor;
-use vloc::{Error, Result, Stamp};
-
-/// A camera that moves along x in front of coloured waves, and turns.
-struct Waves {
-    camera: CameraModel,
-    frames: Vec<FrameInfo>,
-}
-
-impl Waves {
-    fn new(count: usize) -> Self {
-        let frame = |index: usize| {
-            let phase = index as f64 / count as f64;
-            let rotation = So3::exp(&Vector3::new(0.0, 0.3 * (6.0 * phase).sin(), 0.0));
-            FrameInfo {
-                name: format!("waves/{index:03}"),
-                stamp: Stamp::from_nanos(100_000_000 * index as i64),
-                sequence: 0,
-                map_from_camera: Se3::new(rotation, Vector3::new(2.0 * phase, 0.5 * (4.0 * phase).cos(), 0.1)),
-            }
-        };
-        Self { camera: CameraModel::pinhole(48, 36, 40.0), frames: (0..count).map(frame).collect() }
-    }
-}
-
-impl Dataset for Waves {
-    fn name(&self) -> &str {
-        "waves"
-    }
-    fn camera(&self) -> &CameraModel {
-        &self.camera
-    }
-    fn frames(&self) -> &[FrameInfo] {
-        &self.frames
-    }
-    fn image(&self, index: usize) -> Result<RgbImage> {
-        let pose = self.frames[index].map_from_camera;
-        Ok(RgbImage::from_fn(self.camera.width, self.camera.height, |u, v| {
-            let ray = self.camera.ray(&nalgebra::Vector2::new(f64::from(u), f64::from(v)));
-            let point = pose.translation + pose.rotation * ray * 2.0;
-            let wave = |frequency: f64| (127.0 + 120.0 * (frequency * point.x + 2.0 * point.y).sin()) as u8;
-            Rgb([wave(1.0), wave(2.3), wave(4.1)])
-        }))
-    }
-}
-
-/// libtorch's generator of random numbers is one for the whole program: one test at a time.
-fn alone() -> MutexGuard<'static, ()> {
-    static LIBTORCH: Mutex<()> = Mutex::new(());
-    let guard = LIBTORCH.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::set_num_threads(1);
-    guard
-}
+use vloc::{Error, Result};
+use waves::Waves;
 
 /// A small network that answers from the frame alone, with an odometry stream.
 fn network() -> NetworkConfig {

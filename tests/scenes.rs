@@ -2,10 +2,13 @@
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "common/alone.rs"]
+mod alone;
+
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use alone::alone;
 use image::{Rgb, RgbImage};
 use nalgebra::{Vector2, Vector3};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
@@ -139,14 +142,6 @@ fn job(out: &Path) -> Job {
         resume: false,
         device: Device::Cpu,
     }
-}
-
-/// One thread of libtorch, and one test at a time: its generator of random numbers is one for the whole program.
-fn alone() -> MutexGuard<'static, ()> {
-    static LIBTORCH: Mutex<()> = Mutex::new(());
-    let guard = LIBTORCH.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::set_num_threads(1);
-    guard
 }
 
 fn scene<'a>(name: &str, dataset: &'a Wall) -> SceneDataset<'a> {

@@ -2,10 +2,13 @@
 //! resumed bit for bit, and what is refused.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "common/alone.rs"]
+mod alone;
+
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use alone::alone;
 use image::RgbImage;
 use nalgebra::Vector3;
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
@@ -128,14 +131,6 @@ fn with_video(out: &Path) -> Job {
     let mut job = job(out);
     job.config.unlabelled = Some(Unlabelled { max_skip: 20, ..Unlabelled::default() });
     job
-}
-
-/// One thread of libtorch, and one test at a time: its generator of random numbers is one for the whole program.
-fn alone() -> MutexGuard<'static, ()> {
-    static LIBTORCH: Mutex<()> = Mutex::new(());
-    let guard = LIBTORCH.lock().unwrap_or_else(PoisonError::into_inner);
-    tch::set_num_threads(1);
-    guard
 }
 
 /// Medians over frames: errors of positions, and of the motions from ten frames before.

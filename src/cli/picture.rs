@@ -40,6 +40,9 @@ pub struct PictureArgs {
 /// # Errors
 /// Those of the model and the poses; [`Error::Model`] for a model without a decoder to pictures; [`Error::Io`].
 pub fn run(args: &PictureArgs) -> Result<()> {
+    if args.every == 0 {
+        return Err(Error::config("every", "at least 1", "0"));
+    }
     let card = ModelCard::read(&args.model)?;
     let record = card.autoencoder.as_ref();
     let Some((record, pictures)) = record.and_then(|record| Some((record, record.pictures.as_ref()?))) else {
@@ -52,7 +55,7 @@ pub fn run(args: &PictureArgs) -> Result<()> {
     let poses = Trajectory::read_tum(&args.poses)?;
     fs::create_dir_all(&args.out).map_err(Error::io("create", &args.out))?;
     let mut written = 0;
-    for (stamp, map_from_camera) in poses.poses().iter().step_by(args.every.max(1)) {
+    for (stamp, map_from_camera) in poses.poses().iter().step_by(args.every) {
         let picture = decoder.picture(&autoencoder, *map_from_camera)?;
         let picture = resize(&picture, card.camera.width, card.camera.height)?;
         let file = args.out.join(format!("{stamp}.png"));

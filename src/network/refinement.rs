@@ -9,10 +9,10 @@
 //! equal ones. Weights that leave [-1, 2] are drawn back to equal ones until all are inside, so that embeddings that are
 //! nearly dependent throw no position out of its place; their sum stays one.
 
-use nalgebra::{Cholesky, DMatrix, DVector};
+use nalgebra::{DMatrix, DVector};
 
 use crate::geometry::Se3;
-use crate::{Error, Result};
+use crate::{Error, Result, retrieval};
 
 /// The share of the trace of C on its diagonal (Roweis & Saul: small against it).
 const REGULARIZATION: f64 = 1e-3;
@@ -34,22 +34,16 @@ pub fn affine_weights(embedding_h: &DVector<f64>, encodings_kh: &DMatrix<f64>) -
         return Err(fail(&format!("{} numbers in a row for {}", encodings_kh.ncols(), embedding_h.len())));
     }
     let equal = DVector::repeat(count, 1.0 / count as f64);
-    let mut differences = encodings_kh.clone();
-    differences.row_iter_mut().for_each(|mut row| row -= embedding_h.transpose());
-    let mut products = &differences * differences.transpose();
-    let trace = products.trace();
+    let offsets: Vec<_> = encodings_kh.row_iter().map(|row| row.transpose() - embedding_h).collect();
+    let trace: f64 = offsets.iter().map(DVector::norm_squared).sum();
     if !trace.is_finite() {
         return Err(fail("NaN or infinity"));
     }
     if trace == 0.0 {
         return Ok(equal);
     }
-    for index in 0..count {
-        products[(index, index)] += REGULARIZATION * trace / count as f64;
-    }
-    let factor = Cholesky::new(products).ok_or_else(|| fail("rows out of the range of numbers"))?;
-    let weights = factor.solve(&DVector::repeat(count, 1.0));
-    Ok(bounded(&weights / weights.sum(), &equal))
+    let weights = retrieval::affine_weights(&offsets, REGULARIZATION / count as f64)?;
+    Ok(bounded(DVector::from_vec(weights), &equal))
 }
 
 /// The weights nearest to these on the way to equal ones that are within the bounds.

@@ -2,7 +2,7 @@
 
 use nalgebra::DVector;
 
-use super::interpolation::{affine_weights, combine};
+use super::interpolation::{RIDGE, affine_weights, combine};
 use crate::geometry::Se3;
 use crate::{Error, Result};
 
@@ -94,7 +94,7 @@ impl Index {
             let pairs = self.vectors[neighbour.index].iter().zip(query);
             DVector::from_iterator(query.len(), pairs.map(|(known, asked)| f64::from(known - asked)))
         };
-        let weights = affine_weights(&neighbours.iter().map(offset).collect::<Vec<_>>())?;
+        let weights = affine_weights(&neighbours.iter().map(offset).collect::<Vec<_>>(), RIDGE)?;
         combine(neighbours.iter().map(|neighbour| self.poses[neighbour.index]).zip(weights))
     }
 }

@@ -8,16 +8,17 @@ use nalgebra::{DMatrix, DVector, Quaternion, UnitQuaternion, Vector3};
 use crate::geometry::{Se3, So3};
 use crate::{Error, Result};
 
-/// Added to the diagonal of the Gram matrix, relative to its trace: only decides between equal training images.
-const RIDGE: f64 = 1e-9;
+/// Ridge of [`affine_weights`] for descriptors: only decides between equal training images.
+pub(super) const RIDGE: f64 = 1e-9;
 
 /// The weights with sum 1 that minimize `|Σ a_i offset_i|²`: proportional to `G⁻¹ 1` with `G_ij = offset_i · offset_j`.
+/// `ridge` times the trace of G is added to its diagonal, which draws the weights to equal ones.
 ///
 /// # Errors
-/// When there is no offset.
-pub(super) fn affine_weights(offsets: &[DVector<f64>]) -> Result<Vec<f64>> {
+/// When there is no offset, or a number is not finite.
+pub(crate) fn affine_weights(offsets: &[DVector<f64>], ridge: f64) -> Result<Vec<f64>> {
     let mut gram = DMatrix::from_fn(offsets.len(), offsets.len(), |i, j| offsets[i].dot(&offsets[j]));
-    let ridge = (RIDGE * gram.trace()).max(f64::MIN_POSITIVE);
+    let ridge = (ridge * gram.trace()).max(f64::MIN_POSITIVE);
     for i in 0..offsets.len() {
         gram[(i, i)] += ridge;
     }

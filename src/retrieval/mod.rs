@@ -30,6 +30,8 @@ use crate::Result;
 pub use dense_vlad::{DenseVlad, DenseVladSettings};
 pub use grey::Grey;
 pub use index::{Index, Neighbour, nearest, nearest_pose};
+#[cfg(feature = "torch")]
+pub(crate) use interpolation::affine_weights;
 pub use kmeans::KMeans;
 pub use sift::{SIFT_LENGTH, SiftGrid, dense_sift, root_sift};
 pub use thumbnail::Thumbnail;
