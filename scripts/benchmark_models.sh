@@ -9,10 +9,13 @@
 #   OUT=out/benchmark     where models and evaluations go
 #   EPOCHS=20 INPUT=96x72 BATCH=16   the budget of every member, the same for all: a night on two cores
 #   DEVICE=auto           where to compute
+#   THREADS=1             of one training: with one, a row can be had again bit for bit; 0 for all cores
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
-epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto}
+epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto} threads=${THREADS:-1}
+thread_arguments=()
+[ "$threads" = 0 ] || thread_arguments=(--threads "$threads")
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned mapnet hourglass-pose nnnet-squeezenet
   posenet-reprojection anchornet svs-pose nnnet relocnet branchnet bayesian-posenet lstm-pose vlocnet vlocnet-plus-plus
@@ -33,7 +36,7 @@ train_and_evaluate() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arg
     [ -e "$model/checkpoint/state.json" ] && resume=(--resume)
     printf '== %s: %s\n' "$name" "$model"
     "$vloc" train --dataset "$dataset" --split "$training_split" --preset "$preset" --input "$input" --epochs "$epochs" \
-      --batch-size "$batch" --device "$device" --out "$model" "$@" "${resume[@]}"
+      --batch-size "$batch" --device "$device" "${thread_arguments[@]}" --out "$model" "$@" "${resume[@]}"
   fi
   [ -e "$evaluation/metrics.json" ] ||
     "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --out "$evaluation" \

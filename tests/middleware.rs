@@ -198,7 +198,7 @@ fn a_robot_gets_from_its_node_what_it_asks_for() {
     }
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(said.matches(": good (").count(), 7, "{said}");
+    assert_eq!(said.matches(": good (").count(), 8, "{said}");
 }
 
 /// Threads and open files of this process.

@@ -44,7 +44,7 @@ pub trait Service: 'static {
     /// What is asked.
     type Request: RosMessage + Clone + Send + Sync + std::fmt::Debug + 'static;
     /// What is answered.
-    type Response: RosMessage + Send + Sync + std::fmt::Debug + 'static;
+    type Response: RosMessage + Default + Send + Sync + std::fmt::Debug + 'static;
 
     /// The request as the node takes it.
     fn call(request: Self::Request, responder: Responder<Self::Response>) -> Call;

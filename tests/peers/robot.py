@@ -193,6 +193,22 @@ def services(scene):
     assert len(SERVICES) == 13
 
 
+def first_answers(scene):
+    """Every service answers the first question of everybody: who was there before the node, and who comes after."""
+    for _ in range(6):
+        early = scene.robot()
+        node = scene.node()
+        early.client.wait_until("active")
+        late = scene.robot()
+        for client in (early.client, late.client):
+            names = client.call("~/list_parameters", [], 0).result.names
+            assert len(client.call("~/get_parameters", list(names)).values) == len(names)
+            assert client.call("~/get_available_transitions").available_transitions
+        scene.close(early)
+        scene.close(late)
+        node.stop()
+
+
 def quality_of_service(scene):
     """A subscription that does not fit its publisher is told of, and one that does hears it."""
     robot = scene.robot()
@@ -287,7 +303,7 @@ class Scene:
             node.stop()
 
 
-SCENES = [lifecycle, parameters, services, quality_of_service, late_joiner, restart_of_the_robot, two_nodes]
+SCENES = [lifecycle, parameters, services, first_answers, quality_of_service, late_joiner, restart_of_the_robot, two_nodes]
 
 
 def main():

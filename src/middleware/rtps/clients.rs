@@ -51,22 +51,30 @@ impl Clients {
         }
     }
 
-    /// Waits until somebody is known to ask and as many listen for answers, at most [`PATIENCE`].
-    pub(super) async fn wait(&self, requests: &str, responses: &str) {
-        let all_listen = async {
-            while !self.all_listen(requests, responses) {
+    /// Waits, at most [`PATIENCE`], until the participant of `client` is known to listen as often as it asks; its listeners.
+    pub(super) async fn wait(&self, client: GUID, requests: &str, responses: &str) -> Option<BTreeSet<GUID>> {
+        let listeners = async {
+            loop {
+                if let Some(listeners) = self.listeners(client, requests, responses) {
+                    return listeners;
+                }
                 tokio::time::sleep(LOOK).await;
             }
         };
-        // Who is not there by then listens in a way that discovery does not tell.
-        let _ = tokio::time::timeout(PATIENCE, all_listen).await;
+        tokio::time::timeout(PATIENCE, listeners).await.ok()
     }
 
-    fn all_listen(&self, requests: &str, responses: &str) -> bool {
+    fn listeners(&self, client: GUID, requests: &str, responses: &str) -> Option<BTreeSet<GUID>> {
         let ends = self.lock();
-        let asking = ends.asking.values().filter(|topic| *topic == requests).count();
-        let is_reached = |(guid, topic): &(&GUID, &String)| *topic == responses && ends.reached.contains(guid);
-        asking > 0 && ends.listening.iter().filter(is_reached).count() >= asking
+        let of_client = |ends: &BTreeMap<GUID, String>, on: &str| -> BTreeSet<GUID> {
+            ends.iter()
+                .filter(|(guid, topic)| guid.prefix == client.prefix && *topic == on)
+                .map(|(guid, _)| *guid)
+                .collect()
+        };
+        let asking = of_client(&ends.asking, requests).len();
+        let reached: BTreeSet<_> = of_client(&ends.listening, responses).intersection(&ends.reached).copied().collect();
+        (asking > 0 && reached.len() >= asking).then_some(reached)
     }
 
     fn lock(&self) -> MutexGuard<'_, Ends> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
-use ros2_client::dds::rustdds::{DomainParticipantBuilder, Topic};
+use ros2_client::dds::rustdds::{DomainParticipant, DomainParticipantBuilder, Topic};
 use ros2_client::{Context, MessageTypeName, Name, Node, NodeName, NodeOptions, Publisher};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -23,6 +23,7 @@ const PATIENCE_AT_CLOSE: Duration = Duration::from_secs(1);
 
 /// The node in the network.
 pub(super) struct Endpoints {
+    pub(super) participant: DomainParticipant,
     pub(super) node: Node,
     names: Names,
     pub(super) sender: mpsc::Sender<Incoming>,
@@ -37,25 +38,25 @@ impl Endpoints {
         let joining = |error: String| Error::middleware("joining the DDS network", error);
         let participant = DomainParticipantBuilder::new(domain_id()?).build().map_err(|e| joining(format!("{e:?}")))?;
         let (matching, discovery) = Matching::watch(&participant);
-        let context = Context::from_domain_participant(participant).map_err(|e| joining(format!("{e:?}")))?;
+        let context = Context::from_domain_participant(participant.clone()).map_err(|e| joining(format!("{e:?}")))?;
         let name = NodeName::new(&names.namespace, &names.node)
             .map_err(|error| Error::config("node name", "a ROS name", format!("{} ({error})", names.node)))?;
         // The node serves its parameters itself: they are the same over every middleware.
         let options = NodeOptions::new().enable_rosout(false).start_parameter_services(false);
         let node = context.new_node(name, options).map_err(|e| joining(format!("{e:?}")))?;
-        Ok(Self { node, names, sender, matching, tasks: vec![discovery] })
+        Ok(Self { participant, node, names, sender, matching, tasks: vec![discovery] })
     }
 
     /// Ends the tasks, then the node: peers see it leave at once.
     pub(super) async fn leave(self) {
-        let Endpoints { node, sender, tasks, .. } = self;
+        let Endpoints { participant, node, sender, tasks, .. } = self;
         drop(sender);
         for task in &tasks {
             task.abort();
         }
         let ended = async {
             futures::future::join_all(tasks).await;
-            drop(node);
+            drop((node, participant));
         };
         if tokio::time::timeout(PATIENCE_AT_CLOSE, ended).await.is_err() {
             tracing::warn!("the network was not left in time");

@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::msg::{RosMessage, diagnostic_msgs, geometry_msgs, lifecycle_msgs, nav_msgs, rcl_interfaces, tf2_msgs};
 use crate::{Error, Result, Stamp};
 
+mod carriage;
 mod clients;
 mod endpoints;
 mod matching;
