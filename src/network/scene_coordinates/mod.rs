@@ -14,5 +14,7 @@
 
 mod head;
 mod interpolation;
+mod pose;
 
 pub use head::SceneCoordinateHead;
+pub(super) use pose::{correspondences, pose};
