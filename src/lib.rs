@@ -11,7 +11,7 @@
 //! |---|---|
 //! | 0 | [`geometry`], [`time`], [`error`], [`config`], [`progress`] |
 //! | 1 | [`sensor`]: what arrives, in our own types |
-//! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes |
+//! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes; [`pnp`]: points and pixels to the pose that saw them |
 //! | 3 | `network`: pixels to poses (libtorch), with the index of `retrieval` for members that compare; [`graph`]: measurements to a trajectory with its covariance; `bag`: rosbag2 storage; [`retrieval`]: the most similar training images; [`evaluation`]: metrics and reports |
 //! | 4 | [`estimator`]: fixes, motion and IMU to one pose; [`dataset`]: files to frames with poses; [`synth`]: the synthetic world; `loss` |
 //! | 5 | [`middleware`]: the port and its adapters; `training` |
@@ -37,6 +37,7 @@ pub mod msg;
 #[cfg(feature = "torch")]
 pub mod network;
 pub mod node;
+pub mod pnp;
 pub mod progress;
 pub mod retrieval;
 pub mod sensor;
