@@ -121,7 +121,22 @@ fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Re
             format!("{} in {}; record more of the scene, or give another split", split.train.len(), dataset.name());
         return Err(Error::config("split", "at least 2 training frames", found));
     }
-    Ok(())
+    for &frame in &split.train {
+        if dataset.depth(frame)?.is_some_and(|depth| depth.points().next().is_some()) {
+            return Ok(());
+        }
+    }
+    Err(no_depth(dataset, split))
+}
+
+fn no_depth(dataset: &dyn Dataset, split: &Split) -> Error {
+    let found = format!(
+        "no reading on any of the {} training frames of {}; take a dataset with depth (7-Scenes, TUM RGB-D, vloc synth --depth) \
+         or another preset, such as vlocnet-squeezenet",
+        split.train.len(),
+        dataset.name()
+    );
+    Error::config("scene_coordinates", "depth images of the training frames", found)
 }
 
 fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
@@ -133,13 +148,7 @@ fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
 fn units(buffer: &CellBuffer, dataset: &dyn Dataset, split: &Split) -> Result<MapFromNormalized> {
     let count = buffer.points().count();
     if count == 0 {
-        let found = format!(
-            "no reading on any of the {} training frames of {}; take a dataset with depth (7-Scenes, TUM RGB-D, vloc synth \
-             --depth) or another preset, such as vlocnet-squeezenet",
-            split.train.len(),
-            dataset.name()
-        );
-        return Err(Error::config("scene_coordinates", "depth images of the training frames", found));
+        return Err(no_depth(dataset, split));
     }
     let mean = buffer.points().sum::<Vector3<f64>>() / count as f64;
     let variance = buffer.points().map(|point| (point - mean).norm_squared()).sum::<f64>() / (3 * count) as f64;
