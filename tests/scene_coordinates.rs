@@ -100,10 +100,10 @@ fn what_does_not_go_together_is_refused() {
     assert!(thawed.check_with(&preset()).unwrap_err().to_string().starts_with("parameter freeze_trunk"));
     let pose = NetworkConfig::preset("vlocnet-squeezenet").unwrap();
     assert!(training.check_with(&pose).unwrap_err().to_string().starts_with("parameter scene_coordinates"));
-    let upside_down = SceneCoordinates { coarse: 0.01, ..SceneCoordinates::default() };
+    let upside_down = SceneCoordinates { coarse: 0.001, ..SceneCoordinates::default() };
     let wrong = TrainingConfig { scene_coordinates: Some(upside_down), ..training };
     let error = wrong.check().unwrap_err().to_string();
-    assert!(error.starts_with("parameter scene_coordinates.coarse: expected at least 0.05"), "{error}");
+    assert!(error.starts_with("parameter scene_coordinates.coarse: expected at least 0.02"), "{error}");
 }
 
 /// The frames of a pass through the synthetic room, with depth.

@@ -90,9 +90,10 @@ impl Member {
     /// Those of [`checkpoint::load_verified`] and [`Gallery::load`].
     pub(super) fn load(card: &ModelCard, parts: &MemberParts, folder: &Path, device: tch::Device) -> Result<Self> {
         let mut store = VarStore::new(device);
-        let network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
+        let mut network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
         checkpoint::load_verified(&store, &folder.join(&parts.weights), parts.sha256)?;
         store.freeze();
+        network.quicken(&store);
         let units = parts.map_from_normalized;
         let load = |(file, record): &(PathBuf, &_)| Gallery::load(&folder.join(file), record, &units, device);
         let gallery = parts.gallery.as_ref().map(load).transpose()?;

@@ -22,7 +22,7 @@
 //! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
 //! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
-use tch::nn::Path;
+use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
 use super::auxiliary::AuxiliaryHead;
@@ -30,7 +30,7 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
-use super::scene_coordinates::SceneCoordinateHead;
+use super::scene_coordinates::{SceneCoordinateHead, fast_products};
 use super::scene_stream::SceneStream;
 use super::semantics::SemanticStream;
 use super::temporal::{Fusion, History, Memory, Recurrent};
@@ -126,6 +126,8 @@ pub struct PoseNetwork {
     pose: PoseStream,
     auxiliary: Vec<AuxiliaryHead>,
     odometry: Option<OdometryStream>,
+    /// The precision of the shared stages, where it is not that of the input.
+    products: Kind,
 }
 
 impl PoseNetwork {
@@ -148,7 +150,24 @@ impl PoseNetwork {
             .map(|&stage| AuxiliaryHead::new(&(path / "auxiliary"), stage, channels[stage], config.rotation))
             .collect();
         let odometry = (config.odometry == Odometry::Siamese).then(|| OdometryStream::new(path / "odometry", config));
-        Ok(Self { shared, pose, auxiliary, odometry })
+        Ok(Self { shared, pose, auxiliary, odometry, products: Kind::Float })
+    }
+
+    /// Puts the encoder of a member that knows points into the precision of
+    /// [`fast_products`](super::scene_coordinates::fast_products): it only looks, and does not learn. What is saved of its store
+    /// from then on has that precision too.
+    pub(crate) fn quicken(&mut self, store: &VarStore) {
+        let products = fast_products(store.device());
+        if self.coordinates().is_none() || products == Kind::Float {
+            return;
+        }
+        tch::no_grad(|| {
+            let encoder = store.variables().into_iter().filter(|(name, _)| name.starts_with("trunk."));
+            for (_, mut weights) in encoder.filter(|(_, weights)| weights.kind() == Kind::Float) {
+                weights.set_data(&weights.to_kind(products));
+            }
+        });
+        self.products = products;
     }
 
     /// Puts the anchor points of a network that has some to positions in its units, `n3`.
@@ -167,7 +186,10 @@ impl PoseNetwork {
 
     /// Normalized colours `b3hw` to the features that the streams share.
     pub fn shared(&self, input_b3hw: &Tensor, train: bool) -> Features {
-        Features { maps: self.shared.forward(input_b3hw, train) }
+        match self.products {
+            Kind::Float => Features { maps: self.shared.forward(input_b3hw, train) },
+            products => Features { maps: self.shared.forward(&input_b3hw.to_kind(products), train) },
+        }
     }
 
     /// Absolute poses of the frames whose shared features these are, each in its likeliest scene where the network knows

@@ -200,7 +200,7 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// Seconds between checkpoints, which are also written at the end and when interrupted; 0: after each epoch.
     pub checkpoint_interval: f64,
-    /// Half precision on a GPU, where that is faster.
+    /// Half precision on a GPU, where that is faster; of points, `bfloat16` on a processor that has it.
     pub mixed_precision: bool,
     /// How the weights of the model are stored.
     pub precision: Precision,

@@ -5,6 +5,7 @@ use tch::nn::{self, Init, Path};
 use tch::{Kind, Tensor};
 
 use super::interpolation::at_cells;
+use super::products::fast_products;
 use crate::network::config::{NetworkConfig, SceneCoordinatesConfig};
 use crate::network::encoder::CellGrid;
 use crate::network::pose_network::Features;
@@ -68,10 +69,10 @@ impl SceneCoordinateHead {
 
     /// The features of all cells of the frames, `bchw`: those of both maps.
     pub fn cell_features(&self, shared: &Features) -> Tensor {
-        let [fine, coarse] = self.stages.map(|stage| &shared.maps()[stage]);
+        let [fine, coarse] = self.stages.map(|stage| shared.maps()[stage].to_kind(Kind::Float));
         let size = fine.size();
-        let between = at_cells((coarse, &self.grids[1]), &self.grids[0], [size[2], size[3]]);
-        Tensor::cat(&[fine.shallow_clone(), between], 1)
+        let between = at_cells((&coarse, &self.grids[1]), &self.grids[0], [size[2], size[3]]);
+        Tensor::cat(&[fine, between], 1)
     }
 
     /// Where the cells lie in the network's image.
@@ -126,7 +127,8 @@ impl SceneCoordinateHead {
         let pixels = asked.iter().map(pixel).collect();
         let chosen = Tensor::from_slice(&asked).to_device(features_chw.device());
         let features_nc = features_chw.flatten(1, 2).index_select(1, &chosen).tr().contiguous();
-        (pixels, self.points(&features_nc))
+        let products = fast_products(features_nc.device());
+        (pixels, self.points_in(&features_nc, products))
     }
 }
 

@@ -15,6 +15,8 @@
 mod head;
 mod interpolation;
 mod pose;
+mod products;
 
 pub use head::SceneCoordinateHead;
 pub(super) use pose::{correspondences, pose};
+pub use products::fast_products;

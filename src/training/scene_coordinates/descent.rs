@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::buffer::{Cells, Material};
 use super::settings::SceneCoordinates;
 use crate::loss::{self, point_loss, sight_loss, soft_clip};
-use crate::network::scene_coordinates::SceneCoordinateHead;
+use crate::network::scene_coordinates::{SceneCoordinateHead, fast_products};
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
 use crate::training::adam::{Adam, AdamConfig};
@@ -116,10 +116,9 @@ impl Descent<'_> {
         by_sight.where_self(&unknown_n1.squeeze_dim(1), &by_depth).mean(Kind::Float)
     }
 
-    /// The precision of products: `bfloat16` where it is asked for and the processor has it, which takes a quarter of the time.
+    /// The precision of products that are learned from.
     fn products(&self) -> Kind {
-        let fast = self.store.device().is_cuda() || has_bfloat16();
-        if self.config.mixed_precision && fast { Kind::BFloat16 } else { Kind::Float }
+        if self.config.mixed_precision { fast_products(self.store.device()) } else { Kind::Float }
     }
 
     /// The median distance of points to the true ones, metres; `None` where none is known.
@@ -136,12 +135,4 @@ impl Descent<'_> {
         let median = (!distances.is_empty()).then(|| *distances.select_nth_unstable_by(middle, f32::total_cmp).1);
         Ok(median.map(|median| f64::from(median) * self.scale))
     }
-}
-
-/// Whether the processor multiplies `bfloat16`.
-fn has_bfloat16() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }

@@ -53,7 +53,8 @@ pub(in crate::training) fn train(
     prepare_folder(job, &scenes)?;
 
     // What it learns from: cells of the training frames, and some of the validation frames to judge by.
-    let eye = Eye { network: &network, head, architecture, camera: &camera, device };
+    let seeing = eye_network(job, architecture, device)?;
+    let eye = Eye { network: &seeing, head, architecture, camera: &camera, device };
     let buffer = CellBuffer::fill((dataset, &split.train), eye, (config, job.seed), progress, keep_going)?;
     let units = units(&buffer, dataset, split)?;
     let judged = TrainingConfig { cached_copies: 0, cache_limit: config.cache_limit.div_ceil(16), ..config.clone() };
@@ -137,6 +138,15 @@ fn no_depth(dataset: &dyn Dataset, split: &Split) -> Error {
         dataset.name()
     );
     Error::config("scene_coordinates", "depth images of the training frames", found)
+}
+
+/// The network as it starts, to look with: in the precision in which the model will look.
+fn eye_network(job: &Job, architecture: &NetworkConfig, device: tch::Device) -> Result<PoseNetwork> {
+    let (mut network, store) = initial_network(architecture, None, job, device, &Progress::Silent)?;
+    if job.config.mixed_precision {
+        network.quicken(&store);
+    }
+    Ok(network)
 }
 
 fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {

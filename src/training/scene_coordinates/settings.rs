@@ -10,7 +10,7 @@ use crate::{Error, Result};
 pub struct SceneCoordinates {
     /// Cells per step.
     pub cells: usize,
-    /// What the distance to a point cannot exceed at the start, metres: about a quarter of the size of the scene.
+    /// What the distance to a point cannot exceed at the start, metres: about a quarter of the extent of a room.
     pub coarse: f64,
     /// The same at the end: about the accuracy that is wanted.
     pub fine: f64,
@@ -24,7 +24,7 @@ pub struct SceneCoordinates {
 
 impl Default for SceneCoordinates {
     fn default() -> Self {
-        Self { cells: 5120, coarse: 1.0, fine: 0.05, coarse_pixels: 50.0, fine_pixels: 1.0, metres_per_pixel: 0.005 }
+        Self { cells: 5120, coarse: 0.5, fine: 0.02, coarse_pixels: 50.0, fine_pixels: 1.0, metres_per_pixel: 0.005 }
     }
 }
 
