@@ -3,7 +3,8 @@
 # It can be stopped at any time: started again, it goes on with the training that was interrupted.
 #
 #   scripts/benchmark_models.sh [PRESET ...]       all of them, the cheap ones first; but for mapnet-plus, which goes on
-#                                                  from a mapnet with a video of its own
+#                                                  from a mapnet with a video of its own, and scene-coordinates, which
+#                                                  needs depth and has a resolution and a budget of its own
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
 #   OUT=out/benchmark     where models and evaluations go

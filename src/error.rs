@@ -77,6 +77,12 @@ pub enum Error {
         /// How sure the network is.
         probability: f64,
     },
+    /// An image that a pose cannot be measured from: nothing that is known of the place agrees with it.
+    #[error("no answer: {reason}")]
+    NoAnswer {
+        /// What is missing.
+        reason: String,
+    },
     /// The middleware could not be used.
     #[error("middleware: {what}: {reason}")]
     Middleware {
@@ -139,7 +145,7 @@ impl Error {
     /// | 130 | stopped by a signal |
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Compute { .. } | Error::OtherScene { .. } | Error::Middleware { .. } => 1,
+            Error::Compute { .. } | Error::OtherScene { .. } | Error::NoAnswer { .. } | Error::Middleware { .. } => 1,
             Error::Io { .. } => 3,
             Error::Format { .. } | Error::Message { .. } => 4,
             Error::Config { .. } => 5,

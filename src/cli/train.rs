@@ -328,6 +328,9 @@ pub(super) fn print_validation(card: &ModelCard) {
     if let Some(recognized) = errors.recognized {
         println!("the scene of {:.1} % of them is told right, the others have no answer", 100.0 * recognized);
     }
+    if let Some(metres) = errors.median_point_error {
+        println!("the point that a part of a validation frame shows is {metres:.3} m off in the median");
+    }
     if let Some(relative) = &card.relative_calibration {
         println!(
             "relative poses: {} pairs, 90 % ellipsoid covers {:.0} %",

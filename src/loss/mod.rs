@@ -15,6 +15,7 @@ mod pose;
 mod relative;
 mod reprojection;
 mod scene;
+mod scene_coordinates;
 mod segmentation;
 pub mod tangent;
 
@@ -30,4 +31,5 @@ pub use pose::{Norm, PoseErrors, PoseWeights, output_errors, pose_errors};
 pub use relative::relative_pose;
 pub use reprojection::reprojection_loss;
 pub use scene::scene_cross_entropy;
+pub use scene_coordinates::{Sight, point_loss, sight_loss, soft_clip};
 pub use segmentation::{UNLABELLED, segmentation_loss};

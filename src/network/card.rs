@@ -104,6 +104,10 @@ pub struct ValidationRecord {
     pub median_translation_error: f64,
     /// Median error of the orientation, radians.
     pub median_rotation_error: f64,
+    /// Median distance of the points that cells are said to show to the true ones, metres; absent of a model that knows no
+    /// points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub median_point_error: Option<f64>,
     /// Of the semantic stream; absent without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segmentation: Option<SegmentationRecord>,

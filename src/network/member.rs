@@ -17,7 +17,10 @@ use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
+use super::scene_coordinates;
 use super::temporal::History;
+use crate::pnp::Correspondence;
+use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 
 /// What stays of a frame until the next comes.
@@ -42,6 +45,8 @@ pub(super) enum Answer {
     },
     /// From its training images.
     Compared(Prediction),
+    /// The points that the frame shows, which geometry has to answer from.
+    Seen(Vec<Correspondence>),
 }
 
 impl Answer {
@@ -51,7 +56,7 @@ impl Answer {
             Self::Regressed { absolute, .. } => {
                 absolute.scenes_bs().map(|log_probability| numbers(&log_probability.get(0).exp()))
             }
-            Self::Compared(_) => None,
+            Self::Compared(_) | Self::Seen(_) => None,
         }
     }
 }
@@ -85,9 +90,10 @@ impl Member {
     /// Those of [`checkpoint::load_verified`] and [`Gallery::load`].
     pub(super) fn load(card: &ModelCard, parts: &MemberParts, folder: &Path, device: tch::Device) -> Result<Self> {
         let mut store = VarStore::new(device);
-        let network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
+        let mut network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
         checkpoint::load_verified(&store, &folder.join(&parts.weights), parts.sha256)?;
         store.freeze();
+        network.quicken(&store);
         let units = parts.map_from_normalized;
         let load = |(file, record): &(PathBuf, &_)| Gallery::load(&folder.join(file), record, &units, device);
         let gallery = parts.gallery.as_ref().map(load).transpose()?;
@@ -133,6 +139,9 @@ impl Member {
         if let Some(gallery) = &self.gallery {
             return Ok(Answer::Compared(gallery.locate(network, shared, Dropout::Masks(masks))?));
         }
+        if let Some(head) = network.coordinates() {
+            return Ok(Answer::Seen(scene_coordinates::correspondences(head, shared, &self.units)));
+        }
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
             1 => network.absolute_samples((shared, scenes_b), &history, masks),
@@ -148,14 +157,23 @@ impl Member {
         Ok(Answer::Regressed { absolute, relative, odometry_features: Some(current) })
     }
 
-    /// The answer to a frame in metres; what the next frame needs of it is kept. `parts`: its rows are parts of one
-    /// image.
+    /// The answer to a frame of `camera` in metres; what the next frame needs of it is kept. `parts`: its rows are parts of
+    /// one image.
     ///
     /// # Errors
-    /// [`Error::Compute`](crate::Error::Compute) when a number is not finite; the frame before is forgotten then.
-    pub(super) fn remember(&mut self, answer: Answer, stamp: Stamp, parts: bool) -> Result<Opinion> {
+    /// [`Error::Compute`](crate::Error::Compute) when a number is not finite; the frame before is forgotten then. Those of
+    /// [`scene_coordinates::pose`].
+    pub(super) fn remember(
+        &mut self,
+        answer: Answer,
+        (stamp, camera): (Stamp, &CameraModel),
+        parts: bool,
+    ) -> Result<Opinion> {
         let (output, relative, odometry_features) = match answer {
             Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None }),
+            Answer::Seen(points) => {
+                return Ok(Opinion { absolute: scene_coordinates::pose(camera, &points)?, relative: None });
+            }
             Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),
         };
         let units = &self.units;

@@ -13,7 +13,7 @@
 //! The way of an image: [`input`], `crop`, [`encoder`], `temporal` (the frame before), `semantics`
 //! (what pixels show), `localizer`, `pose_head`,
 //! [`uncertainty`]; of a member that knows several scenes from the encoder by `scene_stream` ([`transformer`]) to
-//! `pose_head`.
+//! `pose_head`; of one that knows points from the encoder to [`scene_coordinates`].
 //!
 //! Shapes travel in names: `b` batch, `h` and `w` rows and columns, so `image_b3hw`.
 
@@ -42,6 +42,7 @@ mod refinement;
 mod regressor;
 mod rotation_output;
 mod saliency;
+pub mod scene_coordinates;
 mod scene_record;
 mod scene_stream;
 mod semantics;
@@ -58,8 +59,8 @@ pub use card::{
 };
 pub use config::{
     Activation, AnchorsConfig, Block, CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig,
-    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SemanticsConfig, Temporal,
-    TransformerConfig, Variance,
+    NetworkConfig, Normalization, Odometry, PRESETS, ResNetConfig, RotationOutput, SceneCoordinatesConfig,
+    SemanticsConfig, Temporal, TransformerConfig, Variance,
 };
 pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;

@@ -16,12 +16,13 @@
 //! A member with a gallery (NNnet, RelocNet) has the lower line only, named `relative.`: it says where a frame is seen from
 //! an alike training image, see [`Gallery`](super::Gallery).
 //!
-//! A member that knows several scenes (MS-Transformer) reads two of the shared maps by transformers, see `scene_stream`.
+//! A member that knows several scenes (MS-Transformer) reads two of the shared maps by transformers, see `scene_stream`. One
+//! that knows points has a [`SceneCoordinateHead`] in place of the streams, named `coordinates.`.
 //!
 //! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
 //! then torchvision's (`trunk.layer1.0.conv1.weight`).
 
-use tch::nn::Path;
+use tch::nn::{Path, VarStore};
 use tch::{Kind, Tensor};
 
 use super::auxiliary::AuxiliaryHead;
@@ -29,6 +30,7 @@ use super::config::{Activation, EncoderConfig, LocalizerConfig, NetworkConfig, O
 use super::encoder::Encoder;
 use super::localizer::Localizer;
 use super::pose_head::{Dropout, HeadShape, PoseHead, PoseOutput};
+use super::scene_coordinates::{SceneCoordinateHead, fast_products};
 use super::scene_stream::SceneStream;
 use super::semantics::SemanticStream;
 use super::temporal::{Fusion, History, Memory, Recurrent};
@@ -56,6 +58,11 @@ impl Features {
     /// The last map alone, `bchw`.
     pub fn of_last(map_bchw: Tensor) -> Self {
         Self { maps: vec![map_bchw] }
+    }
+
+    /// The map behind each shared stage, `bchw`; of a cache the last alone.
+    pub fn maps(&self) -> &[Tensor] {
+        &self.maps
     }
 
     /// The last map, `bchw`.
@@ -108,6 +115,8 @@ enum PoseStream {
     Scenes(Box<SceneStream>),
     /// The frame beside training images.
     Relative(Box<OdometryStream>),
+    /// The points that the cells of the frame show; the pose is geometry's.
+    Coordinates(Box<SceneCoordinateHead>),
 }
 
 /// The network. See the module documentation.
@@ -117,6 +126,8 @@ pub struct PoseNetwork {
     pose: PoseStream,
     auxiliary: Vec<AuxiliaryHead>,
     odometry: Option<OdometryStream>,
+    /// The precision of the shared stages, where it is not that of the input.
+    products: Kind,
 }
 
 impl PoseNetwork {
@@ -127,10 +138,11 @@ impl PoseNetwork {
     pub fn new(path: &Path, config: &NetworkConfig) -> Result<Self> {
         config.check()?;
         let shared = Encoder::new(&(path / "trunk"), &config.encoder, 0..config.shared_stages(), 3);
-        let pose = match (config.gallery, config.transformer()) {
-            (None, None) => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
-            (None, Some(shape)) => PoseStream::Scenes(Box::new(SceneStream::new(path, config, shape, &shared))),
-            (Some(_), _) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
+        let pose = match (config.gallery, config.transformer(), SceneCoordinateHead::new(path, config)) {
+            (_, _, Some(head)) => PoseStream::Coordinates(Box::new(head)),
+            (None, None, None) => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
+            (None, Some(shape), None) => PoseStream::Scenes(Box::new(SceneStream::new(path, config, shape, &shared))),
+            (Some(_), _, None) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
         };
         let channels = config.encoder.channels();
         let auxiliary = config.auxiliary_heads.iter();
@@ -138,7 +150,24 @@ impl PoseNetwork {
             .map(|&stage| AuxiliaryHead::new(&(path / "auxiliary"), stage, channels[stage], config.rotation))
             .collect();
         let odometry = (config.odometry == Odometry::Siamese).then(|| OdometryStream::new(path / "odometry", config));
-        Ok(Self { shared, pose, auxiliary, odometry })
+        Ok(Self { shared, pose, auxiliary, odometry, products: Kind::Float })
+    }
+
+    /// Puts the encoder of a member that knows points into the precision of
+    /// [`fast_products`](super::scene_coordinates::fast_products): it only looks, and does not learn. What is saved of its store
+    /// from then on has that precision too.
+    pub(crate) fn quicken(&mut self, store: &VarStore) {
+        let products = fast_products(store.device());
+        if self.coordinates().is_none() || products == Kind::Float {
+            return;
+        }
+        tch::no_grad(|| {
+            let encoder = store.variables().into_iter().filter(|(name, _)| name.starts_with("trunk."));
+            for (_, mut weights) in encoder.filter(|(_, weights)| weights.kind() == Kind::Float) {
+                weights.set_data(&weights.to_kind(products));
+            }
+        });
+        self.products = products;
     }
 
     /// Puts the anchor points of a network that has some to positions in its units, `n3`.
@@ -151,13 +180,16 @@ impl PoseNetwork {
     fn global(&self) -> Option<&GlobalStream> {
         match &self.pose {
             PoseStream::Absolute(global) => Some(global),
-            PoseStream::Scenes(_) | PoseStream::Relative(_) => None,
+            PoseStream::Scenes(_) | PoseStream::Relative(_) | PoseStream::Coordinates(_) => None,
         }
     }
 
     /// Normalized colours `b3hw` to the features that the streams share.
     pub fn shared(&self, input_b3hw: &Tensor, train: bool) -> Features {
-        Features { maps: self.shared.forward(input_b3hw, train) }
+        match self.products {
+            Kind::Float => Features { maps: self.shared.forward(input_b3hw, train) },
+            products => Features { maps: self.shared.forward(&input_b3hw.to_kind(products), train) },
+        }
     }
 
     /// Absolute poses of the frames whose shared features these are, each in its likeliest scene where the network knows
@@ -197,17 +229,18 @@ impl PoseNetwork {
         match &self.pose {
             PoseStream::Absolute(global) => Some(global.forward(shared, history, train, dropout)),
             PoseStream::Scenes(scenes) => Some(scenes.forward(&shared.maps, scenes_b, train, dropout)),
-            PoseStream::Relative(_) => None,
+            PoseStream::Relative(_) | PoseStream::Coordinates(_) => None,
         }
     }
 
     /// What the head sees of each frame, `bh`: images that look alike to it are near. Of a network that compares frames,
-    /// what it finds alike ones by ([`OdometryStream::embedding`]).
+    /// what it finds alike ones by ([`OdometryStream::embedding`]); of one that knows points, the mean of the last map.
     pub fn embedding(&self, shared: &Features, history: &History) -> Tensor {
         match &self.pose {
             PoseStream::Absolute(global) => global.embed(shared, history, false).0,
             PoseStream::Scenes(scenes) => scenes.embed(&shared.maps),
             PoseStream::Relative(relative) => relative.embedding(&relative.features(shared, false)),
+            PoseStream::Coordinates(_) => shared.last().mean_dim([2i64, 3].as_slice(), false, None::<Kind>),
         }
     }
 
@@ -230,8 +263,16 @@ impl PoseNetwork {
     /// The pair regressor of a member that compares frames with training images.
     pub fn relative(&self) -> Option<&OdometryStream> {
         match &self.pose {
-            PoseStream::Absolute(_) | PoseStream::Scenes(_) => None,
+            PoseStream::Absolute(_) | PoseStream::Scenes(_) | PoseStream::Coordinates(_) => None,
             PoseStream::Relative(relative) => Some(relative),
+        }
+    }
+
+    /// What says which points the cells of a frame show, of a member that knows points.
+    pub fn coordinates(&self) -> Option<&SceneCoordinateHead> {
+        match &self.pose {
+            PoseStream::Coordinates(head) => Some(head),
+            PoseStream::Absolute(_) | PoseStream::Scenes(_) | PoseStream::Relative(_) => None,
         }
     }
 

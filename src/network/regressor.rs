@@ -46,6 +46,8 @@ pub struct Regression {
 ///
 /// Of a model of several scenes it answers in one of them, which its user names: in the units, the map and for the camera of
 /// that scene. An image that shows another, as the network says, has no answer ([`Error::OtherScene`]).
+/// A model that knows points ([`scene_coordinates`](super::scene_coordinates)) leaves the pose to geometry, and has no answer
+/// where too few points agree ([`Error::NoAnswer`]).
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
@@ -223,7 +225,8 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// [`Error::Message`] for an image of another size; [`Error::Compute`] when libtorch fails or a number is not
-    /// finite; [`Error::OtherScene`] for an image of another scene than the one in use. The frame before is forgotten then.
+    /// finite; [`Error::OtherScene`] for an image of another scene than the one in use; [`Error::NoAnswer`] of a model that
+    /// knows points, where too few of them agree. The frame before is forgotten then.
     pub fn regress(&mut self, frame: &PixelFrame) -> Result<Regression> {
         let mut regression = self.regress_uncalibrated(frame)?;
         let ModelCard { calibration, relative_calibration, .. } = &self.card;
@@ -280,9 +283,9 @@ impl PoseRegressor {
         let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
-        let answered = self.members().zip(answers);
-        let mut opinions =
-            answered.map(|(member, answer)| member.remember(answer, frame.stamp, parts)).collect::<Result<Vec<_>>>()?;
+        let (camera, answered) = (self.card.camera, self.members().zip(answers));
+        let remember = |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), parts);
+        let mut opinions = answered.map(remember).collect::<Result<Vec<_>>>()?;
         if let (Some(autoencoder), Some(embedding), Some(opinion)) =
             (&self.autoencoder, embedding, opinions.first_mut())
         {

@@ -16,7 +16,7 @@ use super::member::no_gallery;
 use super::pose_tensor::numbers;
 use super::regressor::PoseRegressor;
 use super::temporal::History;
-use crate::Result;
+use crate::{Error, Result};
 
 /// How much each pixel of the network's input moves the pose, row by row.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +39,10 @@ impl PoseRegressor {
     /// [`Error::Compute`](crate::Error::Compute) when libtorch fails.
     pub fn saliency(&self, pixels: &RgbImage) -> Result<Saliency> {
         let config = &self.card().network;
+        if config.scene_coordinates().is_some() {
+            let reason = "a pose that is measured from points has no gradient with respect to the image";
+            return Err(Error::compute("saliency", reason));
+        }
         let input_b3hw = input_tensor(&[pixels], config.input, &config.normalization, self.device())?;
         let std = config.normalization.std.map(|std| (255.0 * std) as f32);
         let maps = guarded("saliency", || -> Result<_> {

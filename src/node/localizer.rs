@@ -88,6 +88,7 @@ impl<L: Localizer> Worker<L> {
         let result = pixels(&job).and_then(|pixels| {
             self.localizer.localize(stamp, pixels).and_then(usable).map_err(|error| match error {
                 Error::OtherScene { .. } => (Reason::OtherScene, error),
+                Error::NoAnswer { .. } => (Reason::PlaceUnknown, error),
                 _ => (Reason::NetworkFailed, error),
             })
         });

@@ -190,6 +190,10 @@ fn teacher(job: &Autoencoding) -> Result<ModelCard> {
             "one with a gallery, which answers from images; train a model without one (such as vlocnet-squeezenet)";
         return refuse("a model that answers from the frame alone", found);
     }
+    if card.network.scene_coordinates().is_some() {
+        let found = "one that knows points, which has no pose head; train another (such as vlocnet-squeezenet)";
+        return refuse("a model whose pose head reads an embedding", found);
+    }
     if card.network.transformer().is_some() {
         let found =
             "a transformer, whose heads read two of them; train a model without one (such as vlocnet-squeezenet)";

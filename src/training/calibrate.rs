@@ -16,8 +16,8 @@ use crate::{Error, Result};
 const CHAIN_SECONDS: f64 = 0.9;
 
 /// The card of the model of `regressor` with errors and calibration (of a model of several scenes: of the one in use) over
-/// the `validation` frames, whose images, in its own pixels, `image` gives. Frames that it takes for those of another scene
-/// count as infinitely wrong. With too few frames the calibration stays as it is, and a note says so.
+/// the `validation` frames, whose images, in its own pixels, `image` gives. Frames that it takes for those of another scene, or
+/// has no answer to, count as infinitely wrong. With too few frames the calibration stays as it is, and a note says so.
 ///
 /// # Errors
 /// Those of the images and of [`Calibration::fit`]; [`Error::Compute`](crate::Error::Compute) when the network fails.
@@ -46,7 +46,7 @@ pub(super) struct Answers {
     poses: Vec<(Se3, Se3)>,
     /// Relative poses; `None` where there is none, or another run begins.
     steps: Vec<Option<Step>>,
-    /// Frames that were taken for those of another scene.
+    /// Frames that were taken for those of another scene, or whose pose could not be measured.
     unanswered: usize,
 }
 
@@ -66,7 +66,7 @@ impl Answers {
         for &index in validation {
             let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
             let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
-                Err(Error::OtherScene { .. }) => {
+                Err(Error::OtherScene { .. } | Error::NoAnswer { .. }) => {
                     (before, self.unanswered) = (None, self.unanswered + 1);
                     continue;
                 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::scene_coordinates::SceneCoordinates;
 use super::synthetic_views::SyntheticViews;
 use crate::loss::Norm;
 use crate::network::checkpoint::Precision;
@@ -185,6 +186,9 @@ pub struct TrainingConfig {
     /// Views of training frames from places nearby, which need depth images; absent: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub synthetic_views: Option<SyntheticViews>,
+    /// How points are learned, of an architecture that knows points; absent: as by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scene_coordinates: Option<SceneCoordinates>,
     /// Changes of colour, sharpness and noise.
     pub photometric: Augmentation,
     /// Members of an ensemble of snapshots: the schedule is divided into as many cycles, and the best weights of each
@@ -196,7 +200,7 @@ pub struct TrainingConfig {
     pub patience: usize,
     /// Seconds between checkpoints, which are also written at the end and when interrupted; 0: after each epoch.
     pub checkpoint_interval: f64,
-    /// Half precision on a GPU, where that is faster.
+    /// Half precision on a GPU, where that is faster; of points, `bfloat16` on a processor that has it.
     pub mixed_precision: bool,
     /// How the weights of the model are stored.
     pub precision: Precision,
@@ -233,6 +237,7 @@ impl Default for TrainingConfig {
             cache_limit: 8192,
             rotation: RotationAugmentation { pitch: 10.0, yaw: 10.0, roll: 10.0 },
             synthetic_views: None,
+            scene_coordinates: None,
             photometric: Augmentation::default(),
             snapshots: 0,
             keep: Keep::Best,
@@ -291,12 +296,44 @@ impl TrainingConfig {
             let found = "some, with semantics in the architecture; leave one of them out";
             return Err(Error::config("synthetic_views", "none where labels are learned: they have none", found));
         }
+        self.check_scene_coordinates(network)?;
         match looks_between {
             Some(part) if self.freeze_trunk => {
                 let found = format!("true, with {part}, which looks at maps in between that are not cached");
                 Err(Error::config("freeze_trunk", "false for this architecture", found))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether points are learned exactly where the architecture knows some, in a way that suits them.
+    fn check_scene_coordinates(&self, network: &NetworkConfig) -> Result<()> {
+        if network.scene_coordinates().is_none() {
+            return match self.scene_coordinates {
+                None => Ok(()),
+                Some(_) => {
+                    let expected = "none for this architecture, whose localizer is not scene_coordinates";
+                    Err(Error::config("scene_coordinates", expected, "some"))
+                }
+            };
+        }
+        if !self.freeze_trunk {
+            let found =
+                "false, with the localizer scene_coordinates, which learns from features that are computed once";
+            return Err(Error::config("freeze_trunk", "true for this architecture", found));
+        }
+        let of_poses = [
+            (self.reprojection.is_some(), "reprojection"),
+            (self.unlabelled.is_some(), "unlabelled"),
+            (self.synthetic_views.is_some(), "synthetic_views"),
+            (self.snapshots > 1, "snapshots"),
+        ];
+        match of_poses.into_iter().find(|(present, _)| *present) {
+            Some((_, key)) => {
+                let found = "some, with the localizer scene_coordinates, which learns points and not poses";
+                Err(Error::config(key, "none for this architecture", found))
+            }
+            None => Ok(()),
         }
     }
 
@@ -320,6 +357,7 @@ impl TrainingConfig {
         at_least_one("odometry_every", self.odometry_every)?;
         self.photometric.check()?;
         self.check_snapshots()?;
+        self.scene_coordinates.unwrap_or_default().check()?;
         if self.batch_size < 2 {
             return Err(Error::config("batch_size", "at least 2", self.batch_size.to_string()));
         }

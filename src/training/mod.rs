@@ -11,6 +11,7 @@
 //!   where asked for through synthetic views from places nearby ([`synthesize_view`]).
 //! - [`PairPlan`] says which frames meet: consecutive ones, or those whose [`Frustum`] overlaps.
 //! - [`Video`] is what some trainings learn from beside the labelled frames: only how its camera moved is known.
+//! - [`SceneCoordinates`] is how points are learned, by a way of its own: cells of all images, from a shuffled buffer.
 //! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
@@ -41,6 +42,7 @@ mod pixels;
 mod preset;
 mod rotation;
 mod run;
+mod scene_coordinates;
 mod scene_labels;
 mod scene_points;
 mod scenes;
@@ -74,6 +76,7 @@ pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
+pub use scene_coordinates::SceneCoordinates;
 pub use scene_points::ScenePoints;
 pub use scenes::SceneDataset;
 pub use schedule::{cycle, learning_rate};

@@ -23,6 +23,7 @@ use super::frustum::Frustum;
 use super::judge::{self, Judge};
 use super::material::{Learner, Material};
 use super::pairs::{PairPlan, spread};
+use super::scene_coordinates;
 use super::scene_labels::{SceneLabels, with_classes};
 use super::scene_points::ScenePoints;
 use super::scenes::{Scene, SceneDataset, SceneSource, Scenes, with_scenes};
@@ -48,20 +49,20 @@ pub(super) const CONFIG_FILE: &str = "training.yaml";
 pub(super) const SPLIT_FILE: &str = "split.yaml";
 /// The names of the scenes in their order, where there are several.
 const SCENES_FILE: &str = "scenes.yaml";
-const LOG_FILE: &str = "log.csv";
-const TIMING_FILE: &str = "timing.yaml";
+pub(super) const LOG_FILE: &str = "log.csv";
+pub(super) const TIMING_FILE: &str = "timing.yaml";
 const CHECKPOINT_FOLDER: &str = "checkpoint";
 
 /// How long a training took, and where: beside the card, which two equal trainings share.
 #[derive(Clone, Debug, Serialize)]
-struct Timing {
+pub(super) struct Timing {
     seconds: f64,
     device: String,
     threads: i32,
 }
 
 impl Timing {
-    fn new(seconds: f64, device: tch::Device) -> Self {
+    pub(super) fn new(seconds: f64, device: tch::Device) -> Self {
         Self { seconds: seconds.round(), device: describe(device), threads: tch::get_num_threads() }
     }
 }
@@ -142,6 +143,9 @@ fn train_on(
 ) -> Result<ModelCard> {
     let started = Instant::now();
     let architecture = architecture(datasets, job)?;
+    if let (Some(_), [scene]) = (architecture.scene_coordinates(), datasets) {
+        return scene_coordinates::train(scene, video.is_some(), (job, &architecture), progress, keep_going);
+    }
     let (config, seed) = (&job.config, job.seed);
     let scenes = Scenes::new(datasets, &job.split)?;
     let (frames, first) = (scenes.frames(), scenes.first());
@@ -219,7 +223,7 @@ fn train_on(
         max_pair_interval: plan.max_interval(frames),
         training: TrainingRecord {
             unlabelled: footage.map(|footage| footage.record),
-            ..record(&scenes, job, &snapshots, start.as_ref())
+            ..record(&scenes, job, snapshots.first().map_or(0, |snapshot| snapshot.epoch), start.as_ref())
         },
         validation: ValidationRecord { segmentation: segmented, ..ValidationRecord::default() },
         calibration: Calibration::unfitted(),
@@ -293,7 +297,7 @@ fn calibrate_scenes(
 }
 
 /// The network as it starts: from its seed, then from the given weights.
-fn initial_network(
+pub(super) fn initial_network(
     architecture: &NetworkConfig,
     start: Option<&Start>,
     job: &Job,
@@ -400,7 +404,7 @@ fn anchor_poses(poses: &[Se3], count: usize) -> Result<Vec<Se3>> {
 }
 
 /// Creates the folder and notes the settings in it, or compares them with those of the run to be resumed.
-fn prepare_folder(job: &Job, scenes: &Scenes) -> Result<PathBuf> {
+pub(super) fn prepare_folder(job: &Job, scenes: &Scenes) -> Result<PathBuf> {
     if job.from.as_ref().is_some_and(|tuning| is_same(&tuning.model, &job.out)) {
         let found = format!("{}, which it goes on from", job.out.display());
         return Err(Error::config("out", "another folder than the model's", found));
@@ -489,7 +493,7 @@ fn write_log(path: &Path, state: &RunState) -> Result<()> {
     fs::write(path, text).map_err(Error::io("write", path))
 }
 
-fn record(scenes: &Scenes, job: &Job, snapshots: &[Snapshot], start: Option<&Start>) -> TrainingRecord {
+pub(super) fn record(scenes: &Scenes, job: &Job, epochs: usize, start: Option<&Start>) -> TrainingRecord {
     let file_name = |path: &PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let datasets: Vec<&str> = scenes.iter().map(|scene| scene.dataset.name()).collect();
     TrainingRecord {
@@ -498,7 +502,7 @@ fn record(scenes: &Scenes, job: &Job, snapshots: &[Snapshot], start: Option<&Sta
         frames: scenes.train().len(),
         command: job.command.clone(),
         seed: job.seed,
-        epochs: snapshots.first().map_or(0, |snapshot| snapshot.epoch),
+        epochs,
         pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
         origin: start.map(Start::record),
         unlabelled: None,

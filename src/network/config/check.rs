@@ -2,7 +2,7 @@
 
 use super::{
     CropConfig, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, NetworkConfig, Normalization, Odometry,
-    SemanticsConfig, Temporal, TransformerConfig, Variance,
+    SceneCoordinatesConfig, SemanticsConfig, Temporal, TransformerConfig, Variance,
 };
 use crate::{Error, Result};
 
@@ -53,12 +53,13 @@ impl NetworkConfig {
                 sizes("network.localizer", &[rows, cols, channels], 1024)
             }
             LocalizerConfig::Transformer { shape } => shape.check_sizes(),
+            LocalizerConfig::SceneCoordinates { shape } => shape.check_sizes(),
         }
     }
 
     fn check_regressor(&self) -> Result<()> {
         sizes("network.hidden", &self.hidden, 65_536)?;
-        if self.hidden.is_empty() {
+        if self.hidden.is_empty() && self.scene_coordinates().is_none() {
             return Err(Error::config("network.hidden", "at least one width", "none"));
         }
         if !(0.0..1.0).contains(&self.dropout) {
@@ -135,6 +136,9 @@ impl NetworkConfig {
         if let Some(shape) = self.transformer() {
             self.check_transformer(shape)?;
         }
+        if self.scene_coordinates().is_some() {
+            self.check_scene_coordinates()?;
+        }
         if self.crop.is_some() && (self.odometry != Odometry::None || self.temporal != Temporal::None) {
             let found = "a crop with odometry or temporal; set both to none, or leave out crop".to_owned();
             return refuse(
@@ -177,6 +181,50 @@ impl NetworkConfig {
             return Err(Error::config("network.shared_stages", expected, found.to_string()));
         }
         Ok(())
+    }
+}
+
+impl NetworkConfig {
+    /// Whether there are two maps to read the points from, and nothing stands beside them that has no part in them.
+    fn check_scene_coordinates(&self) -> Result<()> {
+        let refuse = |key: &str, expected: &str, found: String| Err(Error::config(key, expected, found));
+        let Some((_, coarse)) = self.encoder.cell_stages() else {
+            let found = "another encoder; take one of these".to_owned();
+            return refuse("network.encoder", "squeezenet or resnet for scene_coordinates", found);
+        };
+        let of_regressors = [
+            (!self.hidden.is_empty(), "hidden"),
+            (self.dropout_samples > 0, "dropout_samples"),
+            (self.gallery.is_some(), "gallery"),
+        ];
+        let of_regressors = of_regressors.into_iter().find_map(|(present, name)| present.then_some(name));
+        if let Some(part) = self.of_absolute_poses().or(of_regressors) {
+            let found = format!("{part} beside it; leave that out, or take another localizer");
+            return refuse("network.localizer", "scene_coordinates alone", found);
+        }
+        match self.shared_stages() == coarse + 1 {
+            true => Ok(()),
+            false => {
+                let expected = format!("{}: up to the map with a sixteenth of the resolution", coarse + 1);
+                refuse("network.shared_stages", &expected, self.shared_stages().to_string())
+            }
+        }
+    }
+}
+
+impl SceneCoordinatesConfig {
+    fn check_sizes(&self) -> Result<()> {
+        let Self { width, blocks, cells } = *self;
+        sizes("network.localizer.shape.width", &[width], 4096)?;
+        sizes("network.localizer.shape.blocks", &[blocks as i64], 64)?;
+        match cells {
+            0 => Ok(()),
+            few if few < 64 => {
+                let expected = "0 for all, or at least 64: a pose needs points all over the image";
+                Err(Error::config("network.localizer.shape.cells", expected, few.to_string()))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

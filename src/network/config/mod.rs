@@ -13,8 +13,8 @@ use crate::{Error, Result};
 
 pub use encoder::{Activation, Block, EncoderConfig, ResNetConfig};
 pub use parts::{
-    AnchorsConfig, CropConfig, GalleryConfig, LocalizerConfig, Odometry, RotationOutput, SemanticsConfig, Temporal,
-    TransformerConfig, Variance,
+    AnchorsConfig, CropConfig, GalleryConfig, LocalizerConfig, Odometry, RotationOutput, SceneCoordinatesConfig,
+    SemanticsConfig, Temporal, TransformerConfig, Variance,
 };
 pub use preset::PRESETS;
 pub(crate) use preset::{members, position, texts};
@@ -78,7 +78,8 @@ pub struct NetworkConfig {
     /// How feature maps become a vector.
     #[serde(alias = "pooling")]
     pub localizer: LocalizerConfig,
-    /// Widths of the fully connected layers in front of the heads, at least one; VLocNet: 1024.
+    /// Widths of the fully connected layers in front of the heads, at least one; VLocNet: 1024. None where the localizer is
+    /// `scene_coordinates`, which has no such heads.
     pub hidden: Vec<i64>,
     /// Probability to drop a unit behind each of them, in training and in the samples of the uncertainty.
     pub dropout: f64,
@@ -156,6 +157,14 @@ impl NetworkConfig {
     pub fn transformer(&self) -> Option<&TransformerConfig> {
         match &self.localizer {
             LocalizerConfig::Transformer { shape } => Some(shape),
+            _ => None,
+        }
+    }
+
+    /// The layers of a member that says where the points lie that cells show.
+    pub fn scene_coordinates(&self) -> Option<&SceneCoordinatesConfig> {
+        match &self.localizer {
+            LocalizerConfig::SceneCoordinates { shape } => Some(shape),
             _ => None,
         }
     }

@@ -40,6 +40,23 @@ pub enum LocalizerConfig {
         /// Their shape.
         shape: TransformerConfig,
     },
+    /// No vector at all: each cell of the encoder's maps says which point of the scene it shows, and geometry finds the pose.
+    SceneCoordinates {
+        /// The layers that say it.
+        shape: SceneCoordinatesConfig,
+    },
+}
+
+/// The layers from the features of a cell to the point that it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SceneCoordinatesConfig {
+    /// Numbers per layer.
+    pub width: i64,
+    /// Residual blocks of three layers each.
+    pub blocks: usize,
+    /// Cells of an image that are asked when it is localized, evenly spread; 0: all. Fewer cost less and say less.
+    pub cells: usize,
 }
 
 /// The transformers of MS-Transformer, and how many scenes they know.

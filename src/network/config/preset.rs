@@ -29,6 +29,7 @@ macro_rules! members {
             "ms-transformer",
             "mapnet",
             "mapnet-plus",
+            "scene-coordinates",
         ]
     };
 }

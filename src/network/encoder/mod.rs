@@ -4,6 +4,7 @@
 //! (PoseNet's auxiliary heads, the skips of Hourglass-Pose) or split position from orientation somewhere (BranchNet).
 //! Parameters have torchvision's names: its weights load by name.
 
+mod cells;
 mod convolution;
 mod efficientnet;
 mod googlenet;
@@ -18,6 +19,8 @@ use tch::Tensor;
 use tch::nn::{ModuleT, Path, SequentialT};
 
 use super::config::{Activation, EncoderConfig};
+
+pub use cells::CellGrid;
 
 impl Activation {
     /// Applies it element by element.

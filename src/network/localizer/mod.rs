@@ -31,8 +31,10 @@ impl Localizer {
     pub(super) fn new(path: &Path, config: LocalizerConfig, channels: &[i64], activation: Activation) -> Self {
         let last = channels[channels.len() - 1];
         let (kind, width) = match config {
-            // Transformers are a stream of their own, `scene_stream`.
-            LocalizerConfig::Average | LocalizerConfig::Transformer { .. } => (Kind::Average, last),
+            // Transformers are a stream of their own, `scene_stream`, and `scene_coordinates` needs no vector.
+            LocalizerConfig::Average
+            | LocalizerConfig::Transformer { .. }
+            | LocalizerConfig::SceneCoordinates { .. } => (Kind::Average, last),
             LocalizerConfig::Grid { rows, cols, channels } => {
                 let reduce = nn::conv2d(path / "reduce", last, channels, 1, Default::default());
                 (Kind::Grid { reduce, cells: [rows, cols] }, rows * cols * channels)

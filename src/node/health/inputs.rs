@@ -17,7 +17,12 @@ impl Health {
             Input::Image => self
                 .silence(input, situation)
                 .or_else(|| {
-                    self.first_recent(&[Reason::ImageUndecodable, Reason::ImageWithoutContrast, Reason::OtherScene])
+                    self.first_recent(&[
+                        Reason::ImageUndecodable,
+                        Reason::ImageWithoutContrast,
+                        Reason::OtherScene,
+                        Reason::PlaceUnknown,
+                    ])
                 })
                 .or_else(|| self.clock_of(input, situation))
                 .or_else(|| self.recent(Reason::ImageOutOfOrder)),

@@ -15,6 +15,8 @@ pub enum Reason {
     ImageWithoutContrast,
     /// It shows another scene than the one that the robot is in, as the network says.
     OtherScene,
+    /// A pose could not be measured: nothing that the model knows of the place agrees with the image.
+    PlaceUnknown,
     /// No usable `camera_info` came before it.
     NoCameraInfo,
     /// A `camera_info` that is no calibration.
@@ -57,6 +59,7 @@ impl Reason {
             Reason::ImageSize => "image_size",
             Reason::ImageWithoutContrast => "image_without_contrast",
             Reason::OtherScene => "other_scene",
+            Reason::PlaceUnknown => "place_unknown",
             Reason::NoCameraInfo => "no_camera_info",
             Reason::CameraInfoRefused => "camera_info_refused",
             Reason::TransformRefused => "transform_refused",

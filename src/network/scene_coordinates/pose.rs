@@ -1,0 +1,40 @@
+//! From the points that an image shows to the pose of its camera.
+
+use nalgebra::Vector3;
+
+use super::head::SceneCoordinateHead;
+use crate::network::pose_network::Features;
+use crate::network::pose_tensor::{MapFromNormalized, numbers};
+use crate::network::prediction::Prediction;
+use crate::pnp::{Correspondence, PnpConfig, PoseSolver};
+use crate::sensor::CameraModel;
+use crate::{Error, Result};
+
+/// Seed of every search: the same frame has the same answer.
+const SEED: u64 = 0;
+/// Distance of an inlier, of the width of the image: ten pixels of 640 (ACE, section 4).
+const INLIER_SHARE: f64 = 10.0 / 640.0;
+
+/// What the cells of a frame show, with their pixels in the network's image, which is rectified.
+pub(in crate::network) fn correspondences(
+    head: &SceneCoordinateHead,
+    shared: &Features,
+    units: &MapFromNormalized,
+) -> Vec<Correspondence> {
+    let (pixels, points_n3) = head.locate(shared);
+    let (mean, values) = (Vector3::from(units.mean), numbers(&points_n3));
+    let points = values.chunks_exact(3).map(|point| mean + units.scale * Vector3::from_column_slice(point));
+    pixels.into_iter().zip(points).map(|(pixel, point)| Correspondence { pixel, point }).collect()
+}
+
+/// The pose that most of the points agree with, with the covariance that their residuals leave.
+///
+/// # Errors
+/// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
+pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<Prediction> {
+    let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
+    let solver = PoseSolver::new(PnpConfig { inlier_threshold, ..PnpConfig::default() })?;
+    let solution = solver.solve(camera, correspondences, SEED);
+    let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
+    Ok(Prediction { pose: solution.map_from_camera, raw_covariance: solution.covariance.matrix() })
+}

@@ -1,0 +1,138 @@
+//! The descent: steps of cells from a shuffled buffer, with a clip that goes from coarse to fine.
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use super::buffer::{Cells, Material};
+use super::settings::SceneCoordinates;
+use crate::loss::{self, point_loss, sight_loss, soft_clip};
+use crate::network::scene_coordinates::{SceneCoordinateHead, fast_products};
+use crate::progress::Progress;
+use crate::sensor::CameraModel;
+use crate::training::adam::{Adam, AdamConfig};
+use crate::training::config::TrainingConfig;
+use crate::training::pairs::mix;
+use crate::training::schedule::learning_rate;
+use crate::{Error, Result};
+
+/// Cells per forward pass when nothing is learned.
+const CHUNK: usize = 8192;
+
+/// What came out of an epoch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EpochRecord {
+    /// Mean of the loss, metres.
+    pub(super) loss: f64,
+    /// The clip at its end, metres.
+    pub(super) clip: f64,
+    /// Median distance of the points to the true ones on the validation frames, metres; `None` without any.
+    pub(super) validation: Option<f64>,
+}
+
+/// What is learned, where it is seen, and how.
+pub(super) struct Descent<'a> {
+    pub(super) head: &'a SceneCoordinateHead,
+    pub(super) store: &'a VarStore,
+    pub(super) camera: &'a CameraModel,
+    /// Metres per unit of the model.
+    pub(super) scale: f64,
+    pub(super) config: &'a TrainingConfig,
+    pub(super) settings: SceneCoordinates,
+    pub(super) seed: u64,
+}
+
+impl Descent<'_> {
+    /// Trains the layers of the head; the encoder stays. The same seed and buffer take the same steps.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when `keep_going` says no; [`Error::Compute`] when the loss is not finite.
+    pub(super) fn run(
+        &self,
+        material: &Material,
+        validation: Option<&Material>,
+        progress: Progress,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Vec<EpochRecord>> {
+        let own = self.store.variables().into_iter().filter(|(name, _)| name.starts_with("coordinates."));
+        let mut learned: Vec<(String, Tensor)> = own.filter(|(_, variable)| variable.requires_grad()).collect();
+        learned.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut adam =
+            Adam::new(learned, AdamConfig { weight_decay: self.config.weight_decay, ..AdamConfig::default() });
+        let (cells, epochs) = (self.settings.cells.min(material.len()), self.config.epochs);
+        let per_epoch = material.len() / cells;
+        let steps = (epochs * per_epoch) as u64;
+        let bar = progress.steps("learning points", steps);
+        let (mut order, mut history) = ((0..material.len() as i64).collect::<Vec<_>>(), Vec::new());
+        for epoch in 0..epochs {
+            order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(self.seed, epoch as u64, 0)));
+            let mut total = 0.0;
+            for (index, numbers) in order.chunks_exact(cells).enumerate() {
+                if !keep_going() {
+                    return Err(Error::Interrupted("; a training of points starts anew, it takes minutes".to_owned()));
+                }
+                let step = (epoch * per_epoch + index) as u64;
+                let loss = self.loss(&material.cells(numbers, self.store.device()), step as f64 / steps as f64);
+                let mut gradients = adam.gradients(&loss)?;
+                let length = gradients.clip(1.0, self.config.gradient_clip);
+                total += loss.double_value(&[]);
+                if !(length.is_finite() && total.is_finite()) {
+                    let reason = format!("the loss is not finite in epoch {}; lower learning_rate", epoch + 1);
+                    return Err(Error::compute("training", reason));
+                }
+                let rate = learning_rate(step, steps, self.config.warmup_steps);
+                adam.step(&gradients, self.config.learning_rate * rate);
+                bar.advance(1);
+            }
+            let clip = self.clip((epoch + 1) as f64 / epochs as f64);
+            let validation = validation.map(|validation| self.median_distance(validation)).transpose()?.flatten();
+            history.push(EpochRecord { loss: total / per_epoch as f64, clip, validation });
+        }
+        Ok(history)
+    }
+
+    fn clip(&self, done: f64) -> f64 {
+        soft_clip(done, self.settings.coarse, self.settings.fine)
+    }
+
+    /// The mean over the cells of what they are off by, metres: by depth where there is some, else by reprojection.
+    fn loss(&self, cells: &Cells, done: f64) -> Tensor {
+        let estimate_n3 = self.head.points_in(&cells.features_nc, self.products());
+        let unknown_n1 = cells.points_n3.narrow(1, 0, 1).isnan();
+        let truth_n3 = cells.points_n3.nan_to_num(0.0, None::<f64>, None::<f64>);
+        let by_depth = point_loss(&estimate_n3, &truth_n3, self.scale, self.clip(done));
+        let CameraModel { fx, fy, cx, cy, .. } = *self.camera;
+        let sight = loss::Sight {
+            camera_from_map_n34: &cells.camera_from_map_n34,
+            pixels_n2: &cells.pixels_n2,
+            focal: [fx, fy],
+            centre: [cx, cy],
+        };
+        let SceneCoordinates { coarse_pixels, fine_pixels, metres_per_pixel, .. } = self.settings;
+        let clip = soft_clip(done, coarse_pixels, fine_pixels);
+        let by_sight = sight_loss(&estimate_n3, &sight, self.scale, clip, metres_per_pixel);
+        by_sight.where_self(&unknown_n1.squeeze_dim(1), &by_depth).mean(Kind::Float)
+    }
+
+    /// The precision of products that are learned from.
+    fn products(&self) -> Kind {
+        if self.config.mixed_precision { fast_products(self.store.device()) } else { Kind::Float }
+    }
+
+    /// The median distance of points to the true ones, metres; `None` where none is known.
+    fn median_distance(&self, material: &Material) -> Result<Option<f64>> {
+        let mut distances = Vec::new();
+        for start in (0..material.len()).step_by(CHUNK) {
+            let cells = material.stretch(start..(start + CHUNK).min(material.len()), self.store.device());
+            let difference = tch::no_grad(|| self.head.points(&cells.features_nc) - &cells.points_n3);
+            let distance = difference.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float).sqrt();
+            let of_cells = Vec::<f32>::try_from(distance).map_err(|error| Error::compute("validation", error))?;
+            distances.extend(of_cells.into_iter().filter(|distance| !distance.is_nan()));
+        }
+        let middle = distances.len() / 2;
+        let median = (!distances.is_empty()).then(|| *distances.select_nth_unstable_by(middle, f32::total_cmp).1);
+        Ok(median.map(|median| f64::from(median) * self.scale))
+    }
+}

@@ -1,0 +1,253 @@
+//! Scene coordinates through the public API: where cells lie, what is learned of a room with depth, and bad input.
+#![cfg(feature = "torch")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "common/alone.rs"]
+mod alone;
+
+use std::path::Path;
+
+use alone::alone;
+use image::RgbImage;
+use tch::nn::VarStore;
+use tch::{Device as Processor, Kind, Tensor};
+use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
+use vloc::network::{
+    Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, ModelCard, NetworkConfig, PixelFrame,
+    PoseNetwork, PoseRegressor, ResNetConfig, SceneCoordinatesConfig,
+};
+use vloc::progress::Progress;
+use vloc::sensor::{CameraModel, DepthImage};
+use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
+use vloc::training::{Job, SceneCoordinates, TrainingConfig, train};
+use vloc::{Error, Result, Stamp};
+
+fn preset() -> NetworkConfig {
+    NetworkConfig::preset("scene-coordinates").unwrap()
+}
+
+fn small_resnet() -> EncoderConfig {
+    let shape = ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [4; 4], activation: Activation::Elu };
+    EncoderConfig::Resnet { shape }
+}
+
+/// First and last index along a dimension of what is not zero in a matrix.
+fn extent(matrix_hw: &Tensor, dimension: i64) -> [i64; 2] {
+    let other = 1 - dimension;
+    let seen = matrix_hw.abs().sum_dim_intlist([other].as_slice(), false, Kind::Float).nonzero().flatten(0, -1);
+    [seen.min().int64_value(&[]), seen.max().int64_value(&[])]
+}
+
+#[test]
+fn a_cell_lies_in_the_middle_of_what_it_sees() {
+    let _alone = alone();
+    for encoder in [EncoderConfig::Squeezenet, small_resnet()] {
+        let input = InputSize { height: 160, width: 192 };
+        let config = NetworkConfig { encoder, shared_stages: Some(4), input, ..preset() };
+        let store = VarStore::new(Processor::Cpu);
+        let network = PoseNetwork::new(&store.root(), &config).unwrap();
+        let (fine, _) = config.encoder.cell_stages().unwrap();
+        // A maximum hides a part of what it looks at: many pictures show all of it.
+        let images = Tensor::randn([12, 3, 160, 192], (Kind::Float, Processor::Cpu)).set_requires_grad(true);
+        let (row, column) = (9, 11);
+        let cell =
+            network.shared(&images, false).maps()[fine].narrow(2, row, 1).narrow(3, column, 1).abs().sum(Kind::Float);
+        let gradient = Tensor::run_backward(&[cell], &[&images], false, false).remove(0);
+        let seen_hw = gradient.abs().sum_dim_intlist([0i64, 1].as_slice(), false, Kind::Float);
+        let centre = network.coordinates().unwrap().grid().centre(column, row);
+        for (dimension, expected) in [(0, centre.y), (1, centre.x)] {
+            let [first, last] = extent(&seen_hw, dimension);
+            let middle = 0.5 * (first + last) as f64;
+            assert!((middle - expected).abs() <= 1.0, "{:?}: {middle}, expected {expected}", config.encoder);
+        }
+    }
+}
+
+#[test]
+fn the_head_is_a_few_megabytes_and_asks_cells_all_over_the_image() {
+    let _alone = alone();
+    let store = VarStore::new(Processor::Cpu);
+    let network = PoseNetwork::new(&store.root(), &preset()).unwrap();
+    let bytes: usize = store.variables().values().map(|variable| 2 * variable.numel()).sum();
+    assert!((4_000_000..10_000_000).contains(&bytes), "{bytes}");
+    let frame = Tensor::randn([1, 3, 480, 640], (Kind::Float, Processor::Cpu));
+    let (pixels, points_n3) = tch::no_grad(|| network.coordinates().unwrap().locate(&network.shared(&frame, false)));
+    assert!((1000..=1200).contains(&pixels.len()), "{}", pixels.len());
+    assert_eq!(points_n3.size(), [pixels.len() as i64, 3]);
+    let along = |axis: usize| {
+        let values = pixels.iter().map(|pixel| pixel[axis]);
+        (values.clone().fold(f64::MAX, f64::min), values.fold(f64::MIN, f64::max))
+    };
+    let ((left, right), (top, bottom)) = (along(0), along(1));
+    assert!(left < 24.0 && right > 616.0 && right < 640.0 && top < 24.0 && bottom > 456.0 && bottom < 480.0);
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    let text = |config: NetworkConfig| config.check().unwrap_err().to_string();
+    let other = text(NetworkConfig { encoder: EncoderConfig::Googlenet, ..preset() });
+    assert!(
+        other.starts_with("parameter network.encoder: expected squeezenet or resnet for scene_coordinates"),
+        "{other}"
+    );
+    let regressor = text(NetworkConfig { hidden: vec![64], ..preset() });
+    assert!(regressor.contains("scene_coordinates alone, found hidden beside it"), "{regressor}");
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 10 };
+    let few = text(NetworkConfig { localizer: LocalizerConfig::SceneCoordinates { shape }, ..preset() });
+    assert!(few.starts_with("parameter network.localizer.shape.cells: expected 0 for all, or at least 64"), "{few}");
+    let training = TrainingConfig::preset("scene-coordinates").unwrap();
+    let thawed = TrainingConfig { freeze_trunk: false, ..training.clone() };
+    assert!(thawed.check_with(&preset()).unwrap_err().to_string().starts_with("parameter freeze_trunk"));
+    let pose = NetworkConfig::preset("vlocnet-squeezenet").unwrap();
+    assert!(training.check_with(&pose).unwrap_err().to_string().starts_with("parameter scene_coordinates"));
+    let upside_down = SceneCoordinates { coarse: 0.001, ..SceneCoordinates::default() };
+    let wrong = TrainingConfig { scene_coordinates: Some(upside_down), ..training };
+    let error = wrong.check().unwrap_err().to_string();
+    assert!(error.starts_with("parameter scene_coordinates.coarse: expected at least 0.02"), "{error}");
+}
+
+/// The frames of a pass through the synthetic room, with depth.
+struct Room {
+    camera: CameraModel,
+    frames: Vec<FrameInfo>,
+    images: Vec<RgbImage>,
+    depths: Vec<Option<DepthImage>>,
+}
+
+impl Room {
+    fn new(count: usize) -> Self {
+        let (world, camera) = (World::new(1), CameraModel::pinhole(160, 120, 95.3));
+        let renderer = Renderer::new(&camera, Sensor::default()).unwrap();
+        let pass = Pass::new(&world, PassKind::Training(0), PathKind::Handheld);
+        let frame = |index: usize| FrameInfo {
+            name: format!("room/{index:03}"),
+            stamp: Stamp::from_nanos(100_000_000 * index as i64),
+            sequence: 0,
+            map_from_camera: pass.map_from_camera(0.1 * index as f64),
+        };
+        let time = |index: usize| 0.1 * index as f64;
+        let images = (0..count).map(|index| renderer.render(&world, &pass, time(index))).collect();
+        let depths = (0..count).map(|index| renderer.depth(&world, &pass, time(index)).ok()).collect();
+        Self { camera, frames: (0..count).map(frame).collect(), images, depths }
+    }
+}
+
+impl Dataset for Room {
+    fn name(&self) -> &str {
+        "room"
+    }
+    fn camera(&self) -> &CameraModel {
+        &self.camera
+    }
+    fn frames(&self) -> &[FrameInfo] {
+        &self.frames
+    }
+    fn image(&self, index: usize) -> Result<RgbImage> {
+        Ok(self.images[index].clone())
+    }
+    fn depth(&self, index: usize) -> Result<Option<DepthImage>> {
+        Ok(self.depths[index].clone())
+    }
+}
+
+/// Seconds in an unoptimized build: a small perceptron on random features.
+fn job(out: &Path) -> Job {
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
+    let network = NetworkConfig {
+        input: InputSize { height: 120, width: 160 },
+        localizer: LocalizerConfig::SceneCoordinates { shape },
+        ..preset()
+    };
+    let settings = SceneCoordinates { cells: 1024, ..SceneCoordinates::default() };
+    let config = TrainingConfig {
+        network: Some(network),
+        epochs: 40,
+        learning_rate: 3e-3,
+        cached_copies: 1,
+        scene_coordinates: Some(settings),
+        mixed_precision: false,
+        ..TrainingConfig::preset("scene-coordinates").unwrap()
+    };
+    Job {
+        config,
+        split: SplitRule::Separate { validation: Some(Validation { every: 2, length: 1, margin: 0, fold: 0 }) },
+        pretrained: None,
+        from: None,
+        out: out.to_owned(),
+        name: "room".to_owned(),
+        licence: "Apache-2.0".to_owned(),
+        command: "test".to_owned(),
+        seed: 7,
+        resume: false,
+        device: Device::Cpu,
+    }
+}
+
+#[test]
+fn a_room_is_learned_and_poses_are_measured_in_it() {
+    let _alone = alone();
+    let (work, room) = (tempfile::tempdir().unwrap(), Room::new(48));
+    let folders = ["one", "two"].map(|name| work.path().join(name));
+    for folder in &folders {
+        train(&room, &job(folder), Progress::Silent, &|| true).unwrap();
+    }
+    for file in ["model.yaml", "weights.safetensors"] {
+        let bytes = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(bytes(&folders[0]) == bytes(&folders[1]), "{file} of two equal trainings");
+    }
+    let log = std::fs::read_to_string(folders[0].join("log.csv")).unwrap();
+    assert_eq!(log.lines().count(), 41, "{log}");
+    let card = ModelCard::read(&folders[0]).unwrap();
+    let known = card.validation.median_point_error.unwrap();
+    println!("points {known:.3} m, of {:.3} m; {:?}", card.map_from_normalized.scale, card.validation);
+    assert!(known < 0.2 * card.map_from_normalized.scale, "{known}");
+    assert!(card.validation.frames == 24 && card.calibration.frames >= 20, "{:?}", card.validation);
+    assert!(card.validation.median_translation_error < 0.3, "{:?}", card.validation);
+
+    let mut regressor = PoseRegressor::load(&folders[0], Device::Cpu).unwrap();
+    let frame = |index: usize| PixelFrame { stamp: room.frames[index].stamp, pixels: room.images[index].clone() };
+    let answer = regressor.regress(&frame(20)).unwrap();
+    assert_eq!(answer, regressor.regress(&frame(20)).unwrap(), "the same frame has the same answer");
+    assert!(answer.relative.is_none() && answer.absolute.covariance.cholesky().is_some());
+    let error = answer.absolute.map_from_camera.local(room.frames[20].map_from_camera).norm();
+    assert!(error < 0.5, "{error}");
+    // What shows nothing of the room.
+    let black = PixelFrame { stamp: Stamp::from_nanos(0), pixels: RgbImage::new(160, 120) };
+    assert!(matches!(regressor.regress(&black), Err(Error::NoAnswer { .. })));
+}
+
+#[test]
+fn what_cannot_be_learned_from_is_refused() {
+    let _alone = alone();
+    let work = tempfile::tempdir().unwrap();
+    let room = || Room::new(4);
+    let attempt = |room: Room, change: &dyn Fn(&mut Job)| {
+        let mut job = Job { split: SplitRule::Separate { validation: None }, ..job(&work.path().join("model")) };
+        change(&mut job);
+        train(&room, &job, Progress::Silent, &|| true).unwrap_err().to_string()
+    };
+    let no_depth = attempt(Room { depths: vec![None; 4], ..room() }, &|_| ());
+    let expected = "parameter scene_coordinates: expected depth images of the training frames, found no reading on any of the 4 \
+                    training frames of room; take a dataset with depth";
+    assert!(no_depth.starts_with(expected) && !work.path().join("model").exists(), "{no_depth}");
+    let empty = DepthImage::new(room().camera, vec![0.0; 160 * 120]).unwrap();
+    let empty = attempt(Room { depths: vec![Some(empty); 4], ..room() }, &|_| ());
+    assert!(empty.starts_with(expected), "{empty}");
+    let mut alone = room();
+    alone.frames.truncate(1);
+    let alone = attempt(alone, &|_| ());
+    assert!(alone.starts_with("parameter split: expected at least 2 training frames, found 1 in room"), "{alone}");
+    let mut nowhere = room();
+    nowhere.frames.iter_mut().for_each(|frame| frame.map_from_camera.translation.fill(f64::NAN));
+    let nowhere = attempt(nowhere, &|_| ());
+    assert_eq!(nowhere, "normalization of the training poses: one is not finite");
+    let blind = attempt(Room { camera: CameraModel { fx: 0.0, ..room().camera }, ..room() }, &|_| ());
+    assert!(blind.starts_with("source camera: expected"), "{blind}");
+    let small = attempt(room(), &|job| job.config.cache_limit = 0);
+    assert!(
+        small.starts_with("parameter cache_limit: expected at least 1 MiB, for a cell of each of 8 views"),
+        "{small}"
+    );
+    let resumed = attempt(room(), &|job| job.resume = true);
+    assert!(resumed.starts_with("parameter resume: expected an unfinished run, found none in"), "{resumed}");
+}
