@@ -2,6 +2,7 @@
 
 use nalgebra::Vector3;
 
+use super::covariance::covariance;
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
@@ -36,5 +37,8 @@ pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspo
     let solver = PoseSolver::new(PnpConfig { inlier_threshold, ..PnpConfig::default() })?;
     let solution = solver.solve(camera, correspondences, SEED);
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
-    Ok(Prediction { pose: solution.map_from_camera, raw_covariance: solution.covariance.matrix() })
+    let pose = solution.map_from_camera;
+    let inliers = solution.inliers.iter().map(|&at| &correspondences[at]);
+    let raw_covariance = covariance(camera, &pose, inliers).unwrap_or_else(|| solution.covariance.matrix());
+    Ok(Prediction { pose, raw_covariance })
 }
