@@ -78,7 +78,7 @@ pub enum Error {
         probability: f64,
     },
     /// An image that a pose cannot be measured from: nothing that is known of the place agrees with it.
-    #[error("the pose cannot be measured: {reason}")]
+    #[error("the image shows too little of the place to measure a pose: {reason}")]
     NoAnswer {
         /// What is missing.
         reason: String,

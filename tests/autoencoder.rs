@@ -13,9 +13,9 @@ use alone::alone;
 use vloc::dataset::{Dataset, SplitRule, Validation};
 use vloc::geometry::Se3;
 use vloc::network::{
-    AUTOENCODER_FILE, Activation, Block, Device, EncoderConfig, GalleryConfig, InputSize, LocalizerConfig, ModelCard,
-    NetworkConfig, Odometry, PICTURES_FILE, PictureDecoder, PixelFrame, PoseAutoencoder, PoseRegressor, ResNetConfig,
-    Temporal,
+    AUTOENCODER_FILE, Activation, AutoencoderConfig, Block, Device, EncoderConfig, GalleryConfig, InputSize,
+    LocalizerConfig, ModelCard, NetworkConfig, Odometry, PICTURES_FILE, PictureDecoder, PixelFrame, PoseAutoencoder,
+    PoseRegressor, ResNetConfig, Temporal,
 };
 use vloc::progress::Progress;
 use vloc::training::{Autoencoded, Autoencoding, Job, Joining, PairRule, TrainingConfig, autoencode, join, train};
@@ -232,6 +232,21 @@ fn an_autoencoder_that_is_missing_or_of_another_training_is_refused() {
         error,
         "parameter neighbours: expected a model with a pose auto-encoder (vloc autoencode trains one), found waves, which has none"
     );
+}
+
+#[test]
+fn settings_that_mean_nothing_are_refused_before_the_model_is_looked_for() {
+    let split = SplitRule::Sequences { validation: None };
+    let usual = || Autoencoding::with_split("nowhere".into(), split.clone());
+    let frequencies = AutoencoderConfig { frequencies: 99, ..AutoencoderConfig::default() };
+    let size = InputSize { height: 5, width: 0 };
+    for (job, key) in [
+        (Autoencoding { network: frequencies, ..usual() }, "frequencies"),
+        (Autoencoding { pictures: Some(size), ..usual() }, "pictures"),
+    ] {
+        let error = autoencode(&job, &Waves::new(10), Progress::Silent, &|| true).unwrap_err();
+        assert!(matches!(error, Error::Config { .. }) && error.to_string().contains(key), "{error}");
+    }
 }
 
 #[test]

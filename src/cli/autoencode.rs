@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use clap::Args;
 
 use super::train::{print_validation, stop_on_signal};
-use crate::Result;
 use crate::config::load_yaml;
 use crate::dataset;
 use crate::network::{Device, InputSize, device};
 use crate::progress::Progress;
 use crate::training::{Autoencoded, Autoencoding, autoencode};
+use crate::{Error, Result};
 
 /// Train a pose auto-encoder for a finished model: a small network that says what the model makes of an image, from the pose
 /// of the camera alone. With it the training poses nearest to the model's answer can refine the position (--neighbours).
@@ -69,6 +69,9 @@ pub struct AutoencodeArgs {
 pub fn run(args: &AutoencodeArgs) -> Result<()> {
     if let Some(threads) = args.threads {
         device::set_threads(threads);
+    }
+    if args.epochs == Some(0) {
+        return Err(Error::config("--epochs", "at least 1", "0"));
     }
     let stop = stop_on_signal()?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;

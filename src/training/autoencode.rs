@@ -95,6 +95,12 @@ pub struct Autoencoded {
     pub refined: Option<(usize, ValidationRecord)>,
 }
 
+/// What can be told without looking at an image.
+fn check(job: &Autoencoding) -> Result<()> {
+    job.network.check()?;
+    job.pictures.map_or(Ok(()), |size| PicturesConfig::of(size).check())
+}
+
 /// Trains a pose auto-encoder and puts it into the model folder. Asks `keep_going` before each batch.
 ///
 /// # Errors
@@ -108,6 +114,7 @@ pub fn autoencode(
     progress: Progress,
     keep_going: &dyn Fn() -> bool,
 ) -> Result<Autoencoded> {
+    check(job)?;
     let card = ModelCard { autoencoder: None, ..teacher(job)? };
     let frames = dataset.frames();
     let split = job.split.split(dataset)?;
