@@ -98,6 +98,13 @@ fn what_does_not_go_together_is_refused() {
     let training = TrainingConfig::preset("scene-coordinates").unwrap();
     let thawed = TrainingConfig { freeze_trunk: false, ..training.clone() };
     assert!(thawed.check_with(&preset()).unwrap_err().to_string().starts_with("parameter freeze_trunk"));
+    for (config, key) in [
+        (TrainingConfig { accumulate: 2, ..training.clone() }, "accumulate"),
+        (TrainingConfig { snapshots: 2, ..training.clone() }, "snapshots"),
+    ] {
+        let error = config.check_with(&preset()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("parameter {key}: expected none for this architecture")), "{error}");
+    }
     let pose = NetworkConfig::preset("vlocnet-squeezenet").unwrap();
     assert!(training.check_with(&pose).unwrap_err().to_string().starts_with("parameter scene_coordinates"));
     let upside_down = SceneCoordinates { coarse: 0.001, ..SceneCoordinates::default() };

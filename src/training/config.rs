@@ -327,6 +327,7 @@ impl TrainingConfig {
             (self.unlabelled.is_some(), "unlabelled"),
             (self.synthetic_views.is_some(), "synthetic_views"),
             (self.snapshots > 1, "snapshots"),
+            (self.accumulate > 1, "accumulate"),
         ];
         match of_poses.into_iter().find(|(present, _)| *present) {
             Some((_, key)) => {
