@@ -19,12 +19,14 @@ use crate::geometry::{PoseCovariance, Se3};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
+mod blocks;
 mod focal;
 mod hypotheses;
 mod p3p;
 mod refinement;
 mod view;
 
+pub use blocks::block_covariance;
 pub use focal::FocalCheck;
 
 use refinement::Refined;
@@ -66,8 +68,8 @@ impl Default for PnpConfig {
 pub struct PnpSolution {
     /// Where the camera is.
     pub map_from_camera: Se3,
-    /// From the final normal equations, scaled by the residuals; of independent errors, which those of neighbouring
-    /// pixels are not: to be calibrated before it is believed.
+    /// From the final normal equations, scaled by the residuals; of independent errors. Those of a network's points are not:
+    /// [`block_covariance`] is for them.
     pub covariance: PoseCovariance,
     /// Which correspondences agree with the pose, by their order.
     pub inliers: Vec<usize>,

@@ -12,7 +12,6 @@
 //! Data in: normalized colours of the network's camera. Data out: points `n3` in the units of the model
 //! ([`MapFromNormalized`](super::MapFromNormalized)), and for each the pixel of the rectified image that shows it.
 
-mod covariance;
 mod head;
 mod interpolation;
 mod pose;

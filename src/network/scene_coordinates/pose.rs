@@ -2,12 +2,11 @@
 
 use nalgebra::Vector3;
 
-use super::covariance::covariance;
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
-use crate::pnp::{Correspondence, PnpConfig, PoseSolver};
+use crate::pnp::{Correspondence, PnpConfig, PoseSolver, block_covariance};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
@@ -39,6 +38,7 @@ pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspo
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
     let pose = solution.map_from_camera;
     let inliers = solution.inliers.iter().map(|&at| &correspondences[at]);
-    let raw_covariance = covariance(camera, &pose, inliers).unwrap_or_else(|| solution.covariance.matrix());
+    let open = || Error::NoAnswer { reason: "the points that agree leave the pose open".to_owned() };
+    let raw_covariance = block_covariance(camera, &pose, inliers).ok_or_else(open)?;
     Ok(Prediction { pose, raw_covariance })
 }

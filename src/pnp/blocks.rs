@@ -14,36 +14,33 @@
 
 use std::collections::BTreeMap;
 
-use nalgebra::{Matrix2x3, Matrix3x6, Vector2};
+use nalgebra::Vector2;
 
-use crate::geometry::{Matrix6, Se3, So3, Vector6};
-use crate::pnp::Correspondence;
+use super::Correspondence;
+use super::refinement::{point_jacobian, projection_jacobian};
+use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::sensor::CameraModel;
 
 /// Blocks of the image along its width; as high as they are wide.
 const BLOCKS: f64 = 4.0;
 
-/// The covariance of a pose in the tangent `[translation, rotation]`; `None` where the inliers leave it open.
-pub(super) fn covariance<'a>(
+/// The covariance of a pose in the tangent `[translation (m), rotation (rad)]` of `map_from_camera`, from inliers on the image
+/// of a rectified camera; `None` where they leave it open. See the module's text.
+pub fn block_covariance<'a>(
     camera: &CameraModel,
     map_from_camera: &Se3,
     inliers: impl Iterator<Item = &'a Correspondence>,
 ) -> Option<Matrix6> {
-    let side = f64::from(camera.width) / BLOCKS;
+    let (side, focal) = (f64::from(camera.width) / BLOCKS, Vector2::new(camera.fx, camera.fy));
     let camera_from_map = map_from_camera.inverse();
     let (mut normal, mut blocks) = (Matrix6::zeros(), BTreeMap::<[i64; 2], Vector6>::new());
     for Correspondence { pixel, point } in inliers {
         let seen = camera_from_map * *point;
         let residual = camera.project(&seen)? - pixel;
-        let (x, y) = (camera.fx / seen.z, camera.fy / seen.z);
-        let of_point = Matrix2x3::new(x, 0.0, -x * seen.x / seen.z, 0.0, y, -y * seen.y / seen.z);
-        let mut of_pose = Matrix3x6::zeros();
-        of_pose.fixed_view_mut::<3, 3>(0, 0).fill_diagonal(-1.0);
-        of_pose.fixed_view_mut::<3, 3>(0, 3).copy_from(&So3::hat(&seen));
-        let jacobian = of_point * of_pose;
+        let jacobian = projection_jacobian(&focal, &seen) * point_jacobian(&seen);
         normal += jacobian.transpose() * jacobian;
-        let block = |at: Vector2<f64>| [(at.x / side).floor() as i64, (at.y / side).floor() as i64];
-        *blocks.entry(block(*pixel)).or_insert_with(Vector6::zeros) += jacobian.transpose() * residual;
+        let block = [pixel.x, pixel.y].map(|at| (at / side).floor() as i64);
+        *blocks.entry(block).or_insert_with(Vector6::zeros) += jacobian.transpose() * residual;
     }
     let inverse = normal.cholesky()?.inverse();
     let witnessed: Matrix6 = blocks.values().map(|gradient| gradient * gradient.transpose()).sum();
@@ -89,7 +86,7 @@ mod tests {
             let shared: Vec<Vector2<f64>> = (0..12).map(|_| draw()).collect();
             let mut noise = |block: i64| if blocks { shared[block as usize] } else { draw() };
             let correspondences = seen(&camera, &pose, &mut noise);
-            sum += covariance(&camera, &pose, correspondences.iter()).unwrap() / f64::from(draws);
+            sum += block_covariance(&camera, &pose, correspondences.iter()).unwrap() / f64::from(draws);
         }
         let mut information = Matrix6::zeros();
         for Correspondence { point, .. } in seen(&camera, &pose, &mut |_| Vector2::zeros()) {
@@ -126,7 +123,7 @@ mod tests {
             point: Vector3::new(0.0, 0.0, 2.0),
         });
         let line: Vec<Correspondence> = line.collect();
-        let covariance = covariance(&camera, &Se3::identity(), line.iter());
+        let covariance = block_covariance(&camera, &Se3::identity(), line.iter());
         assert!(covariance.is_none_or(|covariance| covariance.trace() > 1.0));
     }
 }
