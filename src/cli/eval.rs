@@ -144,7 +144,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         })?,
         hindsight: None,
         training_path: poses(&split.train),
-        latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
+        latencies: localized.timings().into_iter().map(|(step, times)| latency(step, times)).collect::<Result<_>>()?,
     };
     let metrics = evaluation.write_all(&args.out, &localized.results)?;
     let fused = match args.fused {
@@ -196,6 +196,21 @@ struct Localized {
     answers: Vec<Option<Regression>>,
     prepare: Vec<Duration>,
     network: Vec<Duration>,
+    steps: [Vec<Duration>; 3],
+}
+
+impl Localized {
+    /// What was timed: the parts of the network are those of [`StepTimes`](crate::network::StepTimes).
+    fn timings(&self) -> [(&str, &[Duration]); 5] {
+        let [features, head, pose] = &self.steps;
+        [
+            ("rectify and resize", &self.prepare),
+            ("network", &self.network),
+            ("network: features", features),
+            ("network: head", head),
+            ("network: pose", pose),
+        ]
+    }
 }
 
 /// The network's answer to every test frame; its history ends where the sequence does.
@@ -220,6 +235,10 @@ fn localize(
         let answer = regressor.regress(&PixelFrame { stamp: info.stamp, pixels });
         localized.network.push(prepared.elapsed());
         localized.prepare.push(prepared - started);
+        let times = regressor.step_times();
+        for (step, time) in localized.steps.iter_mut().zip([times.features, times.head, times.pose]) {
+            step.push(time);
+        }
         let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
         localized.results.push(FrameResult {
             name: info.name.clone(),

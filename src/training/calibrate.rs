@@ -65,7 +65,7 @@ impl Answers {
         let mut before = None;
         for &index in validation {
             let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-            let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
+            let Regression { absolute, relative, .. } = match regressor.regress_uncalibrated(&frame) {
                 Err(Error::OtherScene { .. } | Error::NoAnswer { .. }) => {
                     (before, self.unanswered) = (None, self.unanswered + 1);
                     continue;

@@ -2,6 +2,7 @@
 
 use nalgebra::Vector3;
 
+use super::evidence::Evidence;
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
@@ -27,11 +28,14 @@ pub(in crate::network) fn correspondences(
     pixels.into_iter().zip(points).map(|(pixel, point)| Correspondence { pixel, point }).collect()
 }
 
-/// The pose that most of the points agree with, with the covariance that their residuals leave.
+/// The pose that most of the points agree with, with the covariance that their residuals leave, and what it stands on.
 ///
 /// # Errors
 /// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
-pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<Prediction> {
+pub(in crate::network) fn pose(
+    camera: &CameraModel,
+    correspondences: &[Correspondence],
+) -> Result<(Prediction, Evidence)> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
     let solver = PoseSolver::new(PnpConfig { inlier_threshold, ..PnpConfig::default() })?;
     let solution = solver.solve(camera, correspondences, SEED);
@@ -40,5 +44,5 @@ pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspo
     let inliers = solution.inliers.iter().map(|&at| &correspondences[at]);
     let open = || Error::NoAnswer { reason: "the points that agree leave the pose open".to_owned() };
     let raw_covariance = block_covariance(camera, &pose, inliers).ok_or_else(open)?;
-    Ok(Prediction { pose, raw_covariance })
+    Ok((Prediction { pose, raw_covariance }, Evidence::new(correspondences.len(), &solution)))
 }

@@ -103,27 +103,26 @@ impl CellBuffer {
         let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
         let NetworkConfig { input, normalization, .. } = eye.architecture;
         let input = input_tensor(&references, *input, normalization, eye.device)?;
-        let features_bchw =
-            tch::no_grad(|| eye.head.cell_features(&eye.network.shared(&input, false)).to_kind(Kind::Half));
-        let size = features_bchw.size();
+        let shared = tch::no_grad(|| eye.network.shared(&input, false));
+        let [rows, columns] = eye.head.map_size(&shared);
         for (row, view) in views.iter().enumerate() {
             let old_from_new = if augmented { pixels.turn(*view) } else { So3::identity() };
             let map_from_old = pixels.plain(view.frame).1;
             let sight = Sight { camera: eye.camera, map_from_old, old_from_new, depth: depths[row].as_ref() };
-            let mut drawn = sight.recorded(eye.head.grid(), [size[2], size[3]]);
+            let mut drawn = sight.recorded(eye.head.grid(), [rows, columns]);
             let mut generator = ChaCha8Rng::seed_from_u64(mix(view.draw, 1, 0));
             let (chosen, _) = drawn.partial_shuffle(&mut generator, per_view);
             let number = self.map_from_camera.len();
             self.map_from_camera.push(images[row].1);
             self.cells.extend(chosen.iter().map(|&cell| {
-                let (column, row) = (cell % size[3], cell / size[3]);
+                let (column, row) = (cell % columns, cell / columns);
                 let pixel = eye.head.grid().centre(column, row);
                 let point = sight.point(eye.head.grid(), column, row);
                 Cell { pixel: [pixel.x as f32, pixel.y as f32], view: number, point }
             }));
-            let chosen = Tensor::from_slice(chosen).to_device(eye.device);
-            let features_nc = features_bchw.get(row as i64).flatten(1, 2).index_select(1, &chosen).tr();
-            self.features.push(features_nc.contiguous().to_device(Device::Cpu));
+            let of_view = shared.narrow(row as i64, 1);
+            let features_nc = tch::no_grad(|| eye.head.cell_features(&of_view, chosen).get(0).to_kind(Kind::Half));
+            self.features.push(features_nc.to_device(Device::Cpu));
         }
         Ok(())
     }
