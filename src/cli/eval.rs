@@ -111,12 +111,14 @@ pub struct Evaluated {
 /// # Errors
 /// As [`run`]. A frame that cannot be read is an error; one that the network gives no answer for is counted.
 pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
-    let estimator = estimator_config(args)?;
+    let mut estimator = estimator_config(args)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
+    let measured = regressor.card().calibration.correlation_time;
+    estimator.correlation_time = estimator.correlation_time_for(measured);
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
     }

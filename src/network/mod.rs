@@ -31,6 +31,7 @@ pub mod encoder;
 mod gallery;
 pub mod input;
 mod localizer;
+mod measured;
 mod member;
 pub mod memory;
 mod pictures;

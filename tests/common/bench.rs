@@ -47,7 +47,11 @@ impl Localizer for Brightness {
             brightness => {
                 let covariance = Matrix6::identity() * 0.01;
                 let map_from_camera = map_from_camera(brightness);
-                Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative: None })
+                Ok(Localization {
+                    absolute: AbsolutePose { stamp, map_from_camera, covariance },
+                    relative: None,
+                    evidence: None,
+                })
             }
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
+    /// Of each view.
+    frames: Vec<usize>,
 }
 
 /// A depth image of some of the frames.
@@ -72,7 +74,8 @@ impl CellBuffer {
         let copies = 1 + config.cached_copies;
         let per_view = cells_per_view(frames.len() * copies, eye.head.channels() as usize, config)?;
         let bar = progress.steps("computing features", (copies * frames.len()) as u64);
-        let mut buffer = Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new() };
+        let mut buffer =
+            Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new(), frames: Vec::new() };
         for chunk in frames.chunks(CHUNK) {
             let pixels = Pixels::load(dataset, chunk, *eye.camera, config, &Progress::Silent)?;
             let depths: Depths = chunk.par_iter().map(|&frame| dataset.depth(frame)).collect::<Result<_>>()?;
@@ -114,6 +117,7 @@ impl CellBuffer {
             let (chosen, _) = drawn.partial_shuffle(&mut generator, per_view);
             let number = self.map_from_camera.len();
             self.map_from_camera.push(images[row].1);
+            self.frames.push(view.frame);
             self.cells.extend(chosen.iter().map(|&cell| {
                 let (column, row) = (cell % columns, cell / columns);
                 let pixel = eye.head.grid().centre(column, row);
@@ -167,6 +171,7 @@ impl CellBuffer {
             pixels_n2: Tensor::from_slice(&pixels).view([rows, 2]),
             views_n: Tensor::from_slice(&views),
             camera_from_map_v34: Tensor::from_slice(&cameras).view([-1, 3, 4]),
+            frames: self.cells.iter().map(|cell| self.frames[cell.view]).collect(),
         }
     }
 }
@@ -195,6 +200,8 @@ pub(super) struct Material {
     pixels_n2: Tensor,
     views_n: Tensor,
     camera_from_map_v34: Tensor,
+    /// The frame of each cell.
+    frames: Vec<usize>,
 }
 
 /// Some cells where they are learned from.
@@ -210,6 +217,12 @@ impl Material {
     /// How many cells.
     pub(super) fn len(&self) -> usize {
         self.features_nc.size()[0] as usize
+    }
+
+    /// The numbers of the cells of frames that are not `without`.
+    pub(super) fn numbers(&self, without: &[usize]) -> Vec<i64> {
+        let kept = |&number: &i64| !without.contains(&self.frames[number as usize]);
+        (0..self.len() as i64).filter(kept).collect()
     }
 
     /// The cells of these numbers.
