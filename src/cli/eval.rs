@@ -14,6 +14,7 @@ use crate::evaluation::report::evaluated;
 use crate::evaluation::{Evaluation, FrameResult, Latency, Metrics, Provenance, table};
 use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor, Regression};
+use crate::pnp::{FocalHistory, FocalSummary};
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
 use crate::{Error, Result};
@@ -91,6 +92,14 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             println!("with estimator.correlation_time {seconds:.2} s the 90 % ellipsoid would have held 90 % here");
         }
     }
+    if let Some(summary) = &evaluated.focal {
+        println!("the points ask for {summary}");
+        if summary.contradicts() {
+            println!(
+                "warning: the camera of this dataset is not the one that its images were taken with, or not in this resolution"
+            );
+        }
+    }
     println!("written to {}: metrics.json, *.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
     if let Some(folder) = &args.report {
         println!("report: {}", folder.join("report.html").display());
@@ -104,6 +113,8 @@ pub struct Evaluated {
     pub metrics: Metrics,
     /// Of what the estimator made of them, where that was asked for.
     pub fused: Option<Fused>,
+    /// The focal length that the images ask for, of a model that knows points.
+    pub focal: Option<FocalSummary>,
 }
 
 /// Localizes the test frames, in their order, and writes the report.
@@ -166,7 +177,10 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         report.sections.extend(viewer.sections(&localized.results)?);
         report.write(folder)?;
     }
-    Ok(Evaluated { metrics, fused })
+    let mut focal = FocalHistory::default();
+    let evidence = localized.answers.iter().flatten().filter_map(|answer| answer.evidence.as_ref());
+    evidence.for_each(|evidence| focal.add(&evidence.focal));
+    Ok(Evaluated { metrics, fused, focal: focal.summary() })
 }
 
 /// The name of the model, and of the scene that it answers in where it knows several.

@@ -20,12 +20,14 @@ use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
 mod focal;
+mod focal_history;
 mod hypotheses;
 mod p3p;
 mod refinement;
 mod view;
 
 pub use focal::FocalCheck;
+pub use focal_history::{FocalHistory, FocalSummary};
 
 use refinement::Refined;
 use view::View;
