@@ -16,6 +16,12 @@ const SEED: u64 = 0;
 /// Distance of an inlier, of the width of the image: ten pixels of 640 (ACE, section 4).
 const INLIER_SHARE: f64 = 10.0 / 640.0;
 
+/// Fewest points that agree: of foreign images up to 20 of a few hundred do.
+const MIN_INLIERS: usize = 25;
+/// How far the inliers spread along the direction in which they spread least, of the diagonal: half of what cells all over an
+/// image of 4:3 do. Where a place is unknown, a few neighbouring cells agree by chance, since what is said of them is alike.
+const MIN_SPREAD: f64 = 0.08;
+
 /// What the cells of a frame show, with their pixels in the network's image, which is rectified.
 pub(in crate::network) fn correspondences(
     head: &SceneCoordinateHead,
@@ -38,7 +44,12 @@ pub(in crate::network) fn pose(
     correspondences: &[Correspondence],
 ) -> Result<(Prediction, Evidence)> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
-    let solver = PoseSolver::new(PnpConfig { inlier_threshold, ..PnpConfig::default() })?;
+    let solver = PoseSolver::new(PnpConfig {
+        inlier_threshold,
+        min_inliers: MIN_INLIERS,
+        min_spread: MIN_SPREAD,
+        ..PnpConfig::default()
+    })?;
     let solution = solver.solve(camera, correspondences, SEED);
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
     let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());

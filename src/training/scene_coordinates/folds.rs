@@ -1,10 +1,10 @@
 //! How far poses err where nothing was learned, for the covariance.
 //!
-//! A validation block or two are one or two places, and what is learned errs differently elsewhere. Here the training frames
-//! are cut into consecutive parts; each is set apart once, a head learns from the cells of the others for a few epochs, and
-//! says where the frames of the part were taken: at its ends near what was learned, in its middle far from it (Stone 1974,
-//! "Cross-validatory choice and assessment of statistical predictions"). A head that learned from less, and for a shorter
-//! time, errs rather more than the one that is kept.
+//! A validation block or two are one or two places, and what is learned errs differently elsewhere. Here each of the training
+//! frames is set apart once: a fold is a few runs of consecutive frames from all over the recording, a head learns from the
+//! cells of the others for a few epochs, and says where the frames of the fold were taken: at the ends of a run near what was
+//! learned, in its middle far from it (Stone 1974, "Cross-validatory choice and assessment of statistical predictions"). A
+//! head that learned from less, and for a shorter time, errs rather more than the one that is kept.
 
 use image::RgbImage;
 
@@ -19,6 +19,9 @@ use crate::training::calibrate::Answers;
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::mix;
 use crate::training::run::{Job, initial_network};
+
+/// Runs of consecutive frames in a fold.
+const RUNS: usize = 3;
 
 /// What the folds learn from.
 pub(super) struct Folds<'a> {
@@ -48,21 +51,31 @@ impl Folds<'_> {
         let settings = self.job.config.scene_coordinates.unwrap_or_default();
         let config = TrainingConfig { epochs: settings.fold_epochs, ..self.job.config.clone() };
         for fold in 0..settings.folds {
-            let ends = [fold, fold + 1].map(|end| end * self.train.len() / settings.folds);
-            let apart = &self.train[ends[0]..ends[1]];
+            let runs = self.runs(fold, settings.folds);
+            let apart = runs.concat();
             let seed = mix(self.job.seed, 2, fold as u64);
-            let job = Job { seed, ..self.job.clone() };
-            let (mut network, store) = initial_network(&self.card.network, None, &job, self.device, &Progress::Silent)?;
+            // The same encoder as saw the cells, also where it is a random one.
+            let (mut network, store) =
+                initial_network(&self.card.network, None, self.job, self.device, &Progress::Silent)?;
             let head = head_of(&network)?;
             head.standardize(&self.material.spread(super::run::SAMPLED, self.device).features_nc);
             let (camera, scale) = (&self.card.camera, self.card.map_from_normalized.scale);
             let title = format!("learning without part {} of {}", fold + 1, settings.folds);
             let descent = Descent { head, store: &store, camera, scale, config: &config, settings, seed, title };
-            descent.run((self.material, self.material.numbers(apart)), None, progress, keep_going)?;
+            descent.run((self.material, self.material.numbers(&apart)), None, progress, keep_going)?;
             network.quicken(&store);
             let mut regressor = PoseRegressor::from_parts(self.card.clone(), network, store);
-            answers.collect(&mut regressor, self.dataset.frames(), apart, image)?;
+            for run in runs {
+                answers.collect(&mut regressor, self.dataset.frames(), run, image)?;
+            }
         }
         Ok(answers)
+    }
+
+    /// The frames of a fold.
+    fn runs(&self, fold: usize, folds: usize) -> Vec<&[usize]> {
+        let count = folds * RUNS;
+        let end = |run: usize| run * self.train.len() / count;
+        (fold..count).step_by(folds).map(|run| &self.train[end(run)..end(run + 1)]).collect()
     }
 }
