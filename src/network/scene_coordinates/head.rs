@@ -26,6 +26,7 @@ pub struct SceneCoordinateHead {
     stages: [usize; 2],
     grids: [CellGrid; 2],
     cells: usize,
+    fine: i64,
     mean_c: Tensor,
     deviation_c: Tensor,
     input: nn::Linear,
@@ -58,6 +59,7 @@ impl SceneCoordinateHead {
             stages: [fine, coarse],
             grids,
             cells,
+            fine: channels[fine],
             mean_c: path.zeros_no_train("mean", &[seen]),
             deviation_c: path.ones_no_train("deviation", &[seen]),
             input: layer(&path / "input", seen, width),
@@ -73,6 +75,11 @@ impl SceneCoordinateHead {
         let size = fine.size();
         let between = at_cells((&coarse, &self.grids[1]), &self.grids[0], [size[2], size[3]]);
         Tensor::cat(&[fine, between], 1)
+    }
+
+    /// Of features of cells, along their dimension 1, those of the finer map, which are seen more exactly.
+    pub fn fine(&self, features: &Tensor) -> Tensor {
+        features.narrow(1, 0, self.fine)
     }
 
     /// Where the cells lie in the network's image.

@@ -16,7 +16,9 @@ mod head;
 mod interpolation;
 mod pose;
 mod products;
+mod supervision;
 
 pub use head::SceneCoordinateHead;
 pub(super) use pose::{correspondences, pose};
 pub use products::fast_products;
+pub use supervision::Supervision;

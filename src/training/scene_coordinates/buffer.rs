@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use image::RgbImage;
 use nalgebra::Vector3;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
 use super::sight::Sight;
+use super::sweep::{Components, Sweep};
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
 use crate::network::input::input_tensor;
@@ -18,14 +20,16 @@ use crate::network::{MapFromNormalized, NetworkConfig, PoseNetwork};
 use crate::progress::Progress;
 use crate::sensor::{CameraModel, DepthImage};
 use crate::training::config::TrainingConfig;
-use crate::training::pairs::{View, mix};
+use crate::training::pairs::{View, mix, spread};
 use crate::training::pixels::Pixels;
 use crate::{Error, Result};
 
 /// Frames in memory at once, and in one forward pass of the encoder.
 const CHUNK: usize = 8;
 /// What a cell needs beside its features, bytes.
-const BESIDE: usize = 64;
+const BESIDE: usize = 72;
+/// Frames whose features say in what features differ.
+const COMPARED: usize = 16;
 
 /// The network whose encoder sees the frames.
 #[derive(Clone, Copy)]
@@ -37,19 +41,57 @@ pub(super) struct Eye<'a> {
     pub(super) device: Device,
 }
 
+impl Eye<'_> {
+    /// The features of the cells of images, `bchw`, half precision.
+    fn look(&self, images: &[&RgbImage]) -> Result<Tensor> {
+        let NetworkConfig { input, normalization, .. } = self.architecture;
+        let input = input_tensor(images, *input, normalization, self.device)?;
+        Ok(tch::no_grad(|| self.head.cell_features(&self.network.shared(&input, false)).to_kind(Kind::Half)))
+    }
+
+    /// The main directions in which features of some of the frames differ, of their finer map.
+    ///
+    /// # Errors
+    /// Those of the dataset.
+    pub(super) fn components(&self, dataset: &dyn Dataset, frames: &[usize], config: &TrainingConfig) -> Result<Components> {
+        let mut features = Vec::new();
+        for frame in spread(frames, COMPARED) {
+            let pixels = Pixels::load(dataset, &[frame], *self.camera, config, &Progress::Silent)?;
+            let maps_bchw = self.head.fine(&self.look(&[pixels.plain(frame).0])?);
+            features.push(maps_bchw.get(0).flatten(1, 2).tr().to_kind(Kind::Float));
+        }
+        Ok(Components::new(&Tensor::cat(&features, 0)))
+    }
+}
+
+/// Where the points of cells come from.
+pub(super) enum Points<'a, 'b> {
+    /// From depth images.
+    Depth,
+    /// From what frames show from several sides.
+    Sweep(&'b mut Sweep<'a>),
+    /// They stay unknown.
+    None,
+}
+
 /// A cell without its features.
 struct Cell {
     pixel: [f32; 2],
+    /// The pixel of the frame as it was recorded.
+    recorded: [f32; 2],
     view: usize,
-    /// What it shows, in the map, metres; `None` without depth.
+    /// What it shows, in the map, metres; `None` where that is not known.
     point: Option<Vector3<f64>>,
 }
 
 /// Cells of some frames, features in half precision on the CPU.
+#[derive(Default)]
 pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
+    /// The place of the frame of each view among the frames.
+    frames: Vec<usize>,
 }
 
 /// A depth image of some of the frames.
@@ -57,39 +99,70 @@ type Depths = Vec<Option<DepthImage>>;
 
 impl CellBuffer {
     /// Draws as many cells of each frame and its `cached_copies` augmented copies as `cache_limit` allows, of those that were
-    /// recorded. The same seed draws the same.
+    /// recorded; their points are those of `points`. The same seed draws the same.
     ///
     /// # Errors
     /// Those of the dataset; [`Error::Config`] when not even one cell per view fits; [`Error::Interrupted`] when `keep_going`
     /// says no.
     pub(super) fn fill(
         (dataset, frames): (&dyn Dataset, &[usize]),
-        eye: Eye,
+        (eye, mut points): (Eye, Points),
         (config, seed): (&TrainingConfig, u64),
         progress: Progress,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self> {
         let copies = 1 + config.cached_copies;
-        let per_view = cells_per_view(frames.len() * copies, eye.head.channels() as usize, config)?;
+        let taken = if let Points::Sweep(_) = points { frames.len() * Sweep::bytes(eye.camera) } else { 0 };
+        let per_view = cells_per_view((frames.len() * copies, taken), eye.head.channels() as usize, config)?;
         let bar = progress.steps("computing features", (copies * frames.len()) as u64);
-        let mut buffer = Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new() };
-        for chunk in frames.chunks(CHUNK) {
+        let measured = matches!(points, Points::Depth);
+        let mut buffer = Self::default();
+        for (number, chunk) in frames.chunks(CHUNK).enumerate() {
             let pixels = Pixels::load(dataset, chunk, *eye.camera, config, &Progress::Silent)?;
-            let depths: Depths = chunk.par_iter().map(|&frame| dataset.depth(frame)).collect::<Result<_>>()?;
+            let depth = |&frame: &usize| if measured { dataset.depth(frame) } else { Ok(None) };
+            let depths: Depths = chunk.par_iter().map(depth).collect::<Result<_>>()?;
             for copy in 0..copies {
                 if !keep_going() {
                     return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
                 }
                 let views = chunk.iter().map(|&frame| View { frame, draw: mix(seed, copy as u64, frame as u64) });
                 let views: Vec<View> = views.collect();
-                buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
+                let features_bchw = buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
+                buffer.frames.extend((0..chunk.len()).map(|row| CHUNK * number + row));
+                if let (0, Points::Sweep(sweep)) = (copy, &mut points) {
+                    sweep.take(&eye.head.fine(&features_bchw));
+                }
                 bar.advance(chunk.len() as u64);
             }
+        }
+        if let Points::Sweep(sweep) = points {
+            buffer.find_points(sweep, progress, keep_going)?;
         }
         Ok(buffer)
     }
 
-    /// Takes cells of the views of a chunk.
+    /// Finds the points of the cells where frames show them from several sides.
+    fn find_points(&mut self, sweep: &Sweep, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<()> {
+        let frames = self.frames.iter().max().map_or(0, |last| last + 1);
+        let mut of_frame = vec![Vec::new(); frames];
+        for (at, cell) in self.cells.iter().enumerate() {
+            of_frame[self.frames[cell.view]].push(at);
+        }
+        let bar = progress.steps("finding points", frames as u64);
+        for (frame, cells) in of_frame.iter().enumerate() {
+            if !keep_going() {
+                return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
+            }
+            let pixels: Vec<[f32; 2]> = cells.iter().map(|&at| self.cells[at].recorded).collect();
+            for (&at, point) in cells.iter().zip(sweep.points(frame, &pixels)) {
+                self.cells[at].point = point;
+            }
+            bar.advance(1);
+        }
+        Ok(())
+    }
+
+    /// Takes cells of the views of a chunk; returns the features of all their cells, `bchw`.
     fn take(
         &mut self,
         (pixels, depths): (&Pixels, &Depths),
@@ -97,14 +170,11 @@ impl CellBuffer {
         augmented: bool,
         eye: Eye,
         per_view: usize,
-    ) -> Result<()> {
+    ) -> Result<Tensor> {
         let plain = |view: &View| (pixels.plain(view.frame).0.clone(), pixels.plain(view.frame).1);
         let images = if augmented { pixels.augmented(views) } else { views.iter().map(plain).collect() };
         let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
-        let NetworkConfig { input, normalization, .. } = eye.architecture;
-        let input = input_tensor(&references, *input, normalization, eye.device)?;
-        let features_bchw =
-            tch::no_grad(|| eye.head.cell_features(&eye.network.shared(&input, false)).to_kind(Kind::Half));
+        let features_bchw = eye.look(&references)?;
         let size = features_bchw.size();
         for (row, view) in views.iter().enumerate() {
             let old_from_new = if augmented { pixels.turn(*view) } else { So3::identity() };
@@ -117,18 +187,18 @@ impl CellBuffer {
             self.map_from_camera.push(images[row].1);
             self.cells.extend(chosen.iter().map(|&cell| {
                 let (column, row) = (cell % size[3], cell / size[3]);
-                let pixel = eye.head.grid().centre(column, row);
-                let point = sight.point(eye.head.grid(), column, row);
-                Cell { pixel: [pixel.x as f32, pixel.y as f32], view: number, point }
+                let pixel = eye.head.grid().centre(column, row).map(|at| at as f32).into();
+                let recorded = sight.pixel(eye.head.grid(), column, row).map(|at| at as f32).into();
+                Cell { pixel, recorded, view: number, point: sight.point(eye.head.grid(), column, row) }
             }));
             let chosen = Tensor::from_slice(chosen).to_device(eye.device);
             let features_nc = features_bchw.get(row as i64).flatten(1, 2).index_select(1, &chosen).tr();
             self.features.push(features_nc.contiguous().to_device(Device::Cpu));
         }
-        Ok(())
+        Ok(features_bchw)
     }
 
-    /// What the cells show that have depth, in the map, metres.
+    /// What the cells show whose point is known, in the map, metres.
     pub(super) fn points(&self) -> impl Iterator<Item = &Vector3<f64>> {
         self.cells.iter().filter_map(|cell| cell.point.as_ref())
     }
@@ -172,12 +242,13 @@ impl CellBuffer {
     }
 }
 
-/// How many cells of each view fit.
-fn cells_per_view(views: usize, channels: usize, config: &TrainingConfig) -> Result<usize> {
+/// How many cells of each view fit beside what is taken otherwise, bytes.
+fn cells_per_view((views, taken): (usize, usize), channels: usize, config: &TrainingConfig) -> Result<usize> {
     let bytes = 2 * channels + BESIDE;
-    match (config.cache_limit << 20) / bytes / views.max(1) {
+    match (config.cache_limit << 20).saturating_sub(taken) / bytes / views.max(1) {
         0 => {
-            let expected = format!("at least {} MiB, for a cell of each of {views} views", 1 + ((views * bytes) >> 20));
+            let least = 1 + ((views * bytes + taken) >> 20);
+            let expected = format!("at least {least} MiB, for a cell of each of {views} views");
             Err(Error::config(
                 "cache_limit",
                 expected,
@@ -191,7 +262,7 @@ fn cells_per_view(views: usize, channels: usize, config: &TrainingConfig) -> Res
 /// All cells of a buffer, on the CPU.
 pub(super) struct Material {
     features_nc: Tensor,
-    /// NaN without depth.
+    /// NaN where unknown.
     points_n3: Tensor,
     pixels_n2: Tensor,
     views_n: Tensor,
@@ -201,7 +272,7 @@ pub(super) struct Material {
 /// Some cells where they are learned from.
 pub(super) struct Cells {
     pub(super) features_nc: Tensor,
-    /// In the units of the model; NaN without depth.
+    /// In the units of the model; NaN where unknown.
     pub(super) points_n3: Tensor,
     pub(super) pixels_n2: Tensor,
     pub(super) camera_from_map_n34: Tensor,

@@ -15,9 +15,13 @@
 
 mod buffer;
 mod descent;
+mod partners;
+mod peak;
 mod run;
 mod settings;
 mod sight;
+mod sweep;
+mod units;
 
 pub(super) use run::train;
 pub use settings::SceneCoordinates;
