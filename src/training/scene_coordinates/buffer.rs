@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use image::RgbImage;
 use nalgebra::Vector3;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -10,17 +9,16 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
+use super::eye::Eye;
 use super::sight::Sight;
-use super::sweep::{Components, Sweep};
+use super::sweep::Sweep;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
-use crate::network::input::input_tensor;
-use crate::network::scene_coordinates::SceneCoordinateHead;
-use crate::network::{MapFromNormalized, NetworkConfig, PoseNetwork};
+use crate::network::MapFromNormalized;
 use crate::progress::Progress;
-use crate::sensor::{CameraModel, DepthImage};
+use crate::sensor::DepthImage;
 use crate::training::config::TrainingConfig;
-use crate::training::pairs::{View, mix, spread};
+use crate::training::pairs::{View, mix};
 use crate::training::pixels::Pixels;
 use crate::{Error, Result};
 
@@ -28,41 +26,6 @@ use crate::{Error, Result};
 const CHUNK: usize = 8;
 /// What a cell needs beside its features, bytes.
 const BESIDE: usize = 72;
-/// Frames whose features say in what features differ.
-const COMPARED: usize = 16;
-
-/// The network whose encoder sees the frames.
-#[derive(Clone, Copy)]
-pub(super) struct Eye<'a> {
-    pub(super) network: &'a PoseNetwork,
-    pub(super) head: &'a SceneCoordinateHead,
-    pub(super) architecture: &'a NetworkConfig,
-    pub(super) camera: &'a CameraModel,
-    pub(super) device: Device,
-}
-
-impl Eye<'_> {
-    /// The features of the cells of images, `bchw`, half precision.
-    fn look(&self, images: &[&RgbImage]) -> Result<Tensor> {
-        let NetworkConfig { input, normalization, .. } = self.architecture;
-        let input = input_tensor(images, *input, normalization, self.device)?;
-        Ok(tch::no_grad(|| self.head.cell_features(&self.network.shared(&input, false)).to_kind(Kind::Half)))
-    }
-
-    /// The main directions in which features of some of the frames differ, of their finer map.
-    ///
-    /// # Errors
-    /// Those of the dataset.
-    pub(super) fn components(&self, dataset: &dyn Dataset, frames: &[usize], config: &TrainingConfig) -> Result<Components> {
-        let mut features = Vec::new();
-        for frame in spread(frames, COMPARED) {
-            let pixels = Pixels::load(dataset, &[frame], *self.camera, config, &Progress::Silent)?;
-            let maps_bchw = self.head.fine(&self.look(&[pixels.plain(frame).0])?);
-            features.push(maps_bchw.get(0).flatten(1, 2).tr().to_kind(Kind::Float));
-        }
-        Ok(Components::new(&Tensor::cat(&features, 0)))
-    }
-}
 
 /// Where the points of cells come from.
 pub(super) enum Points<'a, 'b> {

@@ -31,13 +31,16 @@ mod tests {
 
     #[test]
     fn the_only_high_maximum_is_found_between_steps() {
-        let bump = |middle: f64, height: f64, step: usize| height * (1.0 - 0.02 * (step as f64 - middle).powi(2)).max(0.3);
-        let scores = |middle: f64, height: f64| (0..40).map(|step| bump(middle, height, step) as f32).collect::<Vec<_>>();
+        let bump =
+            |middle: f64, height: f64, step: usize| height * (1.0 - 0.02 * (step as f64 - middle).powi(2)).max(0.3);
+        let scores =
+            |middle: f64, height: f64| (0..40).map(|step| bump(middle, height, step) as f32).collect::<Vec<_>>();
         let found = peak(&scores(17.3, 0.9)).unwrap_or_default();
         assert!((found - 17.3).abs() < 1e-3, "{found}");
         assert_eq!(peak(&scores(17.3, 0.4)), None, "too low");
         assert_eq!(peak(&scores(-2.0, 0.9)), None, "beyond the first");
-        let two: Vec<f32> = scores(10.0, 0.9).iter().zip(scores(30.0, 0.88)).map(|(one, other)| one.max(other)).collect();
+        let two: Vec<f32> =
+            scores(10.0, 0.9).iter().zip(scores(30.0, 0.88)).map(|(one, other)| one.max(other)).collect();
         assert_eq!(peak(&two), None, "one of two");
         assert_eq!((peak(&[]), peak(&[0.9; 20])), (None, None));
     }

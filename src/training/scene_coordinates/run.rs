@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use tch::nn::VarStore;
 
-use super::buffer::{CellBuffer, Eye, Points};
+use super::buffer::{CellBuffer, Points};
 use super::descent::{Descent, EpochRecord};
+use super::eye::Eye;
 use super::partners::{FEWEST, partners};
 use super::settings::SceneCoordinates;
 use super::sweep::Sweep;
@@ -125,8 +126,7 @@ const SAMPLED: usize = 65_536;
 /// Whether there is something to learn from, found before anything is computed.
 fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Result<()> {
     if job.from.is_some() || has_video {
-        let found =
-            "a model to go on from, or a video; points are learned from posed images, from the start";
+        let found = "a model to go on from, or a video; points are learned from posed images, from the start";
         return Err(Error::config("from", "neither --from nor --unlabelled for scene_coordinates", found));
     }
     if split.train.len() < 2 {
@@ -163,7 +163,8 @@ fn check_motion(poses: &[Se3], camera: &CameraModel, settings: SceneCoordinates,
         poses.len(),
         dataset.name()
     );
-    let expected = format!("frames that at least {FEWEST} others see from another side, for points without depth images");
+    let expected =
+        format!("frames that at least {FEWEST} others see from another side, for points without depth images");
     Err(Error::config("dataset", expected, found))
 }
 

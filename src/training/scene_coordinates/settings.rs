@@ -9,7 +9,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SceneCoordinates {
-    /// What cells learn from.
+    /// What cells learn from; the model card says what it was.
     pub supervision: Supervision,
     /// Cells per step.
     pub cells: usize,
@@ -52,7 +52,8 @@ impl SceneCoordinates {
     /// # Errors
     /// [`Error::Config`] with the key, the range and the value.
     pub(in crate::training) fn check(&self) -> Result<()> {
-        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, metres_per_pixel, assumed_depth, start, .. } = *self;
+        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, metres_per_pixel, assumed_depth, start, .. } =
+            *self;
         if cells < 2 {
             return Err(Error::config("scene_coordinates.cells", "at least 2", cells.to_string()));
         }

@@ -8,9 +8,10 @@
 //! What comes out is rough (cells are eight pixels apart) and often wrong; a head that learns it for all cells under a clip
 //! makes it smooth, and reprojection errors make it exact.
 
-use nalgebra::{Matrix3, Vector3};
+use nalgebra::{Matrix3, Vector2, Vector3};
 use tch::{Device, Kind, Tensor};
 
+use super::components::{COMPONENTS, Components};
 use super::partners::partners;
 use super::peak::peak;
 use crate::geometry::Se3;
@@ -20,39 +21,10 @@ use crate::sensor::CameraModel;
 /// Depths that are tried, from `1 / RANGE` to `RANGE` times the assumed one.
 const DEPTHS: i64 = 64;
 const RANGE: f64 = 5.0;
-/// Numbers that are kept of the features of a cell: their principal components.
-const COMPONENTS: i64 = 32;
 /// The score where a partner does not see the point.
 const UNSEEN: f64 = -1.0;
 /// Bilinear, the border beyond, corners at the centres of the outer cells.
 const SAMPLING: (i64, i64, bool) = (0, 1, true);
-
-/// The main directions in which features of cells differ.
-pub(super) struct Components {
-    mean_c: Tensor,
-    /// To standardized components, `ck`.
-    basis_ck: Tensor,
-}
-
-impl Components {
-    /// Of features `nc`.
-    pub(super) fn new(features_nc: &Tensor) -> Self {
-        let features = features_nc.to_kind(Kind::Double);
-        let mean_c = features.mean_dim([0i64].as_slice(), false, Kind::Double);
-        let deviation_c = features.std_dim([0i64].as_slice(), true, false) + 1e-3;
-        let standard = (features - &mean_c) / &deviation_c;
-        let (_, directions) = standard.tr().matmul(&standard).linalg_eigh("L");
-        let (channels, kept) = (directions.size()[1], COMPONENTS.min(directions.size()[1]));
-        let basis = directions.narrow(1, channels - kept, kept) / deviation_c.unsqueeze(1);
-        Self { mean_c: mean_c.to_kind(Kind::Float), basis_ck: basis.to_kind(Kind::Float) }
-    }
-
-    /// The components of maps `bchw`, half precision on the CPU.
-    fn of(&self, maps_bchw: &Tensor) -> Tensor {
-        let rows = maps_bchw.permute([0, 2, 3, 1]).to_kind(Kind::Float) - &self.mean_c;
-        rows.matmul(&self.basis_ck).permute([0, 3, 1, 2]).to_kind(Kind::Half).to_device(Device::Cpu).contiguous()
-    }
-}
 
 /// Frames that are swept through, with what is known of them.
 pub(super) struct Sweep<'a> {
@@ -102,7 +74,7 @@ impl<'a> Sweep<'a> {
         let rows = pixels.iter().zip(values.chunks_exact(DEPTHS as usize));
         let point = |(pixel, scores): (&[f32; 2], &[f32])| {
             let depth = 1.0 / (self.first + self.step * peak(scores)?);
-            let ray = self.camera.ray(&nalgebra::Vector2::from(*pixel).map(f64::from));
+            let ray = self.camera.ray(&Vector2::from(*pixel).map(f64::from));
             Some(self.map_from_camera[frame] * (ray * depth))
         };
         rows.map(point).collect()
@@ -172,4 +144,55 @@ fn unit(columns_cn: &Tensor) -> Tensor {
 fn matrix(matrix: &Matrix3<f64>) -> Tensor {
     let rows: Vec<f32> = matrix.transpose().iter().map(|value| *value as f32).collect();
     Tensor::from_slice(&rows).view([3, 3])
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::geometry::So3;
+
+    const GRID: CellGrid = CellGrid { stride: 8.0, first: 9.0 };
+
+    /// What the cells of a camera see of a patterned wall at z = 2 + x / 4: eight waves of different directions and lengths.
+    fn wall(camera: &CameraModel, map_from_camera: &Se3) -> Tensor {
+        let across = Vector3::new(-0.25, 0.0, 1.0);
+        let seen = |column: i64, row: i64| {
+            let ray = map_from_camera.rotation * camera.ray(&GRID.centre(column, row));
+            let along = (2.0 - across.dot(&map_from_camera.translation)) / across.dot(&ray);
+            let point = map_from_camera.translation + ray * along;
+            let wave = |number: u32| {
+                let (direction, pitch) = (0.8 * f64::from(number), 9.0 + 2.0 * f64::from(number));
+                (pitch * (direction.cos() * point.x + direction.sin() * point.y)).sin() as f32
+            };
+            (0..8).map(wave).collect::<Vec<_>>()
+        };
+        let cells: Vec<f32> = (0..29).flat_map(|row| (0..39).flat_map(move |column| seen(column, row))).collect();
+        Tensor::from_slice(&cells).view([1, 29, 39, 8]).permute([0, 3, 1, 2])
+    }
+
+    #[test]
+    fn a_wall_seen_from_several_sides_is_found() {
+        let camera = CameraModel::pinhole(320, 240, 262.5);
+        let pose = |step: usize| {
+            let x = 0.1 * step as f64 - 0.3;
+            Se3::new(So3::exp(&Vector3::new(0.01, -0.4 * x, 0.02 * x)), Vector3::new(x, 0.05 * x, 0.1 * x))
+        };
+        let poses: Vec<Se3> = (0..7).map(pose).collect();
+        let maps: Vec<Tensor> = poses.iter().map(|pose| wall(&camera, pose)).collect();
+        let rows = |map: &Tensor| map.get(0).flatten(1, 2).tr();
+        let components = Components::new(&Tensor::cat(&maps.iter().map(rows).collect::<Vec<_>>(), 0));
+        let mut sweep = Sweep::new(poses.clone(), (&camera, GRID), components, 1.5);
+        maps.iter().for_each(|map| sweep.take(map));
+        let pixels: Vec<[f32; 2]> = (0..60).map(|at| [60.0 + 3.3 * at as f32, 50.0 + 2.4 * at as f32]).collect();
+        let points = sweep.points(3, &pixels);
+        assert_eq!(points, sweep.points(3, &pixels), "the same again");
+        let found: Vec<&Vector3<f64>> = points.iter().flatten().collect();
+        let near = found.iter().filter(|point| (point.z - 2.0 - point.x / 4.0).abs() < 0.06).count();
+        assert!(found.len() > 40 && 10 * near > 9 * found.len(), "{near} of {}", found.len());
+        for (pixel, point) in pixels.iter().zip(&points).filter_map(|(pixel, point)| Some((pixel, point.as_ref()?))) {
+            let back = camera.project(&(poses[3].inverse() * *point)).unwrap();
+            assert!((back - Vector2::from(*pixel).map(f64::from)).norm() < 1e-3, "on the ray of its cell: {back}");
+        }
+    }
 }
