@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use nalgebra::Vector3;
+use nalgebra::{Vector2, Vector3};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -16,7 +16,7 @@ use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
 use crate::network::MapFromNormalized;
 use crate::progress::Progress;
-use crate::sensor::DepthImage;
+use crate::sensor::{CameraModel, DepthImage};
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::{View, mix};
 use crate::training::pixels::Pixels;
@@ -25,7 +25,7 @@ use crate::{Error, Result};
 /// Frames in memory at once, and in one forward pass of the encoder.
 const CHUNK: usize = 8;
 /// What a cell needs beside its features, bytes.
-const BESIDE: usize = 72;
+const BESIDE: usize = 64;
 
 /// Where the points of cells come from.
 pub(super) enum Points<'a, 'b> {
@@ -40,8 +40,6 @@ pub(super) enum Points<'a, 'b> {
 /// A cell without its features.
 struct Cell {
     pixel: [f32; 2],
-    /// The pixel of the frame as it was recorded.
-    recorded: [f32; 2],
     view: usize,
     /// What it shows, in the map, metres; `None` where that is not known.
     point: Option<Vector3<f64>>,
@@ -53,8 +51,8 @@ pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
-    /// The place of the frame of each view among the frames.
-    frames: Vec<usize>,
+    /// The place of the frame of each view among the frames, and how its camera is turned.
+    frames: Vec<(usize, So3)>,
 }
 
 /// A depth image of some of the frames.
@@ -91,7 +89,8 @@ impl CellBuffer {
                 let views = chunk.iter().map(|&frame| View { frame, draw: mix(seed, copy as u64, frame as u64) });
                 let views: Vec<View> = views.collect();
                 let features_bchw = buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
-                buffer.frames.extend((0..chunk.len()).map(|row| CHUNK * number + row));
+                let turn = |view: &View| if copy > 0 { pixels.turn(*view) } else { So3::identity() };
+                buffer.frames.extend((CHUNK * number..).zip(views.iter().map(turn)));
                 if let (0, Points::Sweep(sweep)) = (copy, &mut points) {
                     sweep.take(&eye.head.fine(&features_bchw));
                 }
@@ -99,30 +98,41 @@ impl CellBuffer {
             }
         }
         if let Points::Sweep(sweep) = points {
-            buffer.find_points(sweep, progress, keep_going)?;
+            buffer.find_points(sweep, eye.camera, progress, keep_going)?;
         }
         Ok(buffer)
     }
 
     /// Finds the points of the cells where frames show them from several sides.
-    fn find_points(&mut self, sweep: &Sweep, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<()> {
-        let frames = self.frames.iter().max().map_or(0, |last| last + 1);
-        let mut of_frame = vec![Vec::new(); frames];
+    fn find_points(
+        &mut self,
+        sweep: &Sweep,
+        camera: &CameraModel,
+        progress: Progress,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        let mut of_frame = vec![Vec::new(); self.frames.iter().map(|(frame, _)| frame + 1).max().unwrap_or(0)];
         for (at, cell) in self.cells.iter().enumerate() {
-            of_frame[self.frames[cell.view]].push(at);
+            of_frame[self.frames[cell.view].0].push(at);
         }
-        let bar = progress.steps("finding points", frames as u64);
+        let bar = progress.steps("finding points", of_frame.len() as u64);
         for (frame, cells) in of_frame.iter().enumerate() {
             if !keep_going() {
                 return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
             }
-            let pixels: Vec<[f32; 2]> = cells.iter().map(|&at| self.cells[at].recorded).collect();
+            let pixels: Vec<[f32; 2]> = cells.iter().map(|&at| self.recorded(&self.cells[at], camera)).collect();
             for (&at, point) in cells.iter().zip(sweep.points(frame, &pixels)) {
                 self.cells[at].point = point;
             }
             bar.advance(1);
         }
         Ok(())
+    }
+
+    /// The pixel of the frame as it was recorded that a cell shows; that its ray meets the image is why it was drawn.
+    fn recorded(&self, cell: &Cell, camera: &CameraModel) -> [f32; 2] {
+        let ray = self.frames[cell.view].1 * camera.ray(&Vector2::from(cell.pixel).map(f64::from));
+        [camera.cx + camera.fx * ray.x / ray.z, camera.cy + camera.fy * ray.y / ray.z].map(|at| at as f32)
     }
 
     /// Takes cells of the views of a chunk; returns the features of all their cells, `bchw`.
@@ -151,8 +161,7 @@ impl CellBuffer {
             self.cells.extend(chosen.iter().map(|&cell| {
                 let (column, row) = (cell % size[3], cell / size[3]);
                 let pixel = eye.head.grid().centre(column, row).map(|at| at as f32).into();
-                let recorded = sight.pixel(eye.head.grid(), column, row).map(|at| at as f32).into();
-                Cell { pixel, recorded, view: number, point: sight.point(eye.head.grid(), column, row) }
+                Cell { pixel, view: number, point: sight.point(eye.head.grid(), column, row) }
             }));
             let chosen = Tensor::from_slice(chosen).to_device(eye.device);
             let features_nc = features_bchw.get(row as i64).flatten(1, 2).index_select(1, &chosen).tr();

@@ -1,6 +1,6 @@
 //! What the cells of a view show: the ray of a cell in the frame that was recorded, and the depth on it.
 
-use nalgebra::{Vector2, Vector3};
+use nalgebra::Vector3;
 
 use crate::geometry::{Se3, So3};
 use crate::network::encoder::CellGrid;
@@ -39,13 +39,6 @@ impl Sight<'_> {
         let pixel = depth.camera().project(&ray)?.map(f64::round);
         let metres = (pixel.min() >= 0.0).then(|| depth.at(pixel.x as u32, pixel.y as u32)).flatten()?;
         Some(self.map_from_old * (ray * (f64::from(metres) / ray.z)))
-    }
-
-    /// The pixel of the recorded image that the centre of a cell shows, one of those that [`Sight::recorded`] names.
-    pub(super) fn pixel(&self, grid: &CellGrid, column: i64, row: i64) -> Vector2<f64> {
-        let CameraModel { fx, fy, cx, cy, .. } = *self.camera;
-        let ray = self.ray(grid, column, row);
-        Vector2::new(cx + fx * ray.x / ray.z, cy + fy * ray.y / ray.z)
     }
 
     /// The direction in which a cell looks, in the axes of the recorded camera.
