@@ -1,5 +1,6 @@
 //! Cells of all training views in memory: their features, and what they should say.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use nalgebra::{Vector2, Vector3};
@@ -14,7 +15,7 @@ use super::sight::Sight;
 use super::sweep::Sweep;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
-use crate::network::MapFromNormalized;
+use crate::network::{Features, MapFromNormalized};
 use crate::progress::Progress;
 use crate::sensor::{CameraModel, DepthImage};
 use crate::training::config::TrainingConfig;
@@ -51,8 +52,10 @@ pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
-    /// The place of the frame of each view among the frames, and how its camera is turned.
-    frames: Vec<(usize, So3)>,
+    /// Of each view.
+    frames: Vec<usize>,
+    /// How the camera of each view is turned.
+    turns: Vec<So3>,
 }
 
 /// A depth image of some of the frames.
@@ -78,7 +81,7 @@ impl CellBuffer {
         let bar = progress.steps("computing features", (copies * frames.len()) as u64);
         let measured = matches!(points, Points::Depth);
         let mut buffer = Self::default();
-        for (number, chunk) in frames.chunks(CHUNK).enumerate() {
+        for chunk in frames.chunks(CHUNK) {
             let pixels = Pixels::load(dataset, chunk, *eye.camera, config, &Progress::Silent)?;
             let depth = |&frame: &usize| if measured { dataset.depth(frame) } else { Ok(None) };
             let depths: Depths = chunk.par_iter().map(depth).collect::<Result<_>>()?;
@@ -88,40 +91,39 @@ impl CellBuffer {
                 }
                 let views = chunk.iter().map(|&frame| View { frame, draw: mix(seed, copy as u64, frame as u64) });
                 let views: Vec<View> = views.collect();
-                let features_bchw = buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
-                let turn = |view: &View| if copy > 0 { pixels.turn(*view) } else { So3::identity() };
-                buffer.frames.extend((CHUNK * number..).zip(views.iter().map(turn)));
+                let shared = buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
                 if let (0, Points::Sweep(sweep)) = (copy, &mut points) {
-                    sweep.take(&eye.head.fine(&features_bchw));
+                    sweep.take(eye.head.fine_map(&shared));
                 }
                 bar.advance(chunk.len() as u64);
             }
         }
         if let Points::Sweep(sweep) = points {
-            buffer.find_points(sweep, eye.camera, progress, keep_going)?;
+            buffer.find_points((sweep, frames), eye.camera, progress, keep_going)?;
         }
         Ok(buffer)
     }
 
-    /// Finds the points of the cells where frames show them from several sides.
+    /// Finds the points of the cells where the frames show them from several sides.
     fn find_points(
         &mut self,
-        sweep: &Sweep,
+        (sweep, frames): (&Sweep, &[usize]),
         camera: &CameraModel,
         progress: Progress,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<()> {
-        let mut of_frame = vec![Vec::new(); self.frames.iter().map(|(frame, _)| frame + 1).max().unwrap_or(0)];
+        let mut of_frame: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, cell) in self.cells.iter().enumerate() {
-            of_frame[self.frames[cell.view].0].push(at);
+            of_frame.entry(self.frames[cell.view]).or_default().push(at);
         }
-        let bar = progress.steps("finding points", of_frame.len() as u64);
-        for (frame, cells) in of_frame.iter().enumerate() {
+        let bar = progress.steps("finding points", frames.len() as u64);
+        for (place, frame) in frames.iter().enumerate() {
             if !keep_going() {
                 return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
             }
+            let cells = of_frame.remove(frame).unwrap_or_default();
             let pixels: Vec<[f32; 2]> = cells.iter().map(|&at| self.recorded(&self.cells[at], camera)).collect();
-            for (&at, point) in cells.iter().zip(sweep.points(frame, &pixels)) {
+            for (&at, point) in cells.iter().zip(sweep.points(place, &pixels)) {
                 self.cells[at].point = point;
             }
             bar.advance(1);
@@ -131,11 +133,11 @@ impl CellBuffer {
 
     /// The pixel of the frame as it was recorded that a cell shows; that its ray meets the image is why it was drawn.
     fn recorded(&self, cell: &Cell, camera: &CameraModel) -> [f32; 2] {
-        let ray = self.frames[cell.view].1 * camera.ray(&Vector2::from(cell.pixel).map(f64::from));
+        let ray = self.turns[cell.view] * camera.ray(&Vector2::from(cell.pixel).map(f64::from));
         [camera.cx + camera.fx * ray.x / ray.z, camera.cy + camera.fy * ray.y / ray.z].map(|at| at as f32)
     }
 
-    /// Takes cells of the views of a chunk; returns the features of all their cells, `bchw`.
+    /// Takes cells of the views of a chunk; returns what the encoder says of them.
     fn take(
         &mut self,
         (pixels, depths): (&Pixels, &Depths),
@@ -143,31 +145,33 @@ impl CellBuffer {
         augmented: bool,
         eye: Eye,
         per_view: usize,
-    ) -> Result<Tensor> {
+    ) -> Result<Features> {
         let plain = |view: &View| (pixels.plain(view.frame).0.clone(), pixels.plain(view.frame).1);
         let images = if augmented { pixels.augmented(views) } else { views.iter().map(plain).collect() };
         let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
-        let features_bchw = eye.look(&references)?;
-        let size = features_bchw.size();
+        let shared = eye.look(&references)?;
+        let [rows, columns] = eye.head.map_size(&shared);
         for (row, view) in views.iter().enumerate() {
             let old_from_new = if augmented { pixels.turn(*view) } else { So3::identity() };
             let map_from_old = pixels.plain(view.frame).1;
             let sight = Sight { camera: eye.camera, map_from_old, old_from_new, depth: depths[row].as_ref() };
-            let mut drawn = sight.recorded(eye.head.grid(), [size[2], size[3]]);
+            let mut drawn = sight.recorded(eye.head.grid(), [rows, columns]);
             let mut generator = ChaCha8Rng::seed_from_u64(mix(view.draw, 1, 0));
             let (chosen, _) = drawn.partial_shuffle(&mut generator, per_view);
             let number = self.map_from_camera.len();
             self.map_from_camera.push(images[row].1);
+            self.frames.push(view.frame);
+            self.turns.push(old_from_new);
             self.cells.extend(chosen.iter().map(|&cell| {
-                let (column, row) = (cell % size[3], cell / size[3]);
+                let (column, row) = (cell % columns, cell / columns);
                 let pixel = eye.head.grid().centre(column, row).map(|at| at as f32).into();
                 Cell { pixel, view: number, point: sight.point(eye.head.grid(), column, row) }
             }));
-            let chosen = Tensor::from_slice(chosen).to_device(eye.device);
-            let features_nc = features_bchw.get(row as i64).flatten(1, 2).index_select(1, &chosen).tr();
-            self.features.push(features_nc.contiguous().to_device(Device::Cpu));
+            let of_view = shared.narrow(row as i64, 1);
+            let features_nc = tch::no_grad(|| eye.head.cell_features(&of_view, chosen).get(0).to_kind(Kind::Half));
+            self.features.push(features_nc.to_device(Device::Cpu));
         }
-        Ok(features_bchw)
+        Ok(shared)
     }
 
     /// What the cells show whose point is known, in the map, metres.
@@ -210,6 +214,7 @@ impl CellBuffer {
             pixels_n2: Tensor::from_slice(&pixels).view([rows, 2]),
             views_n: Tensor::from_slice(&views),
             camera_from_map_v34: Tensor::from_slice(&cameras).view([-1, 3, 4]),
+            frames: self.cells.iter().map(|cell| self.frames[cell.view]).collect(),
         }
     }
 }
@@ -239,6 +244,8 @@ pub(super) struct Material {
     pixels_n2: Tensor,
     views_n: Tensor,
     camera_from_map_v34: Tensor,
+    /// The frame of each cell.
+    frames: Vec<usize>,
 }
 
 /// Some cells where they are learned from.
@@ -254,6 +261,12 @@ impl Material {
     /// How many cells.
     pub(super) fn len(&self) -> usize {
         self.features_nc.size()[0] as usize
+    }
+
+    /// The numbers of the cells of frames that are not `without`.
+    pub(super) fn numbers(&self, without: &[usize]) -> Vec<i64> {
+        let kept = |&number: &i64| !without.contains(&self.frames[number as usize]);
+        (0..self.len() as i64).filter(kept).collect()
     }
 
     /// The cells of these numbers.

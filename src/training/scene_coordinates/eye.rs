@@ -8,7 +8,7 @@ use crate::Result;
 use crate::dataset::Dataset;
 use crate::network::input::input_tensor;
 use crate::network::scene_coordinates::SceneCoordinateHead;
-use crate::network::{NetworkConfig, PoseNetwork};
+use crate::network::{Features, NetworkConfig, PoseNetwork};
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
 use crate::training::config::TrainingConfig;
@@ -29,14 +29,14 @@ pub(super) struct Eye<'a> {
 }
 
 impl Eye<'_> {
-    /// The features of the cells of images, `bchw`, half precision.
+    /// What the encoder says of images.
     ///
     /// # Errors
     /// [`Error::Message`](crate::Error::Message) for an image of another size than the network's.
-    pub(super) fn look(&self, images: &[&RgbImage]) -> Result<Tensor> {
+    pub(super) fn look(&self, images: &[&RgbImage]) -> Result<Features> {
         let NetworkConfig { input, normalization, .. } = self.architecture;
         let input = input_tensor(images, *input, normalization, self.device)?;
-        Ok(tch::no_grad(|| self.head.cell_features(&self.network.shared(&input, false)).to_kind(Kind::Half)))
+        Ok(tch::no_grad(|| self.network.shared(&input, false)))
     }
 
     /// The main directions in which features of some of the frames differ, of their finer map.
@@ -52,8 +52,8 @@ impl Eye<'_> {
         let mut features = Vec::new();
         for frame in spread(frames, COMPARED) {
             let pixels = Pixels::load(dataset, &[frame], *self.camera, config, &Progress::Silent)?;
-            let maps_bchw = self.head.fine(&self.look(&[pixels.plain(frame).0])?);
-            features.push(maps_bchw.get(0).flatten(1, 2).tr().to_kind(Kind::Float));
+            let shared = self.look(&[pixels.plain(frame).0])?;
+            features.push(self.head.fine_map(&shared).get(0).flatten(1, 2).tr().to_kind(Kind::Float));
         }
         Ok(Components::new(&Tensor::cat(&features, 0)))
     }

@@ -25,6 +25,7 @@ mod buffer;
 mod components;
 mod descent;
 mod eye;
+mod folds;
 mod partners;
 mod peak;
 mod run;

@@ -10,6 +10,7 @@ use tch::nn::VarStore;
 use super::buffer::{CellBuffer, Points};
 use super::descent::{Descent, EpochRecord};
 use super::eye::Eye;
+use super::folds::Folds;
 use super::partners::{FEWEST, partners};
 use super::settings::SceneCoordinates;
 use super::sweep::Sweep;
@@ -23,7 +24,7 @@ use crate::network::{
 };
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
-use crate::training::calibrate::calibrate;
+use crate::training::calibrate::{calibrate, validated};
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::mix;
 use crate::training::run::{Job, LOG_FILE, TIMING_FILE, Timing, initial_network, prepare_folder, record, write_yaml};
@@ -85,8 +86,9 @@ pub(in crate::training) fn train(
 
     // The training itself.
     let (seed, scale) = (job.seed, units.scale);
-    let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed };
-    let history = descent.run(&material, validation.as_ref(), progress, keep_going)?;
+    let title = "learning points".to_owned();
+    let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed, title };
+    let history = descent.run((&material, material.numbers(&[])), validation.as_ref(), progress, keep_going)?;
     write_log(&job.out.join(LOG_FILE), &history)?;
 
     // The model folder.
@@ -111,9 +113,14 @@ pub(in crate::training) fn train(
         cross_fitted: false,
         scenes: Vec::new(),
     };
-    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-    let mut card = calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?;
+    let folds = Folds { dataset, train: &split.train, material: &material, settings, job, card: &card, device };
+    let elsewhere = folds.answers(&image, progress, keep_going)?;
+    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
+    let mut card = match elsewhere.are_many() {
+        true => elsewhere.calibrate(validated(regressor, dataset.frames(), &split.validation, &image)?, progress)?,
+        false => calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?,
+    };
     card.validation.median_point_error = history.last().and_then(|last| last.validation);
     card.write(&job.out)?;
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(started.elapsed().as_secs_f64(), device))?;
@@ -121,7 +128,7 @@ pub(in crate::training) fn train(
 }
 
 /// Cells whose features say what the mean and the deviation of all are.
-const SAMPLED: usize = 65_536;
+pub(super) const SAMPLED: usize = 65_536;
 
 /// Whether there is something to learn from, found before anything is computed.
 fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Result<()> {
@@ -201,7 +208,7 @@ fn eye_network(job: &Job, architecture: &NetworkConfig, device: tch::Device) -> 
     Ok(network)
 }
 
-fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
+pub(super) fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
     let none = || Error::compute("training of points", "expected an architecture with the localizer scene_coordinates");
     network.coordinates().ok_or_else(none)
 }
