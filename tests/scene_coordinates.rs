@@ -17,6 +17,7 @@ use rand_chacha::ChaCha8Rng;
 use tch::nn::VarStore;
 use tch::{Device as Processor, Kind, Tensor};
 use vloc::dataset::{Dataset, FrameInfo, SplitRule, Validation};
+use vloc::network::scene_coordinates::Supervision;
 use vloc::network::{
     Activation, Block, Calibration, Device, EncoderConfig, InputSize, LocalizerConfig, ModelCard, NetworkConfig,
     PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, SceneCoordinatesConfig,
@@ -113,12 +114,17 @@ fn what_does_not_go_together_is_refused() {
     let pose = NetworkConfig::preset("vlocnet-squeezenet").unwrap();
     assert!(training.check_with(&pose).unwrap_err().to_string().starts_with("parameter scene_coordinates"));
     let upside_down = SceneCoordinates { coarse: 0.001, ..SceneCoordinates::default() };
-    let wrong = TrainingConfig { scene_coordinates: Some(upside_down), ..training };
+    let wrong = TrainingConfig { scene_coordinates: Some(upside_down), ..training.clone() };
     let error = wrong.check().unwrap_err().to_string();
     assert!(error.starts_with("parameter scene_coordinates.coarse: expected at least 0.02"), "{error}");
+    let nowhere = SceneCoordinates { assumed_depth: 0.0, ..SceneCoordinates::default() };
+    let wrong = TrainingConfig { scene_coordinates: Some(nowhere), ..training };
+    let error = wrong.check().unwrap_err().to_string();
+    assert!(error.starts_with("parameter scene_coordinates.assumed_depth: expected more than 0"), "{error}");
 }
 
 /// The frames of a pass through the synthetic room, with depth.
+#[derive(Clone)]
 struct Room {
     camera: CameraModel,
     frames: Vec<FrameInfo>,
@@ -219,6 +225,7 @@ fn a_room_is_learned_and_poses_are_measured_in_it() {
     let log = std::fs::read_to_string(folders[0].join("log.csv")).unwrap();
     assert_eq!(log.lines().count(), 41, "{log}");
     let card = ModelCard::read(&folders[0]).unwrap();
+    assert_eq!(card.training.supervision, Some(Supervision::Depth));
     let known = card.validation.median_point_error.unwrap();
     println!("points {known:.3} m, of {:.3} m; {:?}", card.map_from_normalized.scale, card.validation);
     assert!(known < 0.2 * card.map_from_normalized.scale, "{known}");
@@ -283,6 +290,60 @@ fn frames_that_are_set_apart_in_turn_say_how_far_poses_err() {
     }
 }
 
+fn supervise(job: &mut Job, supervision: Supervision) {
+    let settings = job.config.scene_coordinates.get_or_insert_default();
+    *settings = SceneCoordinates { supervision, assumed_depth: 3.0, ..*settings };
+}
+
+#[test]
+fn a_room_without_depth_is_learned_from_its_views() {
+    let _alone = alone();
+    let (work, room) = (tempfile::tempdir().unwrap(), Room::new(96));
+    let blind = Room { depths: vec![None; 96], ..room.clone() };
+    let folders = ["blind", "ignored", "model"].map(|name| work.path().join(name));
+    // No depth, or depth that is not looked at: byte by byte the same model.
+    for (room, folder, supervision, epochs) in [
+        (&blind, &folders[0], Supervision::Depth, 2),
+        (&room, &folders[1], Supervision::Reprojection, 2),
+        (&blind, &folders[2], Supervision::Depth, 80),
+    ] {
+        let mut job = job(folder);
+        job.config.epochs = epochs;
+        supervise(&mut job, supervision);
+        train(room, &job, Progress::Silent, &|| true).unwrap();
+    }
+    for file in ["model.yaml", "weights.safetensors"] {
+        let bytes = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(bytes(&folders[0]) == bytes(&folders[1]), "{file} of two equal trainings");
+    }
+    let card = ModelCard::read(&folders[2]).unwrap();
+    assert_eq!(card.training.supervision, Some(Supervision::Reprojection));
+    assert_eq!(card.validation.median_point_error, None, "no truth to compare with");
+    let mut regressor = PoseRegressor::load(&folders[2], Device::Cpu).unwrap();
+    let mut answer = |pixels: &RgbImage| {
+        let frame = PixelFrame { stamp: Stamp::from_nanos(0), pixels: pixels.clone() };
+        regressor.regress(&frame).map(|answer| answer.absolute.map_from_camera)
+    };
+    // Frames that were not learned from, against the middle of the training poses.
+    let position = |index: usize| room.frames[index].map_from_camera.translation;
+    let middle = (0..48).map(|index| position(2 * index)).sum::<nalgebra::Vector3<f64>>() / 48.0;
+    let of_middle = median((0..48).map(|index| (position(2 * index + 1) - middle).norm()).collect());
+    let error =
+        |index: usize| answer(&room.images[index]).map_or(f64::MAX, |pose| (pose.translation - position(index)).norm());
+    let measured = median((0..48).map(|index| 2 * index + 1).map(error).collect());
+    println!("{measured:.3} m, of {of_middle:.3} m; {:?}", card.validation);
+    assert!(measured < 0.6 * of_middle, "{measured} of {of_middle}");
+    assert!(matches!(answer(&RgbImage::new(160, 120)), Err(Error::NoAnswer { .. })), "a black image");
+    let stripes =
+        RgbImage::from_fn(160, 120, |x, y| image::Rgb([(31 * x) as u8, (17 * y) as u8, (13 * (x ^ y)) as u8]));
+    assert!(matches!(answer(&stripes), Err(Error::NoAnswer { .. })), "a foreign image");
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
 #[test]
 fn what_cannot_be_learned_from_is_refused() {
     let _alone = alone();
@@ -293,13 +354,23 @@ fn what_cannot_be_learned_from_is_refused() {
         change(&mut job);
         train(&room, &job, Progress::Silent, &|| true).unwrap_err().to_string()
     };
-    let no_depth = attempt(Room { depths: vec![None; 4], ..room() }, &|_| ());
-    let expected = "parameter scene_coordinates: expected depth images of the training frames, found no reading on any of the 4 \
-                    training frames of room; take a dataset with depth";
+    // Without depth the camera has to move.
+    let still = |depths: Vec<Option<DepthImage>>| {
+        let mut still = Room { depths, ..room() };
+        let place = still.frames[0].map_from_camera;
+        still.frames.iter_mut().for_each(|frame| frame.map_from_camera = place);
+        still
+    };
+    let no_depth = attempt(still(vec![None; 4]), &|_| ());
+    let expected = "parameter dataset: expected frames that at least 3 others see from another side, for points without depth \
+                    images, found none among the 4 training frames of room, whose positions differ by 0.01 m, at a depth of 2 m; \
+                    move the camera sideways when you record, say in scene_coordinates.assumed_depth";
     assert!(no_depth.starts_with(expected) && !work.path().join("model").exists(), "{no_depth}");
     let empty = DepthImage::new(room().camera, vec![0.0; 160 * 120]).unwrap();
-    let empty = attempt(Room { depths: vec![Some(empty); 4], ..room() }, &|_| ());
+    let empty = attempt(still(vec![Some(empty); 4]), &|_| ());
     assert!(empty.starts_with(expected), "{empty}");
+    let ignored = attempt(still(room().depths), &|job| supervise(job, Supervision::Reprojection));
+    assert!(ignored.starts_with("parameter dataset: expected frames that at least 3 others see"), "{ignored}");
     let mut alone = room();
     alone.frames.truncate(1);
     let alone = attempt(alone, &|_| ());

@@ -302,6 +302,11 @@ fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
     if let Some(input) = args.input {
         network = network.with_input(input);
     }
+    let knows_points = network.scene_coordinates().is_some();
+    if let (true, Some(batch_size)) = (knows_points, args.batch_size) {
+        let expected = "none for this architecture, whose cells per step are scene_coordinates.cells of its settings";
+        return Err(Error::config("batch_size", expected, batch_size.to_string()));
+    }
     config.network = Some(network);
     config.epochs = args.epochs.unwrap_or(config.epochs);
     config.learning_rate = args.learning_rate.unwrap_or(config.learning_rate);
@@ -310,7 +315,10 @@ fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
     config.batch_size = args.batch_size.unwrap_or(config.batch_size);
     config.freeze_trunk &= !args.unfreeze;
     if config.freeze_trunk && args.weights.is_none() && args.from.is_none() {
-        let found = "none, with freeze_trunk; give --weights, or --unfreeze to train it";
+        let found = match knows_points {
+            true => "none; points are learned on features that are not, give --weights (ImageNet's do)",
+            false => "none, with freeze_trunk; give --weights, or --unfreeze to train it",
+        };
         return Err(Error::config("weights", "weights for the trunk, which is not trained", found));
     }
     Ok(config)

@@ -96,6 +96,29 @@ mod tests {
     }
 
     #[test]
+    fn reprojection_moves_a_point_across_its_ray_and_only_an_invalid_one_along_it() {
+        let camera = rows(&[[1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]]).view([1, 3, 4]);
+        let pixels = rows(&[[350.0, 220.0]]);
+        let sight =
+            Sight { camera_from_map_n34: &camera, pixels_n2: &pixels, focal: [500.0, 500.0], centre: [320.0, 240.0] };
+        let loss = |point: [f64; 3]| {
+            sight_loss(&rows(&[point.map(|value| value as f32)]), &sight, 2.0, 50.0, 0.01).double_value(&[0])
+        };
+        let slope = |point: [f64; 3], direction: [f64; 3]| {
+            let moved = |by: f64| loss([0, 1, 2].map(|axis| point[axis] + by * direction[axis]));
+            (moved(1e-2) - moved(-1e-2)) / 2e-2
+        };
+        // The camera stands at (0, 0, -1). A point that is seen, 20 pixels left of its cell: nothing pulls it to or fro.
+        let seen = [0.02, -0.04, 0.0];
+        assert!(slope(seen, [0.02, -0.04, 1.0]).abs() < 1e-3);
+        assert!(slope(seen, [1.0, 0.0, 0.0]) < -0.1, "towards its cell");
+        // Behind the camera, and too near: forward along the ray of its cell.
+        for lost in [[0.0, 0.0, -2.0], [0.0, 0.0, -0.98]] {
+            assert!(slope(lost, [0.06, -0.04, 1.0]) < -1.0, "{lost:?}");
+        }
+    }
+
+    #[test]
     fn a_point_on_the_ray_of_its_cell_has_no_error_at_any_depth() {
         // A camera at (0, 0, -1) units of 2 m that looks along z: the map's origin lies 2 m in front of it.
         let camera = rows(&[[1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]]).view([1, 3, 4]);

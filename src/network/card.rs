@@ -11,6 +11,7 @@ use super::config::NetworkConfig;
 use super::pictures::PicturesConfig;
 use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
+use super::scene_coordinates::Supervision;
 use super::scene_record::SceneRecord;
 use super::uncertainty::Calibration;
 use crate::config::load_yaml;
@@ -55,6 +56,9 @@ pub struct TrainingRecord {
     /// The video without labels that it also learned from, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unlabelled: Option<VideoRecord>,
+    /// What points were learned from; absent of a model that knows no points.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervision: Option<Supervision>,
 }
 
 /// The video without labels that a training learned from.

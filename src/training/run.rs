@@ -506,6 +506,7 @@ pub(super) fn record(scenes: &Scenes, job: &Job, epochs: usize, start: Option<&S
         pretrained: job.pretrained.as_ref().and_then(file_name).unwrap_or_default(),
         origin: start.map(Start::record),
         unlabelled: None,
+        supervision: None,
     }
 }
 

@@ -82,6 +82,11 @@ impl SceneCoordinateHead {
         Tensor::cat(&[own, read_at((coarse, &self.grids[1]), &self.grids[0], cells, size[3])], 2)
     }
 
+    /// The finer of both maps, `bchw`: what is seen in it is seen more exactly.
+    pub fn fine_map<'a>(&self, shared: &'a Features) -> &'a Tensor {
+        &shared.maps()[self.stages[0]]
+    }
+
     /// Where the cells lie in the network's image.
     pub fn grid(&self) -> &CellGrid {
         &self.grids[0]

@@ -17,8 +17,10 @@ mod head;
 mod interpolation;
 mod pose;
 mod products;
+mod supervision;
 
 pub use evidence::Evidence;
 pub use head::SceneCoordinateHead;
 pub(super) use pose::{correspondences, pose};
 pub use products::fast_products;
+pub use supervision::Supervision;

@@ -1,20 +1,21 @@
 //! Cells of all training views in memory: their features, and what they should say.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use nalgebra::Vector3;
+use nalgebra::{Vector2, Vector3};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use tch::{Device, Kind, Tensor};
 
+use super::eye::Eye;
 use super::sight::Sight;
+use super::sweep::Sweep;
 use crate::dataset::Dataset;
 use crate::geometry::{Se3, So3};
-use crate::network::input::input_tensor;
-use crate::network::scene_coordinates::SceneCoordinateHead;
-use crate::network::{MapFromNormalized, NetworkConfig, PoseNetwork};
+use crate::network::{Features, MapFromNormalized};
 use crate::progress::Progress;
 use crate::sensor::{CameraModel, DepthImage};
 use crate::training::config::TrainingConfig;
@@ -27,31 +28,34 @@ const CHUNK: usize = 8;
 /// What a cell needs beside its features, bytes.
 const BESIDE: usize = 64;
 
-/// The network whose encoder sees the frames.
-#[derive(Clone, Copy)]
-pub(super) struct Eye<'a> {
-    pub(super) network: &'a PoseNetwork,
-    pub(super) head: &'a SceneCoordinateHead,
-    pub(super) architecture: &'a NetworkConfig,
-    pub(super) camera: &'a CameraModel,
-    pub(super) device: Device,
+/// Where the points of cells come from.
+pub(super) enum Points<'a, 'b> {
+    /// From depth images.
+    Depth,
+    /// From what frames show from several sides.
+    Sweep(&'b mut Sweep<'a>),
+    /// They stay unknown.
+    None,
 }
 
 /// A cell without its features.
 struct Cell {
     pixel: [f32; 2],
     view: usize,
-    /// What it shows, in the map, metres; `None` without depth.
+    /// What it shows, in the map, metres; `None` where that is not known.
     point: Option<Vector3<f64>>,
 }
 
 /// Cells of some frames, features in half precision on the CPU.
+#[derive(Default)]
 pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
     /// Of each view.
     frames: Vec<usize>,
+    /// How the camera of each view is turned.
+    turns: Vec<So3>,
 }
 
 /// A depth image of some of the frames.
@@ -59,40 +63,81 @@ type Depths = Vec<Option<DepthImage>>;
 
 impl CellBuffer {
     /// Draws as many cells of each frame and its `cached_copies` augmented copies as `cache_limit` allows, of those that were
-    /// recorded. The same seed draws the same.
+    /// recorded; their points are those of `points`. The same seed draws the same.
     ///
     /// # Errors
     /// Those of the dataset; [`Error::Config`] when not even one cell per view fits; [`Error::Interrupted`] when `keep_going`
     /// says no.
     pub(super) fn fill(
         (dataset, frames): (&dyn Dataset, &[usize]),
-        eye: Eye,
+        (eye, mut points): (Eye, Points),
         (config, seed): (&TrainingConfig, u64),
         progress: Progress,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self> {
         let copies = 1 + config.cached_copies;
-        let per_view = cells_per_view(frames.len() * copies, eye.head.channels() as usize, config)?;
+        let taken = if let Points::Sweep(_) = points { frames.len() * Sweep::bytes(eye.camera) } else { 0 };
+        let per_view = cells_per_view((frames.len() * copies, taken), eye.head.channels() as usize, config)?;
         let bar = progress.steps("computing features", (copies * frames.len()) as u64);
-        let mut buffer =
-            Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new(), frames: Vec::new() };
+        let measured = matches!(points, Points::Depth);
+        let mut buffer = Self::default();
         for chunk in frames.chunks(CHUNK) {
             let pixels = Pixels::load(dataset, chunk, *eye.camera, config, &Progress::Silent)?;
-            let depths: Depths = chunk.par_iter().map(|&frame| dataset.depth(frame)).collect::<Result<_>>()?;
+            let depth = |&frame: &usize| if measured { dataset.depth(frame) } else { Ok(None) };
+            let depths: Depths = chunk.par_iter().map(depth).collect::<Result<_>>()?;
             for copy in 0..copies {
                 if !keep_going() {
                     return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
                 }
                 let views = chunk.iter().map(|&frame| View { frame, draw: mix(seed, copy as u64, frame as u64) });
                 let views: Vec<View> = views.collect();
-                buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
+                let shared = buffer.take((&pixels, &depths), &views, copy > 0, eye, per_view)?;
+                if let (0, Points::Sweep(sweep)) = (copy, &mut points) {
+                    sweep.take(eye.head.fine_map(&shared));
+                }
                 bar.advance(chunk.len() as u64);
             }
+        }
+        if let Points::Sweep(sweep) = points {
+            buffer.find_points((sweep, frames), eye.camera, progress, keep_going)?;
         }
         Ok(buffer)
     }
 
-    /// Takes cells of the views of a chunk.
+    /// Finds the points of the cells where the frames show them from several sides.
+    fn find_points(
+        &mut self,
+        (sweep, frames): (&Sweep, &[usize]),
+        camera: &CameraModel,
+        progress: Progress,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<()> {
+        let mut of_frame: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, cell) in self.cells.iter().enumerate() {
+            of_frame.entry(self.frames[cell.view]).or_default().push(at);
+        }
+        let bar = progress.steps("finding points", frames.len() as u64);
+        for (place, frame) in frames.iter().enumerate() {
+            if !keep_going() {
+                return Err(Error::Interrupted("; nothing was trained yet".to_owned()));
+            }
+            let cells = of_frame.remove(frame).unwrap_or_default();
+            let pixels: Vec<[f32; 2]> = cells.iter().map(|&at| self.recorded(&self.cells[at], camera)).collect();
+            for (&at, point) in cells.iter().zip(sweep.points(place, &pixels)) {
+                self.cells[at].point = point;
+            }
+            bar.advance(1);
+        }
+        Ok(())
+    }
+
+    /// The pixel of the frame as it was recorded that a cell shows; that its ray meets the image is why it was drawn.
+    fn recorded(&self, cell: &Cell, camera: &CameraModel) -> [f32; 2] {
+        let ray = self.turns[cell.view] * camera.ray(&Vector2::from(cell.pixel).map(f64::from));
+        [camera.cx + camera.fx * ray.x / ray.z, camera.cy + camera.fy * ray.y / ray.z].map(|at| at as f32)
+    }
+
+    /// Takes cells of the views of a chunk; returns what the encoder says of them.
     fn take(
         &mut self,
         (pixels, depths): (&Pixels, &Depths),
@@ -100,13 +145,11 @@ impl CellBuffer {
         augmented: bool,
         eye: Eye,
         per_view: usize,
-    ) -> Result<()> {
+    ) -> Result<Features> {
         let plain = |view: &View| (pixels.plain(view.frame).0.clone(), pixels.plain(view.frame).1);
         let images = if augmented { pixels.augmented(views) } else { views.iter().map(plain).collect() };
         let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
-        let NetworkConfig { input, normalization, .. } = eye.architecture;
-        let input = input_tensor(&references, *input, normalization, eye.device)?;
-        let shared = tch::no_grad(|| eye.network.shared(&input, false));
+        let shared = eye.look(&references)?;
         let [rows, columns] = eye.head.map_size(&shared);
         for (row, view) in views.iter().enumerate() {
             let old_from_new = if augmented { pixels.turn(*view) } else { So3::identity() };
@@ -118,20 +161,20 @@ impl CellBuffer {
             let number = self.map_from_camera.len();
             self.map_from_camera.push(images[row].1);
             self.frames.push(view.frame);
+            self.turns.push(old_from_new);
             self.cells.extend(chosen.iter().map(|&cell| {
                 let (column, row) = (cell % columns, cell / columns);
-                let pixel = eye.head.grid().centre(column, row);
-                let point = sight.point(eye.head.grid(), column, row);
-                Cell { pixel: [pixel.x as f32, pixel.y as f32], view: number, point }
+                let pixel = eye.head.grid().centre(column, row).map(|at| at as f32).into();
+                Cell { pixel, view: number, point: sight.point(eye.head.grid(), column, row) }
             }));
             let of_view = shared.narrow(row as i64, 1);
             let features_nc = tch::no_grad(|| eye.head.cell_features(&of_view, chosen).get(0).to_kind(Kind::Half));
             self.features.push(features_nc.to_device(Device::Cpu));
         }
-        Ok(())
+        Ok(shared)
     }
 
-    /// What the cells show that have depth, in the map, metres.
+    /// What the cells show whose point is known, in the map, metres.
     pub(super) fn points(&self) -> impl Iterator<Item = &Vector3<f64>> {
         self.cells.iter().filter_map(|cell| cell.point.as_ref())
     }
@@ -176,12 +219,13 @@ impl CellBuffer {
     }
 }
 
-/// How many cells of each view fit.
-fn cells_per_view(views: usize, channels: usize, config: &TrainingConfig) -> Result<usize> {
+/// How many cells of each view fit beside what is taken otherwise, bytes.
+fn cells_per_view((views, taken): (usize, usize), channels: usize, config: &TrainingConfig) -> Result<usize> {
     let bytes = 2 * channels + BESIDE;
-    match (config.cache_limit << 20) / bytes / views.max(1) {
+    match (config.cache_limit << 20).saturating_sub(taken) / bytes / views.max(1) {
         0 => {
-            let expected = format!("at least {} MiB, for a cell of each of {views} views", 1 + ((views * bytes) >> 20));
+            let least = 1 + ((views * bytes + taken) >> 20);
+            let expected = format!("at least {least} MiB, for a cell of each of {views} views");
             Err(Error::config(
                 "cache_limit",
                 expected,
@@ -195,7 +239,7 @@ fn cells_per_view(views: usize, channels: usize, config: &TrainingConfig) -> Res
 /// All cells of a buffer, on the CPU.
 pub(super) struct Material {
     features_nc: Tensor,
-    /// NaN without depth.
+    /// NaN where unknown.
     points_n3: Tensor,
     pixels_n2: Tensor,
     views_n: Tensor,
@@ -207,7 +251,7 @@ pub(super) struct Material {
 /// Some cells where they are learned from.
 pub(super) struct Cells {
     pub(super) features_nc: Tensor,
-    /// In the units of the model; NaN without depth.
+    /// In the units of the model; NaN where unknown.
     pub(super) points_n3: Tensor,
     pub(super) pixels_n2: Tensor,
     pub(super) camera_from_map_n34: Tensor,

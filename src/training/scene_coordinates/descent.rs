@@ -9,7 +9,7 @@ use tch::{Kind, Tensor};
 use super::buffer::{Cells, Material};
 use super::settings::SceneCoordinates;
 use crate::loss::{self, point_loss, sight_loss, soft_clip};
-use crate::network::scene_coordinates::{SceneCoordinateHead, fast_products};
+use crate::network::scene_coordinates::{SceneCoordinateHead, Supervision, fast_products};
 use crate::progress::Progress;
 use crate::sensor::CameraModel;
 use crate::training::adam::{Adam, AdamConfig};
@@ -30,6 +30,15 @@ pub(super) struct EpochRecord {
     pub(super) clip: f64,
     /// Median distance of the points to the true ones on the validation frames, metres; `None` without any.
     pub(super) validation: Option<f64>,
+}
+
+/// What cells are compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// Points, measured or found; where there is none, what the view shows.
+    Points,
+    /// What the view shows.
+    Sight,
 }
 
 /// What is learned, where it is seen, and how.
@@ -88,23 +97,54 @@ impl Descent<'_> {
                 adam.step(&gradients, self.config.learning_rate * rate);
                 bar.advance(1);
             }
-            let clip = self.clip((epoch + 1) as f64 / epochs as f64);
+            let clip = self.clip(self.part((epoch + 1) as f64 / epochs as f64));
             let validation = validation.map(|validation| self.median_distance(validation)).transpose()?.flatten();
             history.push(EpochRecord { loss: total / per_epoch as f64, clip, validation });
         }
         Ok(history)
     }
 
-    fn clip(&self, done: f64) -> f64 {
-        soft_clip(done, self.settings.coarse, self.settings.fine)
+    /// The part of the training that is on, and the share of it that is done.
+    fn part(&self, done: f64) -> (Part, f64) {
+        match self.settings.supervision {
+            Supervision::Depth => (Part::Points, done),
+            Supervision::Reprojection => {
+                let start = self.settings.start;
+                if done < start { (Part::Points, done / start) } else { (Part::Sight, (done - start) / (1.0 - start)) }
+            }
+        }
     }
 
-    /// The mean over the cells of what they are off by, metres: by depth where there is some, else by reprojection.
+    /// The clip of a part of the training, metres.
+    fn clip(&self, (part, done): (Part, f64)) -> f64 {
+        let SceneCoordinates { coarse, fine, metres_per_pixel, .. } = self.settings;
+        match part {
+            Part::Points => soft_clip(done, coarse, fine),
+            Part::Sight => metres_per_pixel * self.clip_pixels(done),
+        }
+    }
+
+    fn clip_pixels(&self, done: f64) -> f64 {
+        soft_clip(done, self.settings.coarse_pixels, self.settings.fine_pixels)
+    }
+
+    /// The mean over the cells of what they are off by, metres: by their points where these are known and believed, else by
+    /// reprojection.
     fn loss(&self, cells: &Cells, done: f64) -> Tensor {
         let estimate_n3 = self.head.points_in(&cells.features_nc, self.products());
+        let (part, done) = self.part(done);
+        let by_sight = self.by_sight(&estimate_n3, cells, done);
+        if part == Part::Sight {
+            return by_sight.mean(Kind::Float);
+        }
         let unknown_n1 = cells.points_n3.narrow(1, 0, 1).isnan();
         let truth_n3 = cells.points_n3.nan_to_num(0.0, None::<f64>, None::<f64>);
-        let by_depth = point_loss(&estimate_n3, &truth_n3, self.scale, self.clip(done));
+        let by_points = point_loss(&estimate_n3, &truth_n3, self.scale, self.clip((part, done)));
+        by_sight.where_self(&unknown_n1.squeeze_dim(1), &by_points).mean(Kind::Float)
+    }
+
+    /// The reprojection errors of the cells as metres, `n`, with the clip of a share of the training.
+    fn by_sight(&self, estimate_n3: &Tensor, cells: &Cells, done: f64) -> Tensor {
         let CameraModel { fx, fy, cx, cy, .. } = *self.camera;
         let sight = loss::Sight {
             camera_from_map_n34: &cells.camera_from_map_n34,
@@ -112,10 +152,7 @@ impl Descent<'_> {
             focal: [fx, fy],
             centre: [cx, cy],
         };
-        let SceneCoordinates { coarse_pixels, fine_pixels, metres_per_pixel, .. } = self.settings;
-        let clip = soft_clip(done, coarse_pixels, fine_pixels);
-        let by_sight = sight_loss(&estimate_n3, &sight, self.scale, clip, metres_per_pixel);
-        by_sight.where_self(&unknown_n1.squeeze_dim(1), &by_depth).mean(Kind::Float)
+        sight_loss(estimate_n3, &sight, self.scale, self.clip_pixels(done), self.settings.metres_per_pixel)
     }
 
     /// The precision of products that are learned from.

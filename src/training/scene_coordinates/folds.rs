@@ -11,6 +11,7 @@ use image::RgbImage;
 use super::buffer::Material;
 use super::descent::Descent;
 use super::run::head_of;
+use super::settings::SceneCoordinates;
 use crate::Result;
 use crate::dataset::Dataset;
 use crate::network::{ModelCard, PoseRegressor};
@@ -29,6 +30,8 @@ pub(super) struct Folds<'a> {
     /// The training frames, in order.
     pub(super) train: &'a [usize],
     pub(super) material: &'a Material,
+    /// How points are learned.
+    pub(super) settings: SceneCoordinates,
     /// The training of the model itself.
     pub(super) job: &'a Job,
     /// Its card, as far as it is known.
@@ -48,7 +51,7 @@ impl Folds<'_> {
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Answers> {
         let mut answers = Answers::default();
-        let settings = self.job.config.scene_coordinates.unwrap_or_default();
+        let settings = self.settings;
         let config = TrainingConfig { epochs: settings.fold_epochs, ..self.job.config.clone() };
         for fold in 0..settings.folds {
             let runs = self.runs(fold, settings.folds);

@@ -11,14 +11,28 @@
 //! What a cell should say comes from the depth image of its frame: the depth on the ray of the cell's centre, put on this ray.
 //! That takes depth and colour camera to stand at one place; what is between them (7-Scenes: about 2.5 cm, in a direction that
 //! the dataset does not give) stays unknown and is in the points. A cell without a reading learns from its reprojection error
-//! alone. A dataset without any depth is refused for now.
+//! alone.
+//!
+//! Without depth images all cells do (DSAC++, second step; ACE). The papers start at a constant depth; from there thousands of
+//! steps find the points. Here a plane sweep through the features of frames with known poses says roughly where they are, the
+//! first part of the training learns that, and the rest follows reprojection errors:
+//!
+//! ```text
+//! cells ─ sweep along their rays, seen by frames from other sides ─ rough points ─ learned first ─ reprojection errors
+//! ```
 
 mod buffer;
+mod components;
 mod descent;
+mod eye;
 mod folds;
+mod partners;
+mod peak;
 mod run;
 mod settings;
 mod sight;
+mod sweep;
+mod units;
 
 pub(super) use run::train;
 pub use settings::SceneCoordinates;

@@ -1,23 +1,29 @@
-//! The way from a dataset with depth to a model folder that knows where its points lie.
+//! The way from a dataset to a model folder that knows where its points lie.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use nalgebra::Vector3;
 use tch::nn::VarStore;
 
-use super::buffer::{CellBuffer, Eye};
+use super::buffer::{CellBuffer, Points};
 use super::descent::{Descent, EpochRecord};
+use super::eye::Eye;
 use super::folds::Folds;
+use super::partners::{FEWEST, partners};
+use super::settings::SceneCoordinates;
+use super::sweep::Sweep;
+use super::units::{units_of_points, units_of_poses};
 use crate::dataset::{Dataset, Split};
-use crate::network::scene_coordinates::SceneCoordinateHead;
+use crate::geometry::Se3;
+use crate::network::scene_coordinates::{SceneCoordinateHead, Supervision};
 use crate::network::{
     Calibration, MapFromNormalized, ModelCard, NetworkConfig, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
-    ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
+use crate::sensor::CameraModel;
 use crate::training::calibrate::{calibrate, validated};
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::mix;
@@ -29,8 +35,8 @@ use crate::{Error, Result};
 /// Trains on one scene and writes the model folder; returns its card.
 ///
 /// # Errors
-/// Those of the dataset and the split; [`Error::Config`] for a dataset without depth or with one training frame, a model or a
-/// video to learn from, and a run to resume; [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] for poses
+/// Those of the dataset and the split; [`Error::Config`] for one training frame, a camera that stood still where there is no depth,
+/// a model or a video to learn from, and a run to resume; [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] for poses
 /// that are not finite and a training that diverges.
 pub(in crate::training) fn train(
     scene: &SceneDataset,
@@ -45,8 +51,15 @@ pub(in crate::training) fn train(
     let scenes = Scenes::new(&alone, &job.split)?;
     let split = &scenes.first().split;
     check(dataset, split, has_video, job)?;
-    MapFromNormalized::fit(&scenes.first().train_poses())?;
+    let train_poses = scenes.first().train_poses();
+    MapFromNormalized::fit(&train_poses)?;
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
+    let settings = config.scene_coordinates.unwrap_or_default();
+    let supervision = supervision(dataset, split, settings)?;
+    let settings = SceneCoordinates { supervision, ..settings };
+    if supervision == Supervision::Reprojection {
+        check_motion(&train_poses, &camera, settings, dataset)?;
+    }
     let preprocessor = Preprocessor::new(dataset.camera(), &camera)?;
     let device = job.device.resolve()?;
     let (network, store) = initial_network(architecture, None, job, device, &progress)?;
@@ -56,22 +69,22 @@ pub(in crate::training) fn train(
     // What it learns from: cells of the training frames, and some of the validation frames to judge by.
     let seeing = eye_network(job, architecture, device)?;
     let eye = Eye { network: &seeing, head, architecture, camera: &camera, device };
-    let buffer = CellBuffer::fill((dataset, &split.train), eye, (config, job.seed), progress, keep_going)?;
-    let units = units(&buffer, dataset, split)?;
+    let (buffer, units) = learned_from(&scenes, eye, settings, job, progress, keep_going)?;
     let judged = TrainingConfig { cached_copies: 0, cache_limit: config.cache_limit.div_ceil(16), ..config.clone() };
     let validation = match split.validation.is_empty() {
         true => None,
         false => {
             let seed = mix(job.seed, 1, 0);
             let of_frames = (dataset, &*split.validation);
-            Some(CellBuffer::fill(of_frames, eye, (&judged, seed), progress, keep_going)?.into_material(&units))
+            let points = if supervision == Supervision::Depth { Points::Depth } else { Points::None };
+            let buffer = CellBuffer::fill(of_frames, (eye, points), (&judged, seed), progress, keep_going)?;
+            Some(buffer.into_material(&units))
         }
     };
     let material = buffer.into_material(&units);
     head.standardize(&material.spread(SAMPLED, device).features_nc);
 
     // The training itself.
-    let settings = config.scene_coordinates.unwrap_or_default();
     let (seed, scale) = (job.seed, units.scale);
     let title = "learning points".to_owned();
     let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed, title };
@@ -89,7 +102,7 @@ pub(in crate::training) fn train(
         map_frame: "map".to_owned(),
         map_from_normalized: units,
         max_pair_interval: 0.0,
-        training: record(&scenes, job, config.epochs, None),
+        training: TrainingRecord { supervision: Some(supervision), ..record(&scenes, job, config.epochs, None) },
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         relative_calibration: None,
@@ -101,7 +114,7 @@ pub(in crate::training) fn train(
         scenes: Vec::new(),
     };
     let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-    let folds = Folds { dataset, train: &split.train, material: &material, job, card: &card, device };
+    let folds = Folds { dataset, train: &split.train, material: &material, settings, job, card: &card, device };
     let elsewhere = folds.answers(&image, progress, keep_going)?;
     let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let mut card = match elsewhere.are_many() {
@@ -120,8 +133,7 @@ pub(super) const SAMPLED: usize = 65_536;
 /// Whether there is something to learn from, found before anything is computed.
 fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Result<()> {
     if job.from.is_some() || has_video {
-        let found =
-            "a model to go on from, or a video; points are learned from posed images with depth, from the start";
+        let found = "a model to go on from, or a video; points are learned from posed images, from the start";
         return Err(Error::config("from", "neither --from nor --unlabelled for scene_coordinates", found));
     }
     if split.train.len() < 2 {
@@ -129,22 +141,62 @@ fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Re
             format!("{} in {}; record more of the scene, or give another split", split.train.len(), dataset.name());
         return Err(Error::config("split", "at least 2 training frames", found));
     }
-    for &frame in &split.train {
-        if dataset.depth(frame)?.is_some_and(|depth| depth.points().next().is_some()) {
-            return Ok(());
-        }
-    }
-    Err(no_depth(dataset, split))
+    Ok(())
 }
 
-fn no_depth(dataset: &dyn Dataset, split: &Split) -> Error {
+/// What there is to learn from: depth where it is wanted and any frame has some.
+fn supervision(dataset: &dyn Dataset, split: &Split, settings: SceneCoordinates) -> Result<Supervision> {
+    if settings.supervision == Supervision::Depth {
+        for &frame in &split.train {
+            if dataset.depth(frame)?.is_some_and(|depth| depth.points().next().is_some()) {
+                return Ok(Supervision::Depth);
+            }
+        }
+    }
+    Ok(Supervision::Reprojection)
+}
+
+/// Whether the camera moved enough that the same things are seen from several sides.
+fn check_motion(poses: &[Se3], camera: &CameraModel, settings: SceneCoordinates, dataset: &dyn Dataset) -> Result<()> {
+    let depth = settings.assumed_depth;
+    if partners(poses, camera, depth).iter().any(|partners| !partners.is_empty()) {
+        return Ok(());
+    }
+    let extent = MapFromNormalized::fit(poses)?.scale;
     let found = format!(
-        "no reading on any of the {} training frames of {}; take a dataset with depth (7-Scenes, TUM RGB-D, vloc synth --depth) \
-         or another preset, such as vlocnet-squeezenet",
-        split.train.len(),
+        "none among the {} training frames of {}, whose positions differ by {extent:.2} m, at a depth of {depth} m; move the \
+         camera sideways when you record, say in scene_coordinates.assumed_depth how far away the scene is, or take a dataset \
+         with depth",
+        poses.len(),
         dataset.name()
     );
-    Error::config("scene_coordinates", "depth images of the training frames", found)
+    let expected =
+        format!("frames that at least {FEWEST} others see from another side, for points without depth images");
+    Err(Error::config("dataset", expected, found))
+}
+
+/// The cells that are learned from, with the units that suit their points.
+fn learned_from(
+    scenes: &Scenes,
+    eye: Eye,
+    settings: SceneCoordinates,
+    job: &Job,
+    progress: Progress,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<(CellBuffer, MapFromNormalized)> {
+    let (config, scene) = (&job.config, scenes.first());
+    let (frames, how) = ((scene.dataset, &*scene.split.train), (config, job.seed));
+    if settings.supervision == Supervision::Depth {
+        let buffer = CellBuffer::fill(frames, (eye, Points::Depth), how, progress, keep_going)?;
+        let units = units_of_points(&buffer);
+        return Ok((buffer, units));
+    }
+    let (poses, depth) = (scene.train_poses(), settings.assumed_depth);
+    let units = units_of_poses(&poses, depth)?;
+    let components = eye.components(scene.dataset, &scene.split.train, config)?;
+    let mut sweep = Sweep::new(poses, (eye.camera, *eye.head.grid()), components, depth);
+    let buffer = CellBuffer::fill(frames, (eye, Points::Sweep(&mut sweep)), how, progress, keep_going)?;
+    Ok((buffer, units))
 }
 
 /// The network as it starts, to look with: in the precision in which the model will look.
@@ -159,17 +211,6 @@ fn eye_network(job: &Job, architecture: &NetworkConfig, device: tch::Device) -> 
 pub(super) fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
     let none = || Error::compute("training of points", "expected an architecture with the localizer scene_coordinates");
     network.coordinates().ok_or_else(none)
-}
-
-/// The middle of the points of the scene, and their root mean square distance to it per axis.
-fn units(buffer: &CellBuffer, dataset: &dyn Dataset, split: &Split) -> Result<MapFromNormalized> {
-    let count = buffer.points().count();
-    if count == 0 {
-        return Err(no_depth(dataset, split));
-    }
-    let mean = buffer.points().sum::<Vector3<f64>>() / count as f64;
-    let variance = buffer.points().map(|point| (point - mean).norm_squared()).sum::<f64>() / (3 * count) as f64;
-    Ok(MapFromNormalized { mean: mean.into(), scale: variance.sqrt().max(0.01) })
 }
 
 fn write_weights(store: &VarStore, job: &Job) -> Result<WeightsRecord> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::network::scene_coordinates::Supervision;
 use crate::{Error, Result};
 
 /// More parts cost more than they tell.
@@ -11,6 +12,8 @@ const MOST_FOLDS: usize = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SceneCoordinates {
+    /// What cells learn from; the model card says what it was.
+    pub supervision: Supervision,
     /// Cells per step.
     pub cells: usize,
     /// What the distance to a point cannot exceed at the start, metres: about a quarter of the extent of a room.
@@ -28,11 +31,17 @@ pub struct SceneCoordinates {
     pub fold_epochs: usize,
     /// Metres that a pixel of that error counts: about the depth of the scene over the focal length.
     pub metres_per_pixel: f64,
+    /// How far away the scene is about, metres, where no depth image says it: points are looked for between a fifth and five
+    /// times of it.
+    pub assumed_depth: f64,
+    /// The share of the training, from its first step, that learns the points found there; reprojection errors follow.
+    pub start: f64,
 }
 
 impl Default for SceneCoordinates {
     fn default() -> Self {
         Self {
+            supervision: Supervision::Depth,
             cells: 5120,
             coarse: 0.5,
             fine: 0.02,
@@ -41,6 +50,8 @@ impl Default for SceneCoordinates {
             folds: 0,
             fold_epochs: 4,
             metres_per_pixel: 0.005,
+            assumed_depth: 2.0,
+            start: 0.5,
         }
     }
 }
@@ -51,7 +62,8 @@ impl SceneCoordinates {
     /// # Errors
     /// [`Error::Config`] with the key, the range and the value.
     pub(in crate::training) fn check(&self) -> Result<()> {
-        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, folds, fold_epochs, metres_per_pixel } = *self;
+        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, metres_per_pixel, .. } = *self;
+        let Self { folds, fold_epochs, assumed_depth, start, .. } = *self;
         if cells < 2 {
             return Err(Error::config("scene_coordinates.cells", "at least 2", cells.to_string()));
         }
@@ -68,6 +80,8 @@ impl SceneCoordinates {
             ("coarse_pixels", coarse_pixels, fine_pixels, 1e4),
             ("fine_pixels", fine_pixels, f64::MIN_POSITIVE, 1e4),
             ("metres_per_pixel", metres_per_pixel, f64::MIN_POSITIVE, 1e3),
+            ("assumed_depth", assumed_depth, f64::MIN_POSITIVE, 1e6),
+            ("start", start, 0.0, 1.0),
         ];
         match ranges.iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
             None => Ok(()),
