@@ -1,0 +1,245 @@
+//! The pretraining itself: rooms that come and go, steps of some views of some of them, one loss for the encoder and all heads.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+use super::card::{EncoderCard, write};
+use super::heads::RoomHeads;
+use super::population::Population;
+use super::room::{CellMap, Room, augmented};
+use super::settings::Pretraining;
+use crate::loss::{point_loss, soft_clip};
+use crate::network::device::guarded;
+use crate::network::input::input_tensor;
+use crate::network::scene_coordinates::SceneCoordinateHead;
+use crate::network::{NetworkConfig, PoseNetwork};
+use crate::progress::{Progress, Steps};
+use crate::training::adam::{Adam, AdamConfig};
+use crate::training::pairs::mix;
+use crate::training::run::LOG_FILE;
+use crate::training::schedule::learning_rate;
+use crate::{Error, Result};
+
+/// Steps until the encoder's full learning rate.
+const WARMUP: u64 = 100;
+/// Longest gradient.
+const GRADIENT_CLIP: f64 = 5.0;
+/// Decoupled weight decay.
+const WEIGHT_DECAY: f64 = 1e-4;
+/// The encoder is written so many times, the last time at the end.
+const SNAPSHOTS: u64 = 20;
+/// Rooms older than this share of their life say how well points are known.
+const OLD: f64 = 0.7;
+/// The stream of seeds of the rooms to learn in; those to judge in are another.
+const LEARNED_IN: u64 = 17;
+
+/// An encoder, and what reads its maps.
+pub(super) struct Eye {
+    pub(super) architecture: NetworkConfig,
+    pub(super) network: PoseNetwork,
+    pub(super) store: VarStore,
+    pub(super) cells: CellMap,
+}
+
+impl Eye {
+    /// One with random weights.
+    pub(super) fn new(settings: &Pretraining) -> Result<Self> {
+        let architecture = settings.architecture()?;
+        let device = settings.device.resolve()?;
+        tch::manual_seed(settings.seed as i64);
+        let store = VarStore::new(device);
+        let network = guarded("building the network", || PoseNetwork::new(&store.root(), &architecture))??;
+        let (height, width) = (i64::from(settings.input.height), i64::from(settings.input.width));
+        let probe = Tensor::zeros([1, 3, height, width], (Kind::Float, device));
+        let size = tch::no_grad(|| head(&network).map(|head| head.cell_features(&network.shared(&probe, false)).size()))?;
+        let cells = CellMap { grid: *head(&network)?.grid(), rows: size[2], columns: size[3] };
+        Ok(Self { architecture, network, store, cells })
+    }
+
+    /// Channels of the features of a cell.
+    pub(super) fn channels(&self) -> Result<i64> {
+        Ok(head(&self.network)?.channels())
+    }
+
+    /// The features of all cells of images, `b`, cells row by row, `c`.
+    pub(super) fn features(&self, images: &[image::RgbImage], train: bool) -> Result<Tensor> {
+        let references: Vec<_> = images.iter().collect();
+        let NetworkConfig { input, normalization, .. } = &self.architecture;
+        let input = input_tensor(&references, *input, normalization, self.store.device())?;
+        let features_bchw = head(&self.network)?.cell_features(&self.network.shared(&input, train));
+        Ok(features_bchw.flatten(2, 3).transpose(1, 2))
+    }
+}
+
+fn head(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
+    let none = || Error::compute("pretraining", "expected an architecture with the localizer scene_coordinates");
+    network.coordinates().ok_or_else(none)
+}
+
+/// What came out of the steps between two reports.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    steps: usize,
+    loss: f64,
+    old: usize,
+    /// Sum over old rooms of the median distance of a point, metres.
+    distance: f64,
+}
+
+/// Rooms, their heads, the encoder and the optimizer of all.
+struct Learner<'a> {
+    settings: &'a Pretraining,
+    eye: Eye,
+    heads: RoomHeads,
+    population: Population,
+    /// Which room is in each place, and its views.
+    rooms: Vec<(usize, Room)>,
+    adam: Adam,
+}
+
+/// Pretrains an encoder and writes it into the folder, many times: what is there is always whole. Asks `keep_going` before each
+/// step. The same settings on one thread of the CPU give the same bytes.
+///
+/// # Errors
+/// [`Error::Config`] for settings out of range; [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] when the
+/// training diverges; [`Error::Io`] when the folder cannot be written.
+pub fn pretrain(settings: &Pretraining, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<EncoderCard> {
+    settings.check()?;
+    let eye = Eye::new(settings)?;
+    fs::create_dir_all(&settings.out).map_err(Error::io("create", &settings.out))?;
+    let population = Population::new(settings.rooms, settings.rooms_at_once, settings.steps);
+    let heads = RoomHeads::new(settings.rooms_at_once, eye.channels()?, settings.head_width, eye.store.device());
+    let encoder = eye.store.variables().into_iter().filter(|(name, _)| name.starts_with("trunk."));
+    let mut learned: Vec<(String, Tensor)> =
+        encoder.chain(heads.variables()).filter(|(_, variable)| variable.requires_grad()).collect();
+    learned.sort_by(|one, other| one.0.cmp(&other.0));
+    let adam = Adam::new(learned, AdamConfig { weight_decay: WEIGHT_DECAY, ..AdamConfig::default() });
+    let mut learner = Learner { settings, eye, heads, population, rooms: Vec::new(), adam };
+    learner.run(progress, keep_going)
+}
+
+impl Learner<'_> {
+    fn run(&mut self, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<EncoderCard> {
+        let (steps, started) = (self.settings.steps, Instant::now());
+        let bar = progress.steps("pretraining", steps);
+        let (mut log, mut tally) = ("step,loss_m,old_rooms_median_m\n".to_owned(), Tally::default());
+        let every = steps.div_ceil(SNAPSHOTS);
+        for step in 0..steps {
+            if !keep_going() {
+                let reason = format!("; {} has the encoder of an earlier step, if any", self.settings.out.display());
+                return Err(Error::Interrupted(reason));
+            }
+            self.move_rooms(step)?;
+            self.step(step, &mut tally)?;
+            bar.advance(1);
+            let done = step + 1;
+            if done % every == 0 || done == steps {
+                report(&tally, done, &mut log, &bar);
+                tally = Tally::default();
+                fs::write(self.settings.out.join(LOG_FILE), &log).map_err(Error::io("write", &self.settings.out))?;
+                let seconds = started.elapsed().as_secs_f64();
+                write(&self.eye.store, self.settings, &self.eye.architecture, (done, seconds))?;
+            }
+        }
+        write(&self.eye.store, self.settings, &self.eye.architecture, (steps, started.elapsed().as_secs_f64()))
+    }
+
+    /// Lets in the rooms that come at this step.
+    fn move_rooms(&mut self, step: u64) -> Result<()> {
+        for place in 0..self.settings.rooms_at_once {
+            let room = self.population.at(step, place).room;
+            if self.rooms.get(place).is_some_and(|(there, _)| *there == room) {
+                continue;
+            }
+            let seed = mix(self.settings.seed, LEARNED_IN, room as u64);
+            let views = Room::render(seed, self.eye.cells, self.settings, self.eye.store.device())?;
+            if place < self.rooms.len() {
+                // The moments of the optimizer stay: they are about right for the next head too.
+                self.heads.begin_anew(place);
+                self.rooms[place] = (room, views);
+            } else {
+                self.rooms.push((room, views));
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: u64, tally: &mut Tally) -> Result<()> {
+        let settings = self.settings;
+        let mut random = ChaCha8Rng::seed_from_u64(mix(settings.seed, 1, step));
+        let places = index::sample(&mut random, self.rooms.len(), settings.rooms_per_step.min(self.rooms.len())).into_vec();
+        let mut views = Vec::new();
+        for &place in &places {
+            let count = self.rooms[place].1.len();
+            views.extend(index::sample(&mut random, count, settings.views_per_step).into_iter().map(|view| (place, view)));
+        }
+
+        // Forward: all views in one batch, then all rooms in one batch.
+        let draw = |index: usize| mix(settings.seed, step, 1000 + index as u64);
+        let shown: Vec<_> = (views.iter().enumerate())
+            .map(|(index, &(place, view))| (self.rooms[place].1.image(view), draw(index)))
+            .collect();
+        let features_bnc = self.eye.features(&augmented(&shown, &settings.photometric), true)?;
+        let size = features_bnc.size();
+        let rooms = places.len() as i64;
+        let features_rnc = features_bnc.reshape([rooms, -1, size[2]]);
+        let truth: Vec<&Tensor> = views.iter().map(|&(place, view)| self.rooms[place].1.points(view)).collect();
+        let truth_rn3 = Tensor::cat(&truth, 0).view([rooms, -1, 3]);
+        let points_rn3 = self.heads.points(&places, &features_rnc);
+
+        // The loss of each room, with the clip of its age.
+        let mut losses = Vec::new();
+        for (row, &place) in places.iter().enumerate() {
+            let (points, truth) = (points_rn3.get(row as i64), truth_rn3.get(row as i64));
+            let (age, scale) = (self.population.at(step, place).age, self.rooms[place].1.scale);
+            let clip = soft_clip(age, settings.coarse, settings.fine);
+            losses.push(point_loss(&points, &truth, scale, clip).mean(Kind::Float));
+            if age > OLD {
+                tally.old += 1;
+                tally.distance += scale * tch::no_grad(|| median_distance(&points, &truth));
+            }
+        }
+        let loss = Tensor::stack(&losses, 0).mean(Kind::Float);
+        let mut gradients = self.adam.gradients(&loss)?;
+        let length = gradients.clip(1.0, GRADIENT_CLIP);
+        tally.steps += 1;
+        tally.loss += loss.double_value(&[]);
+        if !(length.is_finite() && tally.loss.is_finite()) {
+            let reason = format!("the loss is not finite in step {step}; lower the learning rates");
+            return Err(Error::compute("pretraining", reason));
+        }
+        let rate = settings.learning_rate * learning_rate(step, settings.steps, WARMUP);
+        let of_head: Vec<f64> = (0..self.rooms.len())
+            .map(|place| {
+                let age = self.population.at(step, place).age;
+                settings.head_learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * age).cos())
+            })
+            .collect();
+        self.adam.step_at(&gradients, |name| head_of(name).map_or(rate, |place| of_head[place]));
+        Ok(())
+    }
+}
+
+/// The head that a variable belongs to; `None`: the encoder's.
+fn head_of(name: &str) -> Option<usize> {
+    name.strip_prefix("heads.")?.split('.').next()?.parse().ok()
+}
+
+/// The median distance between points `n3`.
+pub(super) fn median_distance(one_n3: &Tensor, other_n3: &Tensor) -> f64 {
+    (one_n3 - other_n3).square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float).sqrt().median().double_value(&[])
+}
+
+fn report(tally: &Tally, done: u64, log: &mut String, bar: &Steps) {
+    let loss = tally.loss / tally.steps.max(1) as f64;
+    let distance = if tally.old > 0 { tally.distance / tally.old as f64 } else { f64::NAN };
+    let _ = writeln!(log, "{done},{loss:.6},{distance:.6}");
+    bar.message(&format!("loss {loss:.3} m, points of old rooms {distance:.3} m off"));
+}
