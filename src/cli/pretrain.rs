@@ -47,9 +47,9 @@ pub struct PretrainArgs {
     /// Rooms in each step.
     #[arg(long, value_name = "N")]
     pub rooms_per_step: Option<usize>,
-    /// Views of each of these in a step.
+    /// Pairs of views of each of these in a step.
     #[arg(long, value_name = "N")]
-    pub views_per_step: Option<usize>,
+    pub pairs_per_step: Option<usize>,
     /// Size of the views, such as 192x144.
     #[arg(long, value_name = "WIDTHxHEIGHT")]
     pub input: Option<InputSize>,
@@ -62,6 +62,9 @@ pub struct PretrainArgs {
     /// Rooms to judge in at the end; 0 leaves that out.
     #[arg(long, value_name = "N", default_value_t = Probe::default().rooms)]
     pub judge_in: usize,
+    /// Weights to start from, of an earlier pretraining (another seed then shows it other rooms), instead of random ones.
+    #[arg(long, value_name = "FILE")]
+    pub weights: Option<PathBuf>,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub device: Device,
@@ -87,10 +90,11 @@ impl PretrainArgs {
             views: self.views.unwrap_or(usual.views),
             steps: self.steps.unwrap_or(usual.steps),
             rooms_per_step: self.rooms_per_step.unwrap_or(usual.rooms_per_step.min(rooms_at_once)),
-            views_per_step: self.views_per_step.unwrap_or(usual.views_per_step),
+            pairs_per_step: self.pairs_per_step.unwrap_or(usual.pairs_per_step),
             input: self.input.unwrap_or(usual.input),
             seed: self.seed,
             device: self.device,
+            start: self.weights.clone(),
             out: self.out.clone(),
             ..usual
         })

@@ -76,7 +76,9 @@ pub use folds::{FOLDS_FOLDER, train_folds};
 pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
-pub use pretrain::{CARD_FILE as ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, pretrain, probe};
+pub use pretrain::{
+    CARD_FILE as ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, pretrain, probe,
+};
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
 pub use scene_coordinates::SceneCoordinates;

@@ -18,7 +18,7 @@ pub(super) fn scatter(seed: u64, palette: &Palette, size: &Vector3<f32>) -> Vec<
     // Things that look the same stand in several places.
     let looks: Vec<_> = (0..random.random_range(3..8)).map(|_| small_looks(&mut random, palette)).collect();
     let stands: Vec<Solid> = large.into_iter().chain(tables).collect();
-    let on_top = (0..random.random_range(5..16)).map(|_| {
+    let on_top = (0..random.random_range(6..24)).map(|_| {
         let below = &stands[random.random_range(0..stands.len())];
         let (half, faces) = looks[random.random_range(0..looks.len())].clone();
         let shift = |random: &mut ChaCha8Rng, half: f32| random.random_range(-0.8..0.8) * half;
@@ -34,11 +34,8 @@ pub(super) fn scatter(seed: u64, palette: &Palette, size: &Vector3<f32>) -> Vec<
 
 /// The size and the sides of something small.
 fn small_looks(random: &mut ChaCha8Rng, palette: &Palette) -> (Vector3<f32>, [Arc<Texture>; 6]) {
-    let half = Vector3::new(
-        random.random_range(0.03..0.2),
-        random.random_range(0.03..0.15),
-        random.random_range(0.02..0.25),
-    );
+    let half =
+        Vector3::new(random.random_range(0.03..0.2), random.random_range(0.03..0.15), random.random_range(0.02..0.25));
     (half, sides(random, palette, &half))
 }
 

@@ -102,7 +102,8 @@ fn tiles(canvas: &mut Canvas, random: &mut ChaCha8Rng, [base, joint]: [Rgb; 2]) 
 /// A wallpaper: two waves that beat, cut into two or three tones.
 fn pattern(canvas: &mut Canvas, random: &mut ChaCha8Rng, [one, other]: [Rgb; 2]) {
     let period = 10f32.powf(random.random_range(-1.4..-0.3));
-    let (ratio, turn, cut) = (random.random_range(0.5..2.0f32), random.random_range(0.0..1.6f32), random.random_range(0.2..0.8f32));
+    let (ratio, turn, cut) =
+        (random.random_range(0.5..2.0f32), random.random_range(0.0..1.6f32), random.random_range(0.2..0.8f32));
     let (sine, cosine) = turn.sin_cos();
     let contrast = random.random_range(0.1..1.0f32);
     let frequency = std::f32::consts::TAU / period;

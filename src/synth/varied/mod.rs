@@ -41,7 +41,14 @@ impl World {
             };
             Arc::new(texture)
         };
-        let sides = [(size.y, size.z), (size.y, size.z), (size.x, size.z), (size.x, size.z), (size.x, size.y), (size.x, size.y)];
+        let sides = [
+            (size.y, size.z),
+            (size.y, size.z),
+            (size.x, size.z),
+            (size.x, size.z),
+            (size.x, size.y),
+            (size.x, size.y),
+        ];
         let faces = std::array::from_fn(|index| face(index, sides[index].0, sides[index].1));
         let classes = [Class::Wall, Class::Wall, Class::Wall, Class::Wall, Class::Floor, Class::Ceiling];
         let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces, classes };
@@ -55,7 +62,8 @@ impl World {
         let in_the_way = |solid: &Solid| {
             let (sine, cosine) = solid.yaw.sin_cos();
             let offset = point - solid.centre;
-            let local = Vector3::new(cosine * offset.x + sine * offset.y, cosine * offset.y - sine * offset.x, offset.z);
+            let local =
+                Vector3::new(cosine * offset.x + sine * offset.y, cosine * offset.y - sine * offset.x, offset.z);
             (local.abs() - solid.half).max() < margin
         };
         from_walls.min() > margin && !self.furniture.iter().any(in_the_way)

@@ -26,7 +26,7 @@ pub(super) fn wall(paper: &mut ChaCha8Rng, random: &mut ChaCha8Rng, palette: &Pa
         door(&mut canvas, random, palette, size);
     }
     // Some walls are bare, some full.
-    let count = (24.0 * random.random::<f32>().powf(1.5)) as usize;
+    let count = (30.0 * random.random::<f32>()) as usize;
     for _ in 0..count {
         let area = place(random, size, (0.12, 1.3));
         thing(&mut canvas, random, palette, area);
@@ -37,7 +37,11 @@ pub(super) fn wall(paper: &mut ChaCha8Rng, random: &mut ChaCha8Rng, palette: &Pa
 /// A floor: a material, and up to three rugs.
 pub(super) fn floor(random: &mut ChaCha8Rng, palette: &Palette, size: [f32; 2]) -> Texture {
     let mut canvas = Canvas::new(size, FLOORS);
-    if random.random_bool(0.4) { material::wood(&mut canvas, random) } else { material::cover(&mut canvas, random, palette) }
+    if random.random_bool(0.4) {
+        material::wood(&mut canvas, random)
+    } else {
+        material::cover(&mut canvas, random, palette)
+    }
     for _ in 0..random.random_range(0..4) {
         let area = place(random, size, (0.6, 2.0));
         match random.random_range(0..2) {
@@ -120,14 +124,18 @@ fn inner(area: Area, border: f32) -> Area {
 fn framed(canvas: &mut Canvas, random: &mut ChaCha8Rng, area: Area, pane: Rgb) {
     let rim = pane.map(|channel| channel * random.random_range(0.2..0.8));
     canvas.paint(area, |_, _, _| rim);
-    let (slope, border) = (random.random_range(-0.5..0.5f32), random.random_range(0.02..0.1) * area.width.min(area.height));
+    let (slope, border) =
+        (random.random_range(-0.5..0.5f32), random.random_range(0.02..0.1) * area.width.min(area.height));
     let height = area.height;
-    canvas.paint(inner(area, border), |_, v, _| pane.map(|channel| (channel * (1.0 + slope * v / height)).clamp(0.01, 0.95)));
+    canvas.paint(inner(area, border), |_, v, _| {
+        pane.map(|channel| (channel * (1.0 + slope * v / height)).clamp(0.01, 0.95))
+    });
 }
 
 /// A sheet of words: lines of strokes of which no two are alike.
 fn text(canvas: &mut Canvas, random: &mut ChaCha8Rng, palette: &Palette, area: Area) {
-    let (seed, paper, ink) = (random.random(), palette.large(random), palette.small(random).map(|channel| 0.4 * channel));
+    let (seed, paper, ink) =
+        (random.random(), palette.large(random), palette.small(random).map(|channel| 0.4 * channel));
     let line = area.height / random.random_range(3.0..16.0f32);
     let (stroke, margin) = (line * random.random_range(0.1..0.25), 0.06 * area.width);
     let (width, height) = (area.width, area.height);
@@ -177,7 +185,13 @@ fn drawers(canvas: &mut Canvas, random: &mut ChaCha8Rng, palette: &Palette, size
         let (x, y) = ((u / cell[0]).rem_euclid(1.0), (v / cell[1]).rem_euclid(1.0));
         let gap = x * cell[0] < 0.008 || y * cell[1] < 0.008;
         let knob = (x - 0.5).abs() < 0.12 && (y - 0.8).abs() * cell[1] < 0.012;
-        if gap { old.map(|channel| 0.3 * channel) } else if knob { handle } else { old }
+        if gap {
+            old.map(|channel| 0.3 * channel)
+        } else if knob {
+            handle
+        } else {
+            old
+        }
     });
 }
 

@@ -32,6 +32,9 @@ pub struct EncoderCard {
     pub encoder: EncoderConfig,
     /// Scaling of the colours that it expects.
     pub normalization: Normalization,
+    /// SHA-256 of the weights that it started from; absent: random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_from: Option<String>,
     /// How it was pretrained.
     pub pretraining: Pretraining,
     /// Steps that were done when it was written.
@@ -63,7 +66,8 @@ impl EncoderCard {
     /// # Errors
     /// [`Error::Io`] when it cannot be written.
     pub fn write(&self, folder: &std::path::Path) -> Result<()> {
-        let text = serde_yaml::to_string(self).map_err(|error| Error::compute("writing the card of an encoder", error))?;
+        let text =
+            serde_yaml::to_string(self).map_err(|error| Error::compute("writing the card of an encoder", error))?;
         let path = folder.join(CARD_FILE);
         fs::write(&path, text).map_err(Error::io("write", &path))
     }
@@ -82,9 +86,11 @@ pub(super) fn write(
     let card = EncoderCard {
         created_by: format!("vloc {}", env!("CARGO_PKG_VERSION")),
         licence: "Apache-2.0".to_owned(),
-        trained_on: "procedural rooms, rendered from their seeds; no recording, no image and no weights of others".to_owned(),
+        trained_on: "procedural rooms, rendered from their seeds; no recording, no image and no weights of others"
+            .to_owned(),
         encoder: architecture.encoder.clone(),
         normalization: architecture.normalization,
+        started_from: settings.start.as_deref().map(checkpoint::sha256).transpose()?,
         pretraining: settings.clone(),
         steps_done,
         seconds: seconds.round(),

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Instant;
 
-use rand::SeedableRng;
-use rand::seq::index;
+use rand::seq::{IndexedRandom, index};
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::nn::VarStore;
+use tch::nn::{Init, VarStore};
 use tch::{Kind, Tensor};
 
 use super::card::{EncoderCard, write};
@@ -15,11 +15,11 @@ use super::heads::RoomHeads;
 use super::population::Population;
 use super::room::{CellMap, Room, augmented};
 use super::settings::Pretraining;
-use crate::loss::{point_loss, soft_clip};
+use crate::loss::{matching_loss, point_loss, soft_clip};
 use crate::network::device::guarded;
 use crate::network::input::input_tensor;
 use crate::network::scene_coordinates::SceneCoordinateHead;
-use crate::network::{NetworkConfig, PoseNetwork};
+use crate::network::{NetworkConfig, PoseNetwork, checkpoint};
 use crate::progress::{Progress, Steps};
 use crate::training::adam::{Adam, AdamConfig};
 use crate::training::pairs::mix;
@@ -37,6 +37,8 @@ const WEIGHT_DECAY: f64 = 1e-4;
 const SNAPSHOTS: u64 = 20;
 /// Rooms older than this share of their life say how well points are known.
 const OLD: f64 = 0.7;
+/// Numbers of the descriptor that is matched, a linear layer on the features of a cell.
+const DESCRIPTOR: i64 = 64;
 /// The stream of seeds of the rooms to learn in; those to judge in are another.
 const LEARNED_IN: u64 = 17;
 
@@ -49,7 +51,7 @@ pub(super) struct Eye {
 }
 
 impl Eye {
-    /// One with random weights.
+    /// One with random weights, or those that the settings start from.
     pub(super) fn new(settings: &Pretraining) -> Result<Self> {
         let architecture = settings.architecture()?;
         let device = settings.device.resolve()?;
@@ -58,7 +60,11 @@ impl Eye {
         let network = guarded("building the network", || PoseNetwork::new(&store.root(), &architecture))??;
         let (height, width) = (i64::from(settings.input.height), i64::from(settings.input.width));
         let probe = Tensor::zeros([1, 3, height, width], (Kind::Float, device));
-        let size = tch::no_grad(|| head(&network).map(|head| head.cell_features(&network.shared(&probe, false)).size()))?;
+        let size =
+            tch::no_grad(|| head(&network).map(|head| head.cell_features(&network.shared(&probe, false)).size()))?;
+        if let Some(path) = &settings.start {
+            checkpoint::load_pretrained(&store, path)?;
+        }
         let cells = CellMap { grid: *head(&network)?.grid(), rows: size[2], columns: size[3] };
         Ok(Self { architecture, network, store, cells })
     }
@@ -88,6 +94,7 @@ fn head(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
 struct Tally {
     steps: usize,
     loss: f64,
+    matching: f64,
     old: usize,
     /// Sum over old rooms of the median distance of a point, metres.
     distance: f64,
@@ -98,6 +105,8 @@ struct Learner<'a> {
     settings: &'a Pretraining,
     eye: Eye,
     heads: RoomHeads,
+    /// From features to the descriptors that are matched, `cd`.
+    projection: Tensor,
     population: Population,
     /// Which room is in each place, and its views.
     rooms: Vec<(usize, Room)>,
@@ -108,7 +117,8 @@ struct Learner<'a> {
 /// step. The same settings on one thread of the CPU give the same bytes.
 ///
 /// # Errors
-/// [`Error::Config`] for settings out of range; [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] when the
+/// [`Error::Config`] for settings out of range; [`Error::Model`] for weights to start from that are another encoder's;
+/// [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] when the
 /// training diverges; [`Error::Io`] when the folder cannot be written.
 pub fn pretrain(settings: &Pretraining, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<EncoderCard> {
     settings.check()?;
@@ -116,12 +126,19 @@ pub fn pretrain(settings: &Pretraining, progress: Progress, keep_going: &dyn Fn(
     fs::create_dir_all(&settings.out).map_err(Error::io("create", &settings.out))?;
     let population = Population::new(settings.rooms, settings.rooms_at_once, settings.steps);
     let heads = RoomHeads::new(settings.rooms_at_once, eye.channels()?, settings.head_width, eye.store.device());
+    let matching = VarStore::new(eye.store.device());
+    let deviation = 1.0 / (eye.channels()? as f64).sqrt();
+    let projection =
+        matching.root().var("matching", &[eye.channels()?, DESCRIPTOR], Init::Randn { mean: 0.0, stdev: deviation });
     let encoder = eye.store.variables().into_iter().filter(|(name, _)| name.starts_with("trunk."));
-    let mut learned: Vec<(String, Tensor)> =
-        encoder.chain(heads.variables()).filter(|(_, variable)| variable.requires_grad()).collect();
+    let mut learned: Vec<(String, Tensor)> = encoder
+        .chain(heads.variables())
+        .chain(matching.variables())
+        .filter(|(_, variable)| variable.requires_grad())
+        .collect();
     learned.sort_by(|one, other| one.0.cmp(&other.0));
     let adam = Adam::new(learned, AdamConfig { weight_decay: WEIGHT_DECAY, ..AdamConfig::default() });
-    let mut learner = Learner { settings, eye, heads, population, rooms: Vec::new(), adam };
+    let mut learner = Learner { settings, eye, heads, projection, population, rooms: Vec::new(), adam };
     learner.run(progress, keep_going)
 }
 
@@ -129,7 +146,7 @@ impl Learner<'_> {
     fn run(&mut self, progress: Progress, keep_going: &dyn Fn() -> bool) -> Result<EncoderCard> {
         let (steps, started) = (self.settings.steps, Instant::now());
         let bar = progress.steps("pretraining", steps);
-        let (mut log, mut tally) = ("step,loss_m,old_rooms_median_m\n".to_owned(), Tally::default());
+        let (mut log, mut tally) = ("step,loss_m,matching,old_rooms_median_m\n".to_owned(), Tally::default());
         let every = steps.div_ceil(SNAPSHOTS);
         for step in 0..steps {
             if !keep_going() {
@@ -171,59 +188,92 @@ impl Learner<'_> {
         Ok(())
     }
 
-    fn step(&mut self, step: u64, tally: &mut Tally) -> Result<()> {
+    /// Draws pairs of views of some of the rooms: places, and views in their order, place by place and pair by pair.
+    fn draw(&self, step: u64) -> (Vec<usize>, Vec<(usize, usize)>) {
         let settings = self.settings;
         let mut random = ChaCha8Rng::seed_from_u64(mix(settings.seed, 1, step));
-        let places = index::sample(&mut random, self.rooms.len(), settings.rooms_per_step.min(self.rooms.len())).into_vec();
+        let count = settings.rooms_per_step.min(self.rooms.len());
+        let places = index::sample(&mut random, self.rooms.len(), count).into_vec();
         let mut views = Vec::new();
         for &place in &places {
-            let count = self.rooms[place].1.len();
-            views.extend(index::sample(&mut random, count, settings.views_per_step).into_iter().map(|view| (place, view)));
+            let room = &self.rooms[place].1;
+            for _ in 0..settings.pairs_per_step {
+                let view = random.random_range(0..room.len());
+                let partner = *room.partners(view).choose(&mut random).unwrap_or(&view);
+                views.extend([(place, view), (place, partner)]);
+            }
         }
+        (places, views)
+    }
 
-        // Forward: all views in one batch, then all rooms in one batch.
-        let draw = |index: usize| mix(settings.seed, step, 1000 + index as u64);
+    fn step(&mut self, step: u64, tally: &mut Tally) -> Result<()> {
+        let settings = self.settings;
+        let (places, views) = self.draw(step);
+
+        // All views in one batch: features of rooms, cells of all their views, channels.
+        let colours = |index: usize| mix(settings.seed, step, 1000 + index as u64);
         let shown: Vec<_> = (views.iter().enumerate())
-            .map(|(index, &(place, view))| (self.rooms[place].1.image(view), draw(index)))
+            .map(|(index, &(place, view))| (self.rooms[place].1.image(view), colours(index)))
             .collect();
         let features_bnc = self.eye.features(&augmented(&shown, &settings.photometric), true)?;
-        let size = features_bnc.size();
-        let rooms = places.len() as i64;
-        let features_rnc = features_bnc.reshape([rooms, -1, size[2]]);
+        let (rooms, channels) = (places.len() as i64, features_bnc.size()[2]);
+        let features_rnc = features_bnc.reshape([rooms, -1, channels]);
         let truth: Vec<&Tensor> = views.iter().map(|&(place, view)| self.rooms[place].1.points(view)).collect();
         let truth_rn3 = Tensor::cat(&truth, 0).view([rooms, -1, 3]);
-        let points_rn3 = self.heads.points(&places, &features_rnc);
 
-        // The loss of each room, with the clip of its age.
+        // What the heads say, and what is alike.
+        let known = self.point_losses(step, &places, (&features_rnc, &truth_rn3), tally).mean(Kind::Float);
+        let matching = self.matching(&places, &features_rnc, &truth_rn3);
+        let mut gradients = self.adam.gradients(&(&known + &matching * settings.matching))?;
+        let length = gradients.clip(1.0, GRADIENT_CLIP);
+        tally.steps += 1;
+        tally.loss += known.double_value(&[]);
+        tally.matching += matching.double_value(&[]);
+        if !(length.is_finite() && tally.loss.is_finite() && tally.matching.is_finite()) {
+            let reason = format!("the loss is not finite in step {step}; lower the learning rates");
+            return Err(Error::compute("pretraining", reason));
+        }
+        let rate = settings.learning_rate * learning_rate(step, settings.steps, WARMUP);
+        let of_head = |place: usize| {
+            let age = self.population.at(step, place).age;
+            settings.head_learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * age).cos())
+        };
+        self.adam.step_at(&gradients, |name| head_of(name).map_or(rate, of_head));
+        Ok(())
+    }
+
+    /// The loss of the points of each room, metres, with the clip of its age.
+    fn point_losses(
+        &self,
+        step: u64,
+        places: &[usize],
+        (features_rnc, truth_rn3): (&Tensor, &Tensor),
+        tally: &mut Tally,
+    ) -> Tensor {
+        let points_rn3 = self.heads.points(places, features_rnc);
         let mut losses = Vec::new();
-        for (row, &place) in places.iter().enumerate() {
-            let (points, truth) = (points_rn3.get(row as i64), truth_rn3.get(row as i64));
+        for (row, &place) in (0..).zip(places) {
+            let (points, truth) = (points_rn3.get(row), truth_rn3.get(row));
             let (age, scale) = (self.population.at(step, place).age, self.rooms[place].1.scale);
-            let clip = soft_clip(age, settings.coarse, settings.fine);
+            let clip = soft_clip(age, self.settings.coarse, self.settings.fine);
             losses.push(point_loss(&points, &truth, scale, clip).mean(Kind::Float));
             if age > OLD {
                 tally.old += 1;
                 tally.distance += scale * tch::no_grad(|| median_distance(&points, &truth));
             }
         }
-        let loss = Tensor::stack(&losses, 0).mean(Kind::Float);
-        let mut gradients = self.adam.gradients(&loss)?;
-        let length = gradients.clip(1.0, GRADIENT_CLIP);
-        tally.steps += 1;
-        tally.loss += loss.double_value(&[]);
-        if !(length.is_finite() && tally.loss.is_finite()) {
-            let reason = format!("the loss is not finite in step {step}; lower the learning rates");
-            return Err(Error::compute("pretraining", reason));
-        }
-        let rate = settings.learning_rate * learning_rate(step, settings.steps, WARMUP);
-        let of_head: Vec<f64> = (0..self.rooms.len())
-            .map(|place| {
-                let age = self.population.at(step, place).age;
-                settings.head_learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * age).cos())
-            })
-            .collect();
-        self.adam.step_at(&gradients, |name| head_of(name).map_or(rate, |place| of_head[place]));
-        Ok(())
+        Tensor::stack(&losses, 0)
+    }
+
+    /// The loss of descriptors of the pairs.
+    fn matching(&self, places: &[usize], features_rnc: &Tensor, truth_rn3: &Tensor) -> Tensor {
+        let scales: Vec<f32> = places.iter().map(|&place| self.rooms[place].1.scale as f32).collect();
+        let metres_rn3 = truth_rn3 * Tensor::from_slice(&scales).view([-1, 1, 1]).to_device(truth_rn3.device());
+        let pairs = |cells: &Tensor| cells.reshape([-1, 2, self.eye.cells.count(), cells.size()[2]]);
+        let (descriptors, points) = (pairs(&features_rnc.matmul(&self.projection)), pairs(&metres_rn3));
+        let of = |view: i64| (descriptors.select(1, view), points.select(1, view));
+        let (one, other) = (of(0), of(1));
+        matching_loss((&one.0, &one.1), (&other.0, &other.1))
     }
 }
 
@@ -234,12 +284,20 @@ fn head_of(name: &str) -> Option<usize> {
 
 /// The median distance between points `n3`.
 pub(super) fn median_distance(one_n3: &Tensor, other_n3: &Tensor) -> f64 {
-    (one_n3 - other_n3).square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float).sqrt().median().double_value(&[])
+    (one_n3 - other_n3)
+        .square()
+        .sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
+        .sqrt()
+        .median()
+        .double_value(&[])
 }
 
 fn report(tally: &Tally, done: u64, log: &mut String, bar: &Steps) {
-    let loss = tally.loss / tally.steps.max(1) as f64;
-    let distance = if tally.old > 0 { tally.distance / tally.old as f64 } else { f64::NAN };
-    let _ = writeln!(log, "{done},{loss:.6},{distance:.6}");
-    bar.message(&format!("loss {loss:.3} m, points of old rooms {distance:.3} m off"));
+    let steps = tally.steps.max(1) as f64;
+    let (loss, matching) = (tally.loss / steps, tally.matching / steps);
+    let distance = (tally.old > 0).then(|| tally.distance / tally.old as f64);
+    let old = distance.map_or(String::new(), |metres| format!("{metres:.6}"));
+    let _ = writeln!(log, "{done},{loss:.6},{matching:.6},{old}");
+    let old = distance.map_or(String::new(), |metres| format!(", points of old rooms {metres:.3} m off"));
+    bar.message(&format!("loss {loss:.3} m, matching {matching:.3}{old}"));
 }

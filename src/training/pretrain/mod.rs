@@ -6,10 +6,15 @@
 //! points are exact. They come and go: when a room is old, another takes its place with a new head, so that features must be
 //! of use to heads that know little yet as well as to those that know much.
 //!
+//! A head needs many steps until it tells the encoder anything. So that less computing is enough, a second loss goes beside that of
+//! the paper: cells of two views of a room that show the same point should be alike, and others not
+//! ([`matching_loss`](crate::loss::matching_loss)).
+//!
 //! ```text
 //! seeds ─ rooms ─ views (any place, direction, roll, focal length; lights) ─ augmentation ─ encoder ─ cells ─┬─ head of room 1 ─┐
-//!                                                                                                           ├─ ...             ├─ soft-clipped distances ─ Adam
-//!                                                                                                           └─ head of room R ─┘
+//!                                                                                                           ├─ ...             ├─ soft-clipped distances ─┬─ Adam
+//!                                                                                                           ├─ head of room R ─┘                          │
+//!                                                                                                           └─ descriptors ─ matching of pairs ───────────┘
 //! ```
 //!
 //! What comes out is the encoder alone, for `vloc train --weights`. What it is worth in rooms that it never saw is measured at the

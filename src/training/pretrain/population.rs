@@ -32,7 +32,8 @@ impl Population {
     pub(super) fn at(&self, step: u64, place: usize) -> Tenant {
         let (step, gap) = (step as f64, self.gap());
         // The place is taken anew at gap * (place + 1), and every `places` gaps from then on.
-        let come = (((step / gap).floor() as usize).min(self.rooms - self.places) + self.places - 1 - place) / self.places;
+        let come =
+            (((step / gap).floor() as usize).min(self.rooms - self.places) + self.places - 1 - place) / self.places;
         let room = place + come * self.places;
         let born = if come == 0 { 0.0 } else { gap * (room - self.places + 1) as f64 };
         let is_last = room + self.places >= self.rooms;
@@ -62,7 +63,10 @@ mod tests {
                     match pair[1].room == pair[0].room {
                         true => assert!(pair[1].age > pair[0].age, "{pair:?}"),
                         false => {
-                            assert!(pair[1].room == pair[0].room + places && pair[1].age < 0.2 && pair[0].age > 0.5, "{pair:?}");
+                            assert!(
+                                pair[1].room == pair[0].room + places && pair[1].age < 0.2 && pair[0].age > 0.5,
+                                "{pair:?}"
+                            );
                             seen[pair[1].room] += 1;
                         }
                     }

@@ -50,11 +50,12 @@ pub fn probe(settings: &Pretraining, weights: Option<&std::path::Path>, probe: P
     if probe.rooms == 0 {
         return Err(Error::config("probe.rooms", "at least 1", "0"));
     }
-    let eye = Eye::new(settings)?;
+    let eye = Eye::new(&Pretraining { start: None, ..settings.clone() })?;
     if let Some(path) = weights {
         checkpoint::load_pretrained(&eye.store, path)?;
     }
-    let rooms = (0..probe.rooms as u64).map(|room| of_room(&eye, settings, mix(settings.seed, JUDGED_IN, room), probe.steps));
+    let rooms =
+        (0..probe.rooms as u64).map(|room| of_room(&eye, settings, mix(settings.seed, JUDGED_IN, room), probe.steps));
     Ok(rooms.sum::<Result<f64>>()? / probe.rooms as f64)
 }
 
@@ -75,7 +76,8 @@ fn of_room(eye: &Eye, settings: &Pretraining, seed: u64, steps: u64) -> Result<f
     let rows = features_nc.size()[0] as usize;
     for step in 0..steps {
         let mut random = ChaCha8Rng::seed_from_u64(mix(seed, 3, step));
-        let chosen: Vec<i64> = index::sample(&mut random, rows, CELLS.min(rows)).into_iter().map(|row| row as i64).collect();
+        let chosen: Vec<i64> =
+            index::sample(&mut random, rows, CELLS.min(rows)).into_iter().map(|row| row as i64).collect();
         let chosen = Tensor::from_slice(&chosen).to_device(eye.store.device());
         let points = heads.points(&[0], &standard(&features_nc.index_select(0, &chosen))).get(0);
         let clip = soft_clip(step as f64 / steps as f64, settings.coarse, settings.fine);

@@ -9,6 +9,7 @@ use tch::{Device, Tensor};
 
 use super::settings::Pretraining;
 use crate::geometry::{Se3, So3};
+use crate::loss::SAME_POINT;
 use crate::network::encoder::CellGrid;
 use crate::sensor::CameraModel;
 use crate::synth::{Pass, Renderer, Sensor, World};
@@ -20,6 +21,8 @@ use crate::{Error, Result};
 const MARGIN: f32 = 0.2;
 /// Attempts to find a free place.
 const ATTEMPTS: usize = 10_000;
+/// The share of cells that two views have in common, at least, to be compared.
+const COMMON: f64 = 0.2;
 /// Lights of a room.
 const LIGHTS: u64 = 6;
 
@@ -57,6 +60,8 @@ pub(super) struct Room {
     images: Vec<RgbImage>,
     /// What the cells of each view show, row by row, `n3`, in units of `scale` metres around the middle of all.
     points: Vec<Tensor>,
+    /// Views that show a part of what each view shows; itself, where there is none.
+    partners: Vec<Vec<usize>>,
     /// Metres per unit.
     pub(super) scale: f64,
 }
@@ -72,22 +77,34 @@ impl Room {
         // A part of the room, as a recording shows it: most places are seen in several views.
         let ahead = generator.random_range(0.0..std::f64::consts::TAU);
         let view = |index: usize| view(&world, ahead, mix(seed, 1, index as u64), cells, settings);
-        let views: Vec<(RgbImage, Vec<Vector3<f64>>)> = (0..settings.views).into_par_iter().map(view).collect::<Result<_>>()?;
+        let views: Vec<(RgbImage, Vec<Vector3<f64>>)> =
+            (0..settings.views).into_par_iter().map(view).collect::<Result<_>>()?;
         let all = || views.iter().flat_map(|(_, points)| points);
         let count = all().count().max(1) as f64;
         let mean = all().sum::<Vector3<f64>>() / count;
         let scale = (all().map(|point| (point - mean).norm_squared()).sum::<f64>() / (3.0 * count)).sqrt().max(0.01);
         let tensor = |points: &Vec<Vector3<f64>>| {
-            let numbers: Vec<f32> = points.iter().flat_map(|point| <[f64; 3]>::from((point - mean) / scale)).map(|value| value as f32).collect();
+            let numbers: Vec<f32> = points
+                .iter()
+                .flat_map(|point| <[f64; 3]>::from((point - mean) / scale))
+                .map(|value| value as f32)
+                .collect();
             Tensor::from_slice(&numbers).view([-1, 3]).to_device(device)
         };
         let points = views.iter().map(|(_, points)| tensor(points)).collect();
-        Ok(Self { images: views.into_iter().map(|(image, _)| image).collect(), points, scale })
+        let shown: Vec<&[Vector3<f64>]> = views.iter().map(|(_, points)| points.as_slice()).collect();
+        let partners = (0..shown.len()).into_par_iter().map(|view| partners(&shown, view, cells)).collect();
+        Ok(Self { images: views.into_iter().map(|(image, _)| image).collect(), points, partners, scale })
     }
 
     /// A view.
     pub(super) fn image(&self, view: usize) -> &RgbImage {
         &self.images[view]
+    }
+
+    /// The views that show a part of what a view shows.
+    pub(super) fn partners(&self, view: usize) -> &[usize] {
+        &self.partners[view]
     }
 
     /// What the cells of a view show, `n3`, in the units of the room.
@@ -99,6 +116,19 @@ impl Room {
     pub(super) fn len(&self) -> usize {
         self.images.len()
     }
+}
+
+/// Other views in which at least [`COMMON`] of some cells' points are seen; the view itself where there is none.
+fn partners(shown: &[&[Vector3<f64>]], view: usize, cells: CellMap) -> Vec<usize> {
+    let sparse = |cell: &i64| cell % cells.columns % 3 == 1 && cell / cells.columns % 3 == 1;
+    let asked: Vec<&Vector3<f64>> = (0..cells.count()).filter(sparse).map(|cell| &shown[view][cell as usize]).collect();
+    let sees = |other: usize, point: &Vector3<f64>| {
+        shown[other].iter().any(|seen| (seen - point).norm_squared() < SAME_POINT * SAME_POINT)
+    };
+    let common = |other: usize| asked.iter().filter(|point| sees(other, point)).count() as f64;
+    let least = COMMON * asked.len() as f64;
+    let found: Vec<usize> = (0..shown.len()).filter(|&other| other != view && common(other) >= least).collect();
+    if found.is_empty() { vec![view] } else { found }
 }
 
 /// Images, each changed in colour as its number says, on all cores.
@@ -145,7 +175,8 @@ fn pose(world: &World, ahead: f64, random: &mut ChaCha8Rng) -> Result<Se3> {
         Vector3::new(along(random, size.x), along(random, size.y), random.random_range(0.4..2.0))
     });
     let place = places.find(|place| world.is_free(place, MARGIN));
-    let place = place.ok_or_else(|| Error::compute("rendering a room", format!("room {} is too full for a camera", world.seed)))?;
+    let place = place
+        .ok_or_else(|| Error::compute("rendering a room", format!("room {} is too full for a camera", world.seed)))?;
     let yaw = ahead + random.random_range(-1.0..1.0f64) * random.random_range(0.3..1.3);
     let pitch = random.random_range(-0.25..0.55);
     let roll = 30f64.to_radians() * random.random_range(-1.0..1.0f64).powi(3);
@@ -193,6 +224,8 @@ mod tests {
         assert!(one.images == same.images && one.images != other.images);
         let changed = augmented(&[(one.image(0), 1), (one.image(0), 2), (one.image(0), 1)], &settings().photometric);
         assert!(changed[0] == changed[2] && changed[0] != changed[1]);
+        assert!(one.partners.iter().enumerate().all(|(view, partners)| !partners.is_empty()
+            && partners.iter().all(|&partner| partner < 3 && (partner != view || partners.len() == 1))));
         let points = Tensor::cat(&one.points, 0);
         assert!((points.square().mean(tch::Kind::Float).double_value(&[]) - 1.0).abs() < 1e-3);
         assert!((0.3..4.0).contains(&one.scale), "{}", one.scale);

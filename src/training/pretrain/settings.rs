@@ -25,8 +25,8 @@ pub struct Pretraining {
     pub steps: u64,
     /// Rooms in a step.
     pub rooms_per_step: usize,
-    /// Views of each of them in a step.
-    pub views_per_step: usize,
+    /// Pairs of views of each of them in a step; those of a pair show a part of the room in common.
+    pub pairs_per_step: usize,
     /// Size of the views.
     pub input: InputSize,
     /// Shortest and longest focal length of a view, as a share of its width: drawn anew for each.
@@ -41,6 +41,8 @@ pub struct Pretraining {
     pub coarse: f64,
     /// The same when it is old.
     pub fine: f64,
+    /// Weight of the matching loss beside that of points, metres.
+    pub matching: f64,
     /// Changes of colour, sharpness and noise.
     pub photometric: Augmentation,
     /// Seed of every random choice.
@@ -48,6 +50,9 @@ pub struct Pretraining {
     /// Where to compute.
     #[serde(skip)]
     pub device: Device,
+    /// Weights to start from, of an earlier pretraining: absent, random ones.
+    #[serde(skip)]
+    pub start: Option<PathBuf>,
     /// The folder to write.
     #[serde(skip)]
     pub out: PathBuf,
@@ -56,14 +61,14 @@ pub struct Pretraining {
 impl Default for Pretraining {
     fn default() -> Self {
         let photometric = Augmentation {
-            brightness: 0.25,
-            contrast: 0.4,
-            saturation: 0.5,
-            hue_degrees: 20.0,
-            gamma: 0.5,
+            brightness: 0.2,
+            contrast: 0.3,
+            saturation: 0.3,
+            hue_degrees: 8.0,
+            gamma: 0.3,
             blur_probability: 0.5,
-            blur_sigma: 1.2,
-            noise: 0.03,
+            blur_sigma: 1.0,
+            noise: 0.02,
             erasing_probability: 0.0,
             erasing_area: 0.0,
         };
@@ -74,7 +79,7 @@ impl Default for Pretraining {
             views: 64,
             steps: 5000,
             rooms_per_step: 8,
-            views_per_step: 2,
+            pairs_per_step: 1,
             input: InputSize { height: 144, width: 192 },
             focal: [0.7, 2.5],
             head_width: 192,
@@ -82,9 +87,11 @@ impl Default for Pretraining {
             head_learning_rate: 2e-3,
             coarse: 1.5,
             fine: 0.1,
+            matching: 1.0,
             photometric,
             seed: 1,
             device: Device::Auto,
+            start: None,
             out: PathBuf::new(),
         }
     }
@@ -96,19 +103,21 @@ impl Pretraining {
     /// # Errors
     /// [`Error::Config`] with the key, the range and the value.
     pub fn check(&self) -> Result<()> {
-        let Self { rooms, rooms_at_once, views, steps, rooms_per_step, views_per_step, head_width, .. } = *self;
+        let Self { rooms, rooms_at_once, views, steps, rooms_per_step, pairs_per_step, head_width, .. } = *self;
         let counts = [
             ("rooms", rooms, 1, 100_000),
             ("rooms_at_once", rooms_at_once, 1, rooms.max(1)),
             ("views", views, 2, 100_000),
             ("steps", steps as usize, 1, 100_000_000),
             ("rooms_per_step", rooms_per_step, 1, rooms_at_once),
-            ("views_per_step", views_per_step, 1, views),
+            ("pairs_per_step", pairs_per_step, 1, 1000),
             ("head_width", head_width.max(0) as usize, 8, 4096),
             ("input.height", self.input.height as usize, 64, 1024),
             ("input.width", self.input.width as usize, 64, 1024),
         ];
-        if let Some((key, value, low, high)) = counts.iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+        if let Some((key, value, low, high)) =
+            counts.iter().find(|(_, value, low, high)| !(low..=high).contains(&value))
+        {
             return Err(Error::config(*key, format!("{low} to {high}"), value.to_string()));
         }
         let numbers = [
@@ -118,8 +127,11 @@ impl Pretraining {
             ("head_learning_rate", self.head_learning_rate, 1e-9, 1.0),
             ("coarse", self.coarse, self.fine, 100.0),
             ("fine", self.fine, 1e-4, 100.0),
+            ("matching", self.matching, 0.0, 1e3),
         ];
-        if let Some((key, value, low, high)) = numbers.iter().find(|(_, value, low, high)| !(low..=high).contains(&value)) {
+        if let Some((key, value, low, high)) =
+            numbers.iter().find(|(_, value, low, high)| !(low..=high).contains(&value))
+        {
             return Err(Error::config(*key, format!("{low} to {high}"), value.to_string()));
         }
         self.photometric.check()
