@@ -11,7 +11,9 @@ use std::time::Duration;
 use bench::*;
 use vloc::config::{Config, EstimatorConfig, ImageTransport, OdometrySource, Reliability};
 use vloc::middleware::{Incoming, Input, Level, Link, Outgoing, Picture, Qos};
-use vloc::node::{Effect, Loaded, Localizer, ManagedNode};
+use vloc::network::Evidence;
+use vloc::node::{Effect, Loaded, Localizer, ManagedNode, Worker};
+use vloc::pnp::FocalCheck;
 use vloc::sensor::{Image, ImuSample};
 use vloc::{Error, Stamp};
 
@@ -265,6 +267,29 @@ fn a_camera_info_that_is_not_there_or_does_not_fit() {
     bench.give(calibration(), at(3000));
     drive(&mut bench, 3..4, 10, |_| 100);
     tell(&mut bench, 4000, info(1, &[])).is(Level::Ok, &["localizing"]);
+}
+
+#[test]
+fn a_camera_info_of_another_focal_length_is_told() {
+    let seen_through = |scale: f64| {
+        let mut bench = equipped(alone());
+        let focal = FocalCheck { scale, sigma: 0.002 };
+        let evidence = Some(Evidence { asked: 1184, inliers: 410, residual: 3.456, focal });
+        bench.worker = Worker::new(Brightness { evidence, ..Brightness::default() });
+        drive(&mut bench, 0..3, 30, |_| 100);
+        tell(&mut bench, 3000, Vec::new())
+    };
+    let right = seen_through(1.01);
+    right.is(Level::Ok, &["localizing"]);
+    assert_eq!(right.values["points/agreeing"], "410 of 1184");
+    assert_eq!(right.values["points/residual_px"], "3.46");
+    let wrong = seen_through(0.9);
+    wrong.is(Level::Warn, &["0.900 of the camera's focal length", "is camera_info of this camera"]);
+    assert!(wrong.values["points/focal_length"].starts_with("0.900"), "{:?}", wrong.values);
+    let mut bench = equipped(alone());
+    drive(&mut bench, 0..1, 30, |_| 100);
+    let regressed = tell(&mut bench, 1000, Vec::new());
+    assert!(!regressed.values.contains_key("points/agreeing"), "a regressor knows no points");
 }
 
 #[test]

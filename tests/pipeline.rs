@@ -272,7 +272,7 @@ async fn a_slow_network_answers_the_newest_image_and_counts_the_replaced_ones() 
     drop(sender);
     let mut port =
         Channel { incoming, sent: Vec::new(), end: tokio::time::Instant::now() + Duration::from_millis(2500) };
-    let localizer = Brightness { delay: Duration::from_millis(200), resets: 0 };
+    let localizer = Brightness { delay: Duration::from_millis(200), ..Brightness::default() };
     let mut node = ManagedNode::new(alone(), "/vloc").unwrap();
     run(&mut port, &mut node, move |_| Ok(localizer.clone()), std::future::pending()).await.unwrap();
     let poses: Vec<Stamp> = port

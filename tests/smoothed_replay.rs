@@ -33,7 +33,11 @@ impl Localizer for Noisy {
         let error = Vector6::from_fn(|_, _| SIGMA * self.0.sample::<f64, _>(StandardNormal));
         let map_from_camera = odom_from_base(stamp).retract(&error);
         let covariance = Matrix6::identity() * (SIGMA * SIGMA);
-        Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative: None })
+        Ok(Localization {
+            absolute: AbsolutePose { stamp, map_from_camera, covariance },
+            relative: None,
+            evidence: None,
+        })
     }
 
     fn reset(&mut self) {}

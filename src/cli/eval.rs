@@ -14,6 +14,7 @@ use crate::evaluation::report::evaluated;
 use crate::evaluation::{Evaluation, FrameResult, Latency, Metrics, Provenance, table};
 use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor, Regression};
+use crate::pnp::{FocalHistory, FocalSummary};
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
 use crate::{Error, Result};
@@ -91,6 +92,14 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             println!("with estimator.correlation_time {seconds:.2} s the 90 % ellipsoid would have held 90 % here");
         }
     }
+    if let Some(summary) = &evaluated.focal {
+        println!("the points ask for {summary}");
+        if summary.contradicts() {
+            println!(
+                "warning: the camera of this dataset is not the one that its images were taken with, or not in this resolution"
+            );
+        }
+    }
     println!("written to {}: metrics.json, *.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
     if let Some(folder) = &args.report {
         println!("report: {}", folder.join("report.html").display());
@@ -104,6 +113,8 @@ pub struct Evaluated {
     pub metrics: Metrics,
     /// Of what the estimator made of them, where that was asked for.
     pub fused: Option<Fused>,
+    /// The focal length that the images ask for, of a model that knows points.
+    pub focal: Option<FocalSummary>,
 }
 
 /// Localizes the test frames, in their order, and writes the report.
@@ -111,12 +122,14 @@ pub struct Evaluated {
 /// # Errors
 /// As [`run`]. A frame that cannot be read is an error; one that the network gives no answer for is counted.
 pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
-    let estimator = estimator_config(args)?;
+    let mut estimator = estimator_config(args)?;
     let dataset = dataset::open(&args.dataset, args.bag_options.as_deref())?;
     dataset.notes().iter().for_each(|note| tracing::warn!("{}: {note}", dataset.name()));
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
+    let measured = regressor.card().calibration.correlation_time;
+    estimator.correlation_time = estimator.correlation_time_for(measured);
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
     }
@@ -144,7 +157,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         })?,
         hindsight: None,
         training_path: poses(&split.train),
-        latencies: vec![latency("rectify and resize", &localized.prepare)?, latency("network", &localized.network)?],
+        latencies: localized.timings().into_iter().map(|(step, times)| latency(step, times)).collect::<Result<_>>()?,
     };
     let metrics = evaluation.write_all(&args.out, &localized.results)?;
     let fused = match args.fused {
@@ -164,7 +177,10 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         report.sections.extend(viewer.sections(&localized.results)?);
         report.write(folder)?;
     }
-    Ok(Evaluated { metrics, fused })
+    let mut focal = FocalHistory::default();
+    let evidence = localized.answers.iter().flatten().filter_map(|answer| answer.evidence.as_ref());
+    evidence.for_each(|evidence| focal.add(&evidence.focal));
+    Ok(Evaluated { metrics, fused, focal: focal.summary() })
 }
 
 /// The name of the model, and of the scene that it answers in where it knows several.
@@ -196,6 +212,21 @@ struct Localized {
     answers: Vec<Option<Regression>>,
     prepare: Vec<Duration>,
     network: Vec<Duration>,
+    steps: [Vec<Duration>; 3],
+}
+
+impl Localized {
+    /// What was timed: the parts of the network are those of [`StepTimes`](crate::network::StepTimes).
+    fn timings(&self) -> [(&str, &[Duration]); 5] {
+        let [features, head, pose] = &self.steps;
+        [
+            ("rectify and resize", &self.prepare),
+            ("network", &self.network),
+            ("network: features", features),
+            ("network: head", head),
+            ("network: pose", pose),
+        ]
+    }
 }
 
 /// The network's answer to every test frame; its history ends where the sequence does.
@@ -220,6 +251,10 @@ fn localize(
         let answer = regressor.regress(&PixelFrame { stamp: info.stamp, pixels });
         localized.network.push(prepared.elapsed());
         localized.prepare.push(prepared - started);
+        let times = regressor.step_times();
+        for (step, time) in localized.steps.iter_mut().zip([times.features, times.head, times.pose]) {
+            step.push(time);
+        }
         let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
         localized.results.push(FrameResult {
             name: info.name.clone(),

@@ -177,6 +177,7 @@ mod tests {
         Regression {
             absolute: AbsolutePose { stamp, map_from_camera: pose(index), covariance },
             relative: Some(RelativePose { previous_stamp, stamp, previous_from_current, covariance }),
+            evidence: None,
         }
     }
 

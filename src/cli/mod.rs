@@ -25,6 +25,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::Result;
 use crate::middleware::rtps::Rtps;
 use crate::network::device::sleep_while_waiting;
+use crate::network::memory::keep_working_memory;
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -120,8 +121,11 @@ impl Cli {
                 | Command::Compare(_)
                 | Command::Completions { .. }
         );
-        if shares_the_machine && let Err(error) = sleep_while_waiting() {
-            tracing::warn!("{error}");
+        if shares_the_machine {
+            keep_working_memory();
+            if let Err(error) = sleep_while_waiting() {
+                tracing::warn!("{error}");
+            }
         }
         match &self.command {
             Command::Demo(args) => demo::run(args),

@@ -12,6 +12,7 @@ use crate::config::{Config, ImageTransport, insert_parameter, merge_parameters, 
 use crate::middleware::{Live, Names};
 use crate::network::PoseRegressor;
 use crate::network::device::{Device, sleep_while_waiting};
+use crate::network::memory::keep_working_memory;
 use crate::node::{self, ManagedNode};
 use crate::{Error, Result};
 
@@ -148,6 +149,7 @@ fn log_level(argument: &str) -> Result<String> {
 /// # Errors
 /// A wrong parameter, a model that does not load, a network that cannot be joined.
 pub fn run<P: Live>(args: &NodeArgs) -> Result<()> {
+    keep_working_memory();
     if let Err(error) = sleep_while_waiting() {
         tracing::warn!("{error}");
     }

@@ -10,11 +10,12 @@ use clap::{Args, ValueEnum};
 
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, SplitRule};
+use crate::network::memory::keep_freed_memory;
 use crate::network::{Device, InputSize, ModelCard, NetworkConfig, PRESETS, device};
 use crate::progress::Progress;
 use crate::training::{
     FineTuning, Job, SceneDataset, TrainingConfig, Trials, Units, Video, candidates, check_folder, fine_tuning_config,
-    fine_tuning_preset, keep_freed_memory, parse_budget, recorded_config, train_folds, train_scenes, train_with_video,
+    fine_tuning_preset, parse_budget, recorded_config, train_folds, train_scenes, train_with_video,
 };
 use crate::{Error, Result};
 

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::ranges;
 use crate::{Error, Result};
 
+/// Of a pose regressor, seconds.
+const USUAL_CORRELATION_TIME: f64 = 1.0;
+
 /// The parameters of the estimator, each with its default in [`EstimatorConfig::default`]; `config/vloc.yaml` explains
 /// them. Seconds, metres, radians; standard deviations unless said otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,7 +19,8 @@ pub struct EstimatorConfig {
     pub keyframes: usize,
     /// Gauss-Newton steps per update.
     pub iterations: usize,
-    /// Time over which the errors of successive fixes are alike, seconds; 0: each errs on its own.
+    /// Time over which the errors of successive fixes are alike, seconds; 0: each errs on its own; negative: as was measured
+    /// when the model was trained, 1 s where it was not.
     pub correlation_time: f64,
     /// Time after which what left the window counts for 1/e, seconds; infinite: it counts forever.
     pub memory: f64,
@@ -82,7 +86,7 @@ impl Default for EstimatorConfig {
             lag: 3.0,
             keyframes: 40,
             iterations: 3,
-            correlation_time: 1.0,
+            correlation_time: -1.0,
             memory: 3.0,
             robust_scale: 3.55,
             gate: 5.48,
@@ -116,6 +120,14 @@ impl Default for EstimatorConfig {
 }
 
 impl EstimatorConfig {
+    /// The correlation time that counts for fixes of a model over whose errors this one was measured, seconds.
+    pub fn correlation_time_for(&self, measured: Option<f64>) -> f64 {
+        match self.correlation_time < 0.0 {
+            true => measured.unwrap_or(USUAL_CORRELATION_TIME),
+            false => self.correlation_time,
+        }
+    }
+
     /// Whether every parameter is in its range.
     ///
     /// # Errors

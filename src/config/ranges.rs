@@ -35,7 +35,7 @@ const RANGES: [(&str, Range); 38] = [
     ("estimator.lag", Range::Above(0.0, 1000.0)),
     ("estimator.keyframes", Range::Count(2, MOST)),
     ("estimator.iterations", Range::Count(1, MOST)),
-    ("estimator.correlation_time", Range::Closed(0.0, f64::MAX)),
+    ("estimator.correlation_time", Range::Closed(-1.0, f64::MAX)),
     ("estimator.memory", Range::Above(0.0, f64::INFINITY)),
     ("estimator.robust_scale", Range::Above(0.0, f64::INFINITY)),
     ("estimator.gate", Range::Above(0.0, f64::INFINITY)),

@@ -85,6 +85,8 @@ pub struct PoseEstimate {
 #[derive(Debug)]
 pub struct Estimator {
     config: EstimatorConfig,
+    /// Whether the configuration leaves the correlation time to the source of the fixes.
+    takes_measured_time: bool,
     mounting: Option<Mounting>,
     sources: Sources,
     consensus: Consensus,
@@ -110,9 +112,11 @@ impl Estimator {
     /// [`crate::Error::Config`] for a parameter out of range.
     pub fn new(config: EstimatorConfig) -> Result<Self> {
         config.check()?;
+        let correlation_time = config.correlation_time_for(None);
         Ok(Self {
+            takes_measured_time: config.correlation_time < 0.0,
             sources: Sources::new(&config),
-            config,
+            config: EstimatorConfig { correlation_time, ..config },
             mounting: None,
             consensus: Consensus::default(),
             window: None,
@@ -131,6 +135,14 @@ impl Estimator {
     /// Says where the sensors sit, from now on: a camera that moves on the robot has another mounting for each pose.
     pub fn set_mounting(&mut self, mounting: Mounting) {
         self.mounting = Some(mounting);
+    }
+
+    /// Says over which time the errors of the fixes are alike, seconds, as was measured of their source: it counts where the
+    /// configuration leaves it open.
+    pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
+        if self.takes_measured_time {
+            self.config.correlation_time = EstimatorConfig::default().correlation_time_for(measured);
+        }
     }
 
     /// How far the estimate can be trusted.

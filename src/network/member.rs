@@ -17,7 +17,7 @@ use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
-use super::scene_coordinates;
+use super::scene_coordinates::{self, Evidence};
 use super::temporal::History;
 use crate::pnp::Correspondence;
 use crate::sensor::CameraModel;
@@ -66,6 +66,8 @@ impl Answer {
 pub(super) struct Opinion {
     pub(super) absolute: Prediction,
     pub(super) relative: Option<(Stamp, Prediction)>,
+    /// Where geometry gave the absolute one.
+    pub(super) evidence: Option<Evidence>,
 }
 
 /// A network at work.
@@ -170,9 +172,10 @@ impl Member {
         parts: bool,
     ) -> Result<Opinion> {
         let (output, relative, odometry_features) = match answer {
-            Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None }),
+            Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None, evidence: None }),
             Answer::Seen(points) => {
-                return Ok(Opinion { absolute: scene_coordinates::pose(camera, &points)?, relative: None });
+                let (absolute, evidence) = scene_coordinates::pose(camera, &points)?;
+                return Ok(Opinion { absolute, relative: None, evidence: Some(evidence) });
             }
             Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),
         };
@@ -187,7 +190,7 @@ impl Member {
             _ => None,
         };
         self.previous = Some(Previous { stamp, odometry_features, output });
-        Ok(Opinion { absolute, relative })
+        Ok(Opinion { absolute, relative, evidence: None })
     }
 }
 

@@ -15,6 +15,8 @@ use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
+use super::scene_coordinates::Evidence;
+use super::step_times::StepTimes;
 use super::temporal::History;
 use super::uncertainty::dropout_masks;
 use crate::sensor::{AbsolutePose, RelativePose};
@@ -36,7 +38,12 @@ pub struct Regression {
     pub absolute: AbsolutePose,
     /// How it moved since the frame before; `None` when there was none, or too long ago.
     pub relative: Option<RelativePose>,
+    /// What the absolute pose stands on, of a model that knows points; of an ensemble that of its first member.
+    pub evidence: Option<Evidence>,
 }
+
+/// An absolute pose, the relative one with the stamp that it begins at, and what the first stands on.
+type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
 
 /// A model at work. It remembers the frame before: its features, and what it said of it itself.
 ///
@@ -79,6 +86,7 @@ pub struct PoseRegressor {
     /// The number of the scene that it answers in, of several.
     scene: Option<usize>,
     autoencoder: Option<PoseAutoencoder>,
+    times: StepTimes,
 }
 
 impl PoseRegressor {
@@ -126,8 +134,8 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        let (half_precision, scene) = (false, None);
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene, autoencoder: None }
+        let (half_precision, scene, autoencoder, times) = (false, None, None, StepTimes::default());
+        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene, autoencoder, times }
     }
 
     /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
@@ -211,6 +219,11 @@ impl PoseRegressor {
         self.first.store.device()
     }
 
+    /// How long the steps of the last answer took.
+    pub fn step_times(&self) -> &StepTimes {
+        &self.times
+    }
+
     /// Forgets the frame before: the next has neither a relative pose nor a history.
     pub fn reset(&mut self) {
         self.members().for_each(Member::reset);
@@ -245,7 +258,7 @@ impl PoseRegressor {
     ///
     /// [`Calibration::fit`]: super::Calibration::fit
     pub fn regress_uncalibrated(&mut self, frame: &PixelFrame) -> Result<Regression> {
-        let (absolute, relative) = self.predict(frame)?;
+        let (absolute, relative, evidence) = self.predict(frame)?;
         let Prediction { pose: map_from_camera, raw_covariance: covariance } = absolute;
         let absolute = AbsolutePose { stamp: frame.stamp, map_from_camera, covariance };
         let relative = relative.map(|(previous_stamp, Prediction { pose, raw_covariance: covariance })| RelativePose {
@@ -254,10 +267,10 @@ impl PoseRegressor {
             previous_from_current: pose,
             covariance,
         });
-        Ok(Regression { absolute, relative })
+        Ok(Regression { absolute, relative, evidence })
     }
 
-    fn predict(&mut self, frame: &PixelFrame) -> Result<(Prediction, Option<(Stamp, Prediction)>)> {
+    fn predict(&mut self, frame: &PixelFrame) -> Result<Said> {
         let max_interval = self.card.max_pair_interval;
         self.members().for_each(|member| member.forget_unless_before(frame.stamp, max_interval));
         let opinions = self.opinions(frame).inspect_err(|_| self.reset())?;
@@ -270,22 +283,29 @@ impl PoseRegressor {
             Some(before) => Some((before, Prediction::of_members(&relative, spread)?)),
             None => None,
         };
-        Ok((Prediction::of_members(&absolute, spread)?, relative))
+        let evidence = opinions.first().and_then(|opinion| opinion.evidence);
+        Ok((Prediction::of_members(&absolute, spread)?, relative, evidence))
     }
 
     fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
+        let mut times = StepTimes::start(self.device());
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
         let look = || -> Result<_> {
             let shared = self.first.network.shared(&input, false);
+            times.features();
             Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared)))
         };
         let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
+        times.answers();
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let (camera, answered) = (self.card.camera, self.members().zip(answers));
         let remember = |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), parts);
-        let mut opinions = answered.map(remember).collect::<Result<Vec<_>>>()?;
+        let opinions = answered.map(remember).collect::<Result<Vec<_>>>();
+        times.poses();
+        self.times = times;
+        let mut opinions = opinions?;
         if let (Some(autoencoder), Some(embedding), Some(opinion)) =
             (&self.autoencoder, embedding, opinions.first_mut())
         {

@@ -70,6 +70,15 @@ pub struct Calibration {
     pub translation_scale: f64,
     /// Multiplies standard deviations of the rotation.
     pub rotation_scale: f64,
+    /// Standard deviation of what no measurement shows of the translation, metres; see [`Calibration::fit_measured`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub translation_floor: f64,
+    /// The same of the rotation, radians.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rotation_floor: f64,
+    /// Time over which the errors of successive frames are alike, seconds; absent where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_time: Option<f64>,
     /// Frames of the fit; 0 for a calibration that was not fitted.
     pub frames: usize,
     /// Mean of the normalized squared error of those frames with these factors; 6 when errors are Gaussian.
@@ -81,7 +90,16 @@ pub struct Calibration {
 impl Calibration {
     /// Factors of one, fitted on nothing: for training, before validation.
     pub fn unfitted() -> Self {
-        Self { translation_scale: 1.0, rotation_scale: 1.0, frames: 0, mean_nees: 0.0, coverage_90: 0.0 }
+        Self {
+            translation_scale: 1.0,
+            rotation_scale: 1.0,
+            translation_floor: 0.0,
+            rotation_floor: 0.0,
+            correlation_time: None,
+            frames: 0,
+            mean_nees: 0.0,
+            coverage_90: 0.0,
+        }
     }
 
     /// Fits the factors to pairs of an *uncalibrated* covariance and the error `local(estimate, truth)`.
@@ -107,15 +125,22 @@ impl Calibration {
             Ok((quantile(distances, 0.9)? / chi2).sqrt())
         };
         let (translation, rotation) = (block(0, CHI2_90[0])?, block(3, CHI2_90[0])?);
-        let mut calibration = Self { translation_scale: translation, rotation_scale: rotation, ..Self::unfitted() };
-        let distances = calibration.distances(frames);
+        Self { translation_scale: translation, rotation_scale: rotation, ..Self::unfitted() }.resized(frames)
+    }
+
+    /// The same with all standard deviations larger or smaller by the factor with which 90 % of the frames fall inside the
+    /// ellipsoid of 90 %, or more, as [`Calibration::fit`] says.
+    pub(super) fn resized(mut self, frames: &[(Matrix6, Vector6)]) -> Result<Self> {
+        let distances = self.distances(frames);
         let both = (quantile(distances.iter().copied(), 0.9)? / CHI2_90[1]).sqrt();
         let most = (quantile(distances.iter().copied(), 0.95)? / CHI2_90[1]).sqrt();
         let mean = distances.iter().flatten().sum::<f64>() / frames.len() as f64;
         let both = (mean / 6.0).sqrt().clamp(both, most.max(both));
-        calibration.translation_scale *= both;
-        calibration.rotation_scale *= both;
-        Ok(calibration.measured_on(frames))
+        let Self { translation_scale, rotation_scale, translation_floor, rotation_floor, .. } = &mut self;
+        for deviation in [translation_scale, rotation_scale, translation_floor, rotation_floor] {
+            *deviation *= both;
+        }
+        Ok(self.measured_on(frames))
     }
 
     /// The larger factors of this and another calibration, with what they do for `frames`, as [`Calibration::fit`] takes
@@ -124,6 +149,8 @@ impl Calibration {
         let larger = Self {
             translation_scale: self.translation_scale.max(other.translation_scale),
             rotation_scale: self.rotation_scale.max(other.rotation_scale),
+            translation_floor: self.translation_floor.max(other.translation_floor),
+            rotation_floor: self.rotation_floor.max(other.rotation_floor),
             ..self
         };
         larger.measured_on(frames)
@@ -150,12 +177,16 @@ impl Calibration {
             Matrix6::from_diagonal(&Vector6::from_fn(|axis, _| if axis < 3 { translation } else { rotation }))
         };
         let scale = per_axis(self.translation_scale, self.rotation_scale);
-        finite(scale * raw * scale + per_axis(FLOOR[0].powi(2), FLOOR[1].powi(2)))
+        let floor = |own: f64, least: f64| own.powi(2) + least.powi(2);
+        let floor = per_axis(floor(self.translation_floor, FLOOR[0]), floor(self.rotation_floor, FLOOR[1]));
+        finite(scale * raw * scale + floor)
     }
 
-    /// Whether the factors are positive and finite.
+    /// Whether the factors are positive, the floors not negative, and all of them finite.
     pub fn is_valid(&self) -> bool {
+        let floors = [self.translation_floor, self.rotation_floor];
         [self.translation_scale, self.rotation_scale].iter().all(|scale| scale.is_finite() && *scale > 0.0)
+            && floors.iter().chain(&self.correlation_time).all(|value| value.is_finite() && *value >= 0.0)
     }
 
     fn distances(&self, frames: &[(Matrix6, Vector6)]) -> Vec<Option<f64>> {
@@ -165,6 +196,10 @@ impl Calibration {
         };
         frames.iter().map(distance).collect()
     }
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// The value that a share `ratio` of the values does not exceed (the nearest rank above).

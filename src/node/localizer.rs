@@ -6,6 +6,7 @@ use image::RgbImage;
 
 use super::health::Reason;
 use crate::middleware::Picture;
+use crate::network::Evidence;
 use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
 use crate::vision::{Preprocessor, compressed_size, contrast, decode, decode_compressed};
 use crate::{Error, Result, Stamp};
@@ -19,6 +20,10 @@ pub trait Localizer: Send {
     /// # Errors
     /// What the computation says; the node counts it and publishes no pose.
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization>;
+    /// Time over which the errors of its successive answers are alike, seconds; `None` where it was not measured.
+    fn correlation_time(&self) -> Option<f64> {
+        None
+    }
     /// Where it computes, for diagnostics.
     fn device(&self) -> String {
         "cpu".into()
@@ -34,6 +39,8 @@ pub struct Localization {
     pub absolute: AbsolutePose,
     /// How it moved since the image before; `None` when there was none, or too long ago.
     pub relative: Option<RelativePose>,
+    /// What the absolute pose stands on, where geometry measured it.
+    pub evidence: Option<Evidence>,
 }
 
 /// An image with what is needed to bring it to the network.

@@ -136,6 +136,11 @@ impl ManagedNode {
         self.core.runs_on(device);
     }
 
+    /// Over which time the errors of the network's answers are alike, seconds, where that was measured.
+    pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
+        self.core.set_measured_correlation_time(measured);
+    }
+
     /// A newer image took this one's place before the network was free.
     pub fn replaced(&mut self, job: Job) {
         self.core.replaced(job);

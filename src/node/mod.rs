@@ -115,6 +115,7 @@ pub async fn run<M: Middleware, L: Localizer + 'static>(
                 loading = None;
                 if let Some(localizer) = take_over(node, loaded, port.now())? {
                     node.runs_on(localizer.device());
+                    node.set_measured_correlation_time(localizer.correlation_time());
                     stop_network(network.replace(NetworkThread::spawn(localizer)?)).await;
                 }
             }

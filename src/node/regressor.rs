@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use super::{Localization, Localizer};
 use crate::network::device::describe;
-use crate::network::{PixelFrame, PoseRegressor};
+use crate::network::{PixelFrame, PoseRegressor, Regression};
 use crate::sensor::CameraModel;
 use crate::{Result, Stamp};
 
@@ -15,7 +15,12 @@ impl Localizer for PoseRegressor {
 
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
         let regression = self.regress(&PixelFrame { stamp, pixels })?;
-        Ok(Localization { absolute: regression.absolute, relative: regression.relative })
+        let Regression { absolute, relative, evidence } = regression;
+        Ok(Localization { absolute, relative, evidence })
+    }
+
+    fn correlation_time(&self) -> Option<f64> {
+        self.card().calibration.correlation_time
     }
 
     fn device(&self) -> String {

@@ -89,11 +89,13 @@ impl<'a> ReplayRequest<'a> {
 /// [`Error::Config`] for a smoothed trajectory without the estimator; a bag that lacks the poses to compare with.
 pub async fn replay<L: Localizer>(
     request: ReplayRequest<'_>,
-    config: Config,
+    mut config: Config,
     names: &Names,
     localizer: L,
     stop: impl FnMut() -> bool,
 ) -> Result<Summary> {
+    let correlation_time = config.estimator.correlation_time_for(localizer.correlation_time());
+    config.estimator.correlation_time = correlation_time;
     let mut core = Core::new(config.clone())?;
     core.set_network_camera(localizer.camera())?;
     core.runs_on(localizer.device());

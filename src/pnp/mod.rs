@@ -19,15 +19,15 @@ use crate::geometry::{PoseCovariance, Se3};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
-mod blocks;
 mod focal;
+mod focal_history;
 mod hypotheses;
 mod p3p;
 mod refinement;
 mod view;
 
-pub use blocks::block_covariance;
 pub use focal::FocalCheck;
+pub use focal_history::{FocalHistory, FocalSummary};
 
 use refinement::Refined;
 use view::View;
@@ -68,8 +68,7 @@ impl Default for PnpConfig {
 pub struct PnpSolution {
     /// Where the camera is.
     pub map_from_camera: Se3,
-    /// From the final normal equations, scaled by the residuals; of independent errors. Those of a network's points are not:
-    /// [`block_covariance`] is for them.
+    /// From the final normal equations, scaled by the residuals; of independent errors.
     pub covariance: PoseCovariance,
     /// Which correspondences agree with the pose, by their order.
     pub inliers: Vec<usize>,

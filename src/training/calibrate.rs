@@ -2,15 +2,17 @@
 //! into its card, and the factors that make its covariances true are fitted to them.
 
 use image::RgbImage;
+use nalgebra::Cholesky;
 
 use super::validation::ValidationErrors;
 use crate::dataset::FrameInfo;
+use crate::estimator::calibration::integrated_correlation_time;
 use crate::geometry::{Matrix6, Se3, Vector6};
 use crate::network::uncertainty::MIN_CALIBRATION_FRAMES;
 use crate::network::{Calibration, ModelCard, PixelFrame, PoseRegressor, Regression, ValidationRecord};
 use crate::progress::Progress;
 use crate::sensor::RelativePose;
-use crate::{Error, Result};
+use crate::{Error, Result, Stamp};
 
 /// Over which relative poses are added up to see whether their errors are alike.
 const CHAIN_SECONDS: f64 = 0.9;
@@ -30,11 +32,26 @@ pub fn calibrate(
 ) -> Result<ModelCard> {
     let mut answers = Answers::default();
     answers.collect(&mut regressor, frames, validation, image)?;
-    let card = answers.calibrate(regressor.card().clone(), progress)?;
+    let card = answers.calibrate(answers.recorded(regressor.card().clone()), progress)?;
     Ok(match regressor.scene() {
         Some(scene) => card.filed(scene),
         None => card,
     })
+}
+
+/// The card of the model of `regressor` with errors over the `validation` frames alone, as [`calibrate`].
+///
+/// # Errors
+/// Those of the images; [`Error::Compute`](crate::Error::Compute) when the network fails.
+pub(super) fn validated(
+    mut regressor: PoseRegressor,
+    frames: &[FrameInfo],
+    validation: &[usize],
+    image: &dyn Fn(usize) -> Result<RgbImage>,
+) -> Result<ModelCard> {
+    let mut answers = Answers::default();
+    answers.collect(&mut regressor, frames, validation, image)?;
+    Ok(answers.recorded(regressor.card().clone()))
 }
 
 /// What models say of frames that they were not trained on, before calibration, and what is true.
@@ -42,6 +59,9 @@ pub fn calibrate(
 pub(super) struct Answers {
     /// Covariance and error of absolute poses.
     fits: Vec<(Matrix6, Vector6)>,
+    /// Of each of those, which run of frames it is of, and when it was.
+    moments: Vec<(usize, Stamp)>,
+    runs: usize,
     /// Absolute poses and true ones.
     poses: Vec<(Se3, Se3)>,
     /// Relative poses; `None` where there is none, or another run begins.
@@ -63,9 +83,10 @@ impl Answers {
         image: &dyn Fn(usize) -> Result<RgbImage>,
     ) -> Result<()> {
         let mut before = None;
+        self.runs += 1;
         for &index in validation {
             let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-            let Regression { absolute, relative } = match regressor.regress_uncalibrated(&frame) {
+            let Regression { absolute, relative, .. } = match regressor.regress_uncalibrated(&frame) {
                 Err(Error::OtherScene { .. } | Error::NoAnswer { .. }) => {
                     (before, self.unanswered) = (None, self.unanswered + 1);
                     continue;
@@ -74,6 +95,7 @@ impl Answers {
             };
             let truth = frames[index].map_from_camera;
             self.fits.push((absolute.covariance, absolute.map_from_camera.local(truth)));
+            self.moments.push((self.runs, absolute.stamp));
             self.poses.push((absolute.map_from_camera, truth));
             let before: Option<Se3> = before.replace(truth);
             let step = before.zip(relative);
@@ -82,11 +104,13 @@ impl Answers {
         Ok(())
     }
 
-    /// The card with their errors and calibration, as [`calibrate`] says.
-    ///
-    /// # Errors
-    /// Those of [`Calibration::fit`].
-    pub(super) fn calibrate(self, mut card: ModelCard, progress: Progress) -> Result<ModelCard> {
+    /// Whether they are enough for a calibration.
+    pub(super) fn are_many(&self) -> bool {
+        self.fits.len() >= MIN_CALIBRATION_FRAMES
+    }
+
+    /// The card with their errors.
+    pub(super) fn recorded(&self, mut card: ModelCard) -> ModelCard {
         if let Some(errors) = ValidationErrors::of_answers(&self.poses, self.unanswered) {
             let recognized = self.poses.len() as f64 / errors.frames as f64;
             card.validation = ValidationRecord {
@@ -97,11 +121,38 @@ impl Answers {
                 ..card.validation
             };
         }
-        match self.fits.len() < MIN_CALIBRATION_FRAMES {
+        card
+    }
+
+    /// The time over which their errors, by a calibrated covariance, are alike, seconds; `None` where they are too few to tell.
+    pub(super) fn correlation_time(&self, calibration: &Calibration) -> Option<f64> {
+        let whitened = |(raw, error): &(Matrix6, Vector6)| {
+            let factor = Cholesky::new(calibration.apply(raw).ok()?)?;
+            factor.l().solve_lower_triangular(error)
+        };
+        let errors = self.fits.iter().zip(&self.moments).filter_map(|(fit, moment)| Some((*moment, whitened(fit)?)));
+        let errors: Vec<((usize, Stamp), Vector6)> = errors.collect();
+        let runs: Vec<Vec<(Stamp, Vector6)>> = errors
+            .chunk_by(|one, other| one.0.0 == other.0.0)
+            .map(|run| run.iter().map(|((_, stamp), error)| (*stamp, *error)).collect())
+            .collect();
+        integrated_correlation_time(&runs)
+    }
+
+    /// The card with the calibration that they show, as [`calibrate`] says.
+    ///
+    /// # Errors
+    /// Those of [`Calibration::fit`].
+    pub(super) fn calibrate(&self, mut card: ModelCard, progress: Progress) -> Result<ModelCard> {
+        match !self.are_many() {
             true => progress.note(&format!(
                 "warning: {} validation frames are too few to calibrate covariances; give the split a validation block",
                 self.fits.len()
             )),
+            false if card.network.scene_coordinates().is_some() => {
+                let calibration = Calibration::fit_measured(&self.fits)?;
+                card.calibration = Calibration { correlation_time: self.correlation_time(&calibration), ..calibration };
+            }
             false => card.calibration = Calibration::fit(&self.fits)?,
         }
         // Frames too far apart for relative poses say nothing against what is known of them.

@@ -91,7 +91,7 @@ pub fn join(job: &Joining, trained_on: Option<TrainedOn>, progress: Progress) ->
                         let mut fold = PoseRegressor::load(folder, job.device)?;
                         answers.collect(&mut fold, dataset.frames(), &split.validation, &image)?;
                     }
-                    answers.calibrate(joined.card().clone(), progress)?
+                    answers.calibrate(answers.recorded(joined.card().clone()), progress)?
                 }
             }
         }
@@ -220,6 +220,8 @@ fn largest(calibrations: impl Iterator<Item = Calibration>) -> Calibration {
     calibrations.fold(none, |largest, one| Calibration {
         translation_scale: largest.translation_scale.max(one.translation_scale),
         rotation_scale: largest.rotation_scale.max(one.rotation_scale),
+        translation_floor: largest.translation_floor.max(one.translation_floor),
+        rotation_floor: largest.rotation_floor.max(one.rotation_floor),
         ..largest
     })
 }

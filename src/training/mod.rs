@@ -19,7 +19,6 @@
 //! Every random choice follows from the seed, the epoch and the batch, so there is no generator to save.
 
 mod adam;
-mod allocator;
 mod auto;
 mod autoencode;
 mod average;
@@ -59,7 +58,6 @@ mod validation;
 mod video;
 
 pub use adam::{Adam, AdamConfig, Gradients};
-pub use allocator::keep_freed_memory;
 pub use auto::{Candidate, Choice, Cost, Trial, Trials, candidates};
 pub use autoencode::{Autoencoded, Autoencoding, autoencode};
 pub use average::WeightAverage;

@@ -11,12 +11,13 @@ use tch::nn::VarStore;
 use tch::{Kind, Tensor};
 use vloc::dataset::FrameInfo;
 use vloc::geometry::Se3;
+use vloc::network::memory::keep_freed_memory;
 use vloc::network::{
     Activation, Block, Device, EncoderConfig, InputSize, LocalizerConfig, MapFromNormalized, NetworkConfig, Odometry,
     PoseNetwork, ResNetConfig, device,
 };
 use vloc::progress::Progress;
-use vloc::training::{Data, PairPlan, Source, Trainer, TrainingConfig, View, keep_freed_memory};
+use vloc::training::{Data, PairPlan, Source, Trainer, TrainingConfig, View};
 use vloc::{Result, Stamp};
 
 /// Steps before the clock starts.

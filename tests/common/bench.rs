@@ -12,6 +12,7 @@ use vloc::config::Config;
 use vloc::geometry::{Se3, So3};
 use vloc::middleware::{Diagnostics, Incoming, Input, Level, Names, Outgoing, Picture, StampedTransform, messages};
 use vloc::msg::sensor_msgs;
+use vloc::network::Evidence;
 use vloc::node::{Core, Localization, Localizer, Worker};
 use vloc::sensor::{AbsolutePose, CameraModel, Image};
 use vloc::{Error, Result, Stamp};
@@ -24,6 +25,8 @@ pub const CAMERA: &str = "camera_optical_frame";
 pub struct Brightness {
     pub delay: Duration,
     pub resets: usize,
+    /// What its answers stand on.
+    pub evidence: Option<Evidence>,
 }
 
 pub fn map_from_camera(brightness: u8) -> Se3 {
@@ -47,7 +50,11 @@ impl Localizer for Brightness {
             brightness => {
                 let covariance = Matrix6::identity() * 0.01;
                 let map_from_camera = map_from_camera(brightness);
-                Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative: None })
+                Ok(Localization {
+                    absolute: AbsolutePose { stamp, map_from_camera, covariance },
+                    relative: None,
+                    evidence: self.evidence,
+                })
             }
         }
     }

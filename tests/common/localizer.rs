@@ -143,7 +143,7 @@ impl Localizer {
         let frames = others.iter().flat_map(|sequence| sequence.iter());
         let errors: Vec<Vector6<f64>> = frames.filter_map(|(truth, fix)| Some((*fix)?.local(*truth))).collect();
         let covariance = fix_covariance(&errors).unwrap().matrix();
-        let mut correlation_time = EstimatorConfig::default().correlation_time;
+        let mut correlation_time = EstimatorConfig::default().correlation_time_for(None);
         for _ in 0..ROUNDS {
             let calibration = Calibration { covariance, correlation_time };
             let of_sequence = |sequence: &&Sequence| -> Vec<f64> {

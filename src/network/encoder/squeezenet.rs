@@ -25,8 +25,8 @@ impl Fire {
 
 impl ModuleT for Fire {
     fn forward_t(&self, input: &Tensor, _train: bool) -> Tensor {
-        let squeezed = input.apply(&self.squeeze).relu();
-        let expansions = [squeezed.apply(&self.expand1x1).relu(), squeezed.apply(&self.expand3x3).relu()];
+        let squeezed = input.apply(&self.squeeze).relu_();
+        let expansions = [squeezed.apply(&self.expand1x1).relu_(), squeezed.apply(&self.expand3x3).relu_()];
         Tensor::cat(&expansions, 1)
     }
 }
@@ -48,7 +48,7 @@ pub(super) fn stage(path: &Path, stage: usize, channels_in: i64) -> SequentialT 
     if stage == 0 {
         let stem = nn::ConvConfig { stride: 2, ..Default::default() };
         let conv = nn::conv2d(&features / 0, channels_in, CHANNELS[0], 7, stem);
-        return nn::seq_t().add(conv).add_fn(|input| input.relu());
+        return nn::seq_t().add(conv).add_fn(|input| input.shallow_clone().relu_());
     }
     let (mut layers, mut channels) = (nn::seq_t().add_fn(|input| input.max_pool2d(3, 2, 0, 1, true)), channels_in);
     for &(index, squeeze, expand) in FIRES[stage] {

@@ -4,7 +4,7 @@ use nalgebra::Vector2;
 use tch::nn::{self, Init, Path};
 use tch::{Kind, Tensor};
 
-use super::interpolation::at_cells;
+use super::interpolation::read_at;
 use super::products::fast_products;
 use crate::network::config::{NetworkConfig, SceneCoordinatesConfig};
 use crate::network::encoder::CellGrid;
@@ -67,12 +67,19 @@ impl SceneCoordinateHead {
         })
     }
 
-    /// The features of all cells of the frames, `bchw`: those of both maps.
-    pub fn cell_features(&self, shared: &Features) -> Tensor {
-        let [fine, coarse] = self.stages.map(|stage| shared.maps()[stage].to_kind(Kind::Float));
+    /// Rows and columns of the cells that these features have.
+    pub fn map_size(&self, shared: &Features) -> [i64; 2] {
+        let size = shared.maps()[self.stages[0]].size();
+        [size[2], size[3]]
+    }
+
+    /// The features of the cells of these numbers (row by row) in each of the frames, `bnc`: those of both maps.
+    pub fn cell_features(&self, shared: &Features, cells: &[i64]) -> Tensor {
+        let [fine, coarse] = self.stages.map(|stage| &shared.maps()[stage]);
         let size = fine.size();
-        let between = at_cells((&coarse, &self.grids[1]), &self.grids[0], [size[2], size[3]]);
-        Tensor::cat(&[fine, between], 1)
+        let numbers = Tensor::from_slice(cells).to_device(fine.device());
+        let own = fine.permute([0, 2, 3, 1]).flatten(1, 2).index_select(1, &numbers).to_kind(Kind::Float);
+        Tensor::cat(&[own, read_at((coarse, &self.grids[1]), &self.grids[0], cells, size[3])], 2)
     }
 
     /// Where the cells lie in the network's image.
@@ -119,14 +126,11 @@ impl SceneCoordinateHead {
 
     /// The cells of one frame that are asked, evenly spread: their pixels (column, row), and their points `n3`.
     pub fn locate(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
-        let features_chw = self.cell_features(shared).get(0);
-        let size = features_chw.size();
-        let (rows, columns) = (size[1], size[2]);
+        let [rows, columns] = self.map_size(shared);
         let asked = spread_cells(rows, columns, self.cells);
         let pixel = |cell: &i64| self.grids[0].centre(cell % columns, cell / columns);
         let pixels = asked.iter().map(pixel).collect();
-        let chosen = Tensor::from_slice(&asked).to_device(features_chw.device());
-        let features_nc = features_chw.flatten(1, 2).index_select(1, &chosen).tr().contiguous();
+        let features_nc = self.cell_features(shared, &asked).get(0);
         let products = fast_products(features_nc.device());
         (pixels, self.points_in(&features_nc, products))
     }

@@ -2,11 +2,12 @@
 
 use nalgebra::Vector3;
 
+use super::evidence::Evidence;
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
-use crate::pnp::{Correspondence, PnpConfig, PoseSolver, block_covariance};
+use crate::pnp::{Correspondence, PnpConfig, PoseSolver};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
@@ -27,18 +28,19 @@ pub(in crate::network) fn correspondences(
     pixels.into_iter().zip(points).map(|(pixel, point)| Correspondence { pixel, point }).collect()
 }
 
-/// The pose that most of the points agree with, with the covariance that their residuals leave.
+/// The pose that most of the points agree with, with the covariance that their residuals leave if they are independent (the calibration of the model
+/// knows that they are not), and what it stands on.
 ///
 /// # Errors
 /// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
-pub(in crate::network) fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<Prediction> {
+pub(in crate::network) fn pose(
+    camera: &CameraModel,
+    correspondences: &[Correspondence],
+) -> Result<(Prediction, Evidence)> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
     let solver = PoseSolver::new(PnpConfig { inlier_threshold, ..PnpConfig::default() })?;
     let solution = solver.solve(camera, correspondences, SEED);
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
-    let pose = solution.map_from_camera;
-    let inliers = solution.inliers.iter().map(|&at| &correspondences[at]);
-    let open = || Error::NoAnswer { reason: "the points that agree leave the pose open".to_owned() };
-    let raw_covariance = block_covariance(camera, &pose, inliers).ok_or_else(open)?;
-    Ok(Prediction { pose, raw_covariance })
+    let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());
+    Ok((Prediction { pose, raw_covariance }, Evidence::new(correspondences.len(), &solution)))
 }

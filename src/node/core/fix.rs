@@ -79,7 +79,7 @@ impl Core {
             })?,
         };
         fix.base_from_camera = Some(base_from_camera);
-        self.health.answered(fix.seconds);
+        self.health.answered(fix.seconds, fix.localization.evidence);
         let alone = self.robot_pose(fix, base_from_camera)?;
         self.health.fixed(&alone);
         self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));

@@ -41,6 +41,8 @@ pub struct Core {
     mountings: Mountings,
     transforms: TransformTree,
     estimator: Estimator,
+    /// Of the answers of the network in use.
+    measured_correlation_time: Option<f64>,
     broadcast: Broadcast,
     waiting: Vec<Fix>,
     /// Where somebody said that the robot is; the next image starts the estimate there.
@@ -77,6 +79,7 @@ impl Core {
             mountings: Mountings::new(&config)?,
             transforms: TransformTree::new(seconds(config.tf_buffer_duration)),
             estimator: Estimator::new(config.estimator.clone())?,
+            measured_correlation_time: None,
             broadcast: Broadcast::new(&config),
             initial_pose: config.set_initial_pose.then(|| configured_pose(&config)).transpose()?,
             path: PathHistory::new(config.path_length),
@@ -122,6 +125,12 @@ impl Core {
         self.health.runs_on(device);
     }
 
+    /// Over which time the errors of the network's answers are alike, seconds, where that was measured.
+    pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
+        self.measured_correlation_time = measured;
+        self.estimator.set_measured_correlation_time(measured);
+    }
+
     /// A model that was asked for is not in use, for diagnostics.
     pub fn model_refused(&mut self, reason: String) {
         self.health.model_refused(reason);
@@ -135,6 +144,7 @@ impl Core {
         let mountings = Mountings::new(&config)?;
         if config.estimator != self.config.estimator || config.use_estimator != self.config.use_estimator {
             self.estimator = Estimator::new(config.estimator.clone())?;
+            self.estimator.set_measured_correlation_time(self.measured_correlation_time);
             self.start_anew();
         }
         let given = (config.set_initial_pose, config.initial_pose);

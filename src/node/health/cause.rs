@@ -25,7 +25,7 @@ type Finding = Option<(Level, String)>;
 impl Health {
     /// How well the node is, in one sentence.
     pub(super) fn verdict(&self, situation: &Situation) -> (Level, String) {
-        let stages: [fn(&Self, &Situation) -> Finding; 10] = [
+        let stages: [fn(&Self, &Situation) -> Finding; 11] = [
             Self::phase,
             Self::time,
             Self::images,
@@ -35,6 +35,7 @@ impl Health {
             Self::imu,
             Self::estimator,
             Self::map_from_odom,
+            Self::focal_length,
             Self::rest,
         ];
         let found = stages.iter().find_map(|stage| stage(self, situation));
@@ -168,6 +169,14 @@ impl Health {
         };
         let level = if self.recent_transforms > 0 { Level::Warn } else { Level::Error };
         Some((level, text))
+    }
+
+    fn focal_length(&self, _: &Situation) -> Finding {
+        let summary = self.focal.summary().filter(|summary| summary.contradicts())?;
+        let text = format!(
+            "the points in the images ask for {summary}: is camera_info of this camera, and of this resolution?"
+        );
+        Some((Level::Warn, text))
     }
 
     fn rest(&self, _: &Situation) -> Finding {

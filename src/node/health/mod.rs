@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::estimator::Transition;
 use crate::middleware::{Input, StampedPose};
+use crate::network::Evidence;
+use crate::pnp::FocalHistory;
 use crate::{Error, Stamp};
 
 mod arrivals;
@@ -50,6 +52,9 @@ pub struct Health {
     /// Since when images come and no pose goes out.
     looking_since: Option<Stamp>,
     last_fix: Option<Fix>,
+    /// What the network's last answer stands on, where geometry measured it.
+    last_evidence: Option<Evidence>,
+    focal: FocalHistory,
     last_pose: Option<StampedPose>,
     estimate: Estimate,
     /// Where the network computes.
@@ -97,6 +102,8 @@ impl Health {
         self.seconds.clear();
         self.working_since = None;
         self.model_error = None;
+        self.last_evidence = None;
+        self.focal.clear();
     }
 
     /// Where the network computes.
@@ -138,9 +145,13 @@ impl Health {
         self.last_fix = Some(Fix { stamp: alone.stamp, sigmas: alone.covariance.worst_sigmas() });
     }
 
-    /// The network answered; the work on its image took so many seconds.
-    pub fn answered(&mut self, seconds: Option<f64>) {
+    /// The network answered; the work on its image took so many seconds, and `evidence` is what the answer stands on.
+    pub fn answered(&mut self, seconds: Option<f64>, evidence: Option<Evidence>) {
         self.answers += 1;
+        self.last_evidence = evidence;
+        if let Some(evidence) = evidence {
+            self.focal.add(&evidence.focal);
+        }
         if let Some(seconds) = seconds {
             self.seconds.truncate(KEPT_DURATIONS - 1);
             self.seconds.push_front(seconds);

@@ -49,6 +49,11 @@ impl Health {
             sigmas.map_or_else(unknown, |(_, rotation)| format!("{:.2}", rotation.to_degrees())),
         );
         add("network_answers", self.answers.to_string());
+        if let Some(evidence) = &self.last_evidence {
+            add("points/agreeing", format!("{} of {}", evidence.inliers, evidence.asked));
+            add("points/residual_px", format!("{:.2}", evidence.residual));
+            add("points/focal_length", self.focal.summary().map_or_else(unknown, |summary| summary.to_string()));
+        }
         add("transforms", self.transforms.to_string());
         add("clock_jumps", self.clock_jumps.to_string());
         for (key, share) in [("inference/p50_ms", 0.5), ("inference/p99_ms", 0.99)] {

@@ -50,6 +50,8 @@ pub(super) struct CellBuffer {
     features: Vec<Tensor>,
     cells: Vec<Cell>,
     map_from_camera: Vec<Se3>,
+    /// Of each view.
+    frames: Vec<usize>,
 }
 
 /// A depth image of some of the frames.
@@ -72,7 +74,8 @@ impl CellBuffer {
         let copies = 1 + config.cached_copies;
         let per_view = cells_per_view(frames.len() * copies, eye.head.channels() as usize, config)?;
         let bar = progress.steps("computing features", (copies * frames.len()) as u64);
-        let mut buffer = Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new() };
+        let mut buffer =
+            Self { features: Vec::new(), cells: Vec::new(), map_from_camera: Vec::new(), frames: Vec::new() };
         for chunk in frames.chunks(CHUNK) {
             let pixels = Pixels::load(dataset, chunk, *eye.camera, config, &Progress::Silent)?;
             let depths: Depths = chunk.par_iter().map(|&frame| dataset.depth(frame)).collect::<Result<_>>()?;
@@ -103,27 +106,27 @@ impl CellBuffer {
         let references: Vec<_> = images.iter().map(|(image, _)| image).collect();
         let NetworkConfig { input, normalization, .. } = eye.architecture;
         let input = input_tensor(&references, *input, normalization, eye.device)?;
-        let features_bchw =
-            tch::no_grad(|| eye.head.cell_features(&eye.network.shared(&input, false)).to_kind(Kind::Half));
-        let size = features_bchw.size();
+        let shared = tch::no_grad(|| eye.network.shared(&input, false));
+        let [rows, columns] = eye.head.map_size(&shared);
         for (row, view) in views.iter().enumerate() {
             let old_from_new = if augmented { pixels.turn(*view) } else { So3::identity() };
             let map_from_old = pixels.plain(view.frame).1;
             let sight = Sight { camera: eye.camera, map_from_old, old_from_new, depth: depths[row].as_ref() };
-            let mut drawn = sight.recorded(eye.head.grid(), [size[2], size[3]]);
+            let mut drawn = sight.recorded(eye.head.grid(), [rows, columns]);
             let mut generator = ChaCha8Rng::seed_from_u64(mix(view.draw, 1, 0));
             let (chosen, _) = drawn.partial_shuffle(&mut generator, per_view);
             let number = self.map_from_camera.len();
             self.map_from_camera.push(images[row].1);
+            self.frames.push(view.frame);
             self.cells.extend(chosen.iter().map(|&cell| {
-                let (column, row) = (cell % size[3], cell / size[3]);
+                let (column, row) = (cell % columns, cell / columns);
                 let pixel = eye.head.grid().centre(column, row);
                 let point = sight.point(eye.head.grid(), column, row);
                 Cell { pixel: [pixel.x as f32, pixel.y as f32], view: number, point }
             }));
-            let chosen = Tensor::from_slice(chosen).to_device(eye.device);
-            let features_nc = features_bchw.get(row as i64).flatten(1, 2).index_select(1, &chosen).tr();
-            self.features.push(features_nc.contiguous().to_device(Device::Cpu));
+            let of_view = shared.narrow(row as i64, 1);
+            let features_nc = tch::no_grad(|| eye.head.cell_features(&of_view, chosen).get(0).to_kind(Kind::Half));
+            self.features.push(features_nc.to_device(Device::Cpu));
         }
         Ok(())
     }
@@ -168,6 +171,7 @@ impl CellBuffer {
             pixels_n2: Tensor::from_slice(&pixels).view([rows, 2]),
             views_n: Tensor::from_slice(&views),
             camera_from_map_v34: Tensor::from_slice(&cameras).view([-1, 3, 4]),
+            frames: self.cells.iter().map(|cell| self.frames[cell.view]).collect(),
         }
     }
 }
@@ -196,6 +200,8 @@ pub(super) struct Material {
     pixels_n2: Tensor,
     views_n: Tensor,
     camera_from_map_v34: Tensor,
+    /// The frame of each cell.
+    frames: Vec<usize>,
 }
 
 /// Some cells where they are learned from.
@@ -211,6 +217,12 @@ impl Material {
     /// How many cells.
     pub(super) fn len(&self) -> usize {
         self.features_nc.size()[0] as usize
+    }
+
+    /// The numbers of the cells of frames that are not `without`.
+    pub(super) fn numbers(&self, without: &[usize]) -> Vec<i64> {
+        let kept = |&number: &i64| !without.contains(&self.frames[number as usize]);
+        (0..self.len() as i64).filter(kept).collect()
     }
 
     /// The cells of these numbers.

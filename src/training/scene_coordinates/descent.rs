@@ -42,16 +42,18 @@ pub(super) struct Descent<'a> {
     pub(super) config: &'a TrainingConfig,
     pub(super) settings: SceneCoordinates,
     pub(super) seed: u64,
+    /// What it is called while it runs.
+    pub(super) title: String,
 }
 
 impl Descent<'_> {
-    /// Trains the layers of the head; the encoder stays. The same seed and buffer take the same steps.
+    /// Trains the layers of the head from the cells `order`; the encoder stays. The same seed and buffer take the same steps.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when `keep_going` says no; [`Error::Compute`] when the loss is not finite.
     pub(super) fn run(
         &self,
-        material: &Material,
+        (material, mut order): (&Material, Vec<i64>),
         validation: Option<&Material>,
         progress: Progress,
         keep_going: &dyn Fn() -> bool,
@@ -61,11 +63,11 @@ impl Descent<'_> {
         learned.sort_by(|one, other| one.0.cmp(&other.0));
         let mut adam =
             Adam::new(learned, AdamConfig { weight_decay: self.config.weight_decay, ..AdamConfig::default() });
-        let (cells, epochs) = (self.settings.cells.min(material.len()), self.config.epochs);
-        let per_epoch = material.len() / cells;
+        let (cells, epochs) = (self.settings.cells.min(order.len()), self.config.epochs);
+        let per_epoch = order.len() / cells.max(1);
         let steps = (epochs * per_epoch) as u64;
-        let bar = progress.steps("learning points", steps);
-        let (mut order, mut history) = ((0..material.len() as i64).collect::<Vec<_>>(), Vec::new());
+        let bar = progress.steps(&self.title, steps);
+        let mut history = Vec::new();
         for epoch in 0..epochs {
             order.shuffle(&mut ChaCha8Rng::seed_from_u64(mix(self.seed, epoch as u64, 0)));
             let mut total = 0.0;

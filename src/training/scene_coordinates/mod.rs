@@ -15,6 +15,7 @@
 
 mod buffer;
 mod descent;
+mod folds;
 mod run;
 mod settings;
 mod sight;

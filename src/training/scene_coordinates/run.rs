@@ -10,6 +10,7 @@ use tch::nn::VarStore;
 
 use super::buffer::{CellBuffer, Eye};
 use super::descent::{Descent, EpochRecord};
+use super::folds::Folds;
 use crate::dataset::{Dataset, Split};
 use crate::network::scene_coordinates::SceneCoordinateHead;
 use crate::network::{
@@ -17,7 +18,7 @@ use crate::network::{
     ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
-use crate::training::calibrate::calibrate;
+use crate::training::calibrate::{calibrate, validated};
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::mix;
 use crate::training::run::{Job, LOG_FILE, TIMING_FILE, Timing, initial_network, prepare_folder, record, write_yaml};
@@ -72,8 +73,9 @@ pub(in crate::training) fn train(
     // The training itself.
     let settings = config.scene_coordinates.unwrap_or_default();
     let (seed, scale) = (job.seed, units.scale);
-    let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed };
-    let history = descent.run(&material, validation.as_ref(), progress, keep_going)?;
+    let title = "learning points".to_owned();
+    let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed, title };
+    let history = descent.run((&material, material.numbers(&[])), validation.as_ref(), progress, keep_going)?;
     write_log(&job.out.join(LOG_FILE), &history)?;
 
     // The model folder.
@@ -98,9 +100,14 @@ pub(in crate::training) fn train(
         cross_fitted: false,
         scenes: Vec::new(),
     };
-    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-    let mut card = calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?;
+    let folds = Folds { dataset, train: &split.train, material: &material, job, card: &card, device };
+    let elsewhere = folds.answers(&image, progress, keep_going)?;
+    let regressor = PoseRegressor::load_with(card, &job.out, device)?;
+    let mut card = match elsewhere.are_many() {
+        true => elsewhere.calibrate(validated(regressor, dataset.frames(), &split.validation, &image)?, progress)?,
+        false => calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?,
+    };
     card.validation.median_point_error = history.last().and_then(|last| last.validation);
     card.write(&job.out)?;
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(started.elapsed().as_secs_f64(), device))?;
@@ -108,7 +115,7 @@ pub(in crate::training) fn train(
 }
 
 /// Cells whose features say what the mean and the deviation of all are.
-const SAMPLED: usize = 65_536;
+pub(super) const SAMPLED: usize = 65_536;
 
 /// Whether there is something to learn from, found before anything is computed.
 fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Result<()> {
@@ -149,7 +156,7 @@ fn eye_network(job: &Job, architecture: &NetworkConfig, device: tch::Device) -> 
     Ok(network)
 }
 
-fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
+pub(super) fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
     let none = || Error::compute("training of points", "expected an architecture with the localizer scene_coordinates");
     network.coordinates().ok_or_else(none)
 }

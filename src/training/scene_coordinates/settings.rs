@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+/// More parts cost more than they tell.
+const MOST_FOLDS: usize = 20;
+
 /// How points are learned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,13 +21,27 @@ pub struct SceneCoordinates {
     pub coarse_pixels: f64,
     /// The same at the end.
     pub fine_pixels: f64,
+    /// In so many parts the training frames are set apart in turn to see how far poses err where nothing was learned, for the
+    /// covariance; 0: the validation frames alone say it.
+    pub folds: usize,
+    /// Epochs of each of these trainings.
+    pub fold_epochs: usize,
     /// Metres that a pixel of that error counts: about the depth of the scene over the focal length.
     pub metres_per_pixel: f64,
 }
 
 impl Default for SceneCoordinates {
     fn default() -> Self {
-        Self { cells: 5120, coarse: 0.5, fine: 0.02, coarse_pixels: 50.0, fine_pixels: 1.0, metres_per_pixel: 0.005 }
+        Self {
+            cells: 5120,
+            coarse: 0.5,
+            fine: 0.02,
+            coarse_pixels: 50.0,
+            fine_pixels: 1.0,
+            folds: 0,
+            fold_epochs: 4,
+            metres_per_pixel: 0.005,
+        }
     }
 }
 
@@ -34,9 +51,16 @@ impl SceneCoordinates {
     /// # Errors
     /// [`Error::Config`] with the key, the range and the value.
     pub(in crate::training) fn check(&self) -> Result<()> {
-        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, metres_per_pixel } = *self;
+        let Self { cells, coarse, fine, coarse_pixels, fine_pixels, folds, fold_epochs, metres_per_pixel } = *self;
         if cells < 2 {
             return Err(Error::config("scene_coordinates.cells", "at least 2", cells.to_string()));
+        }
+        if folds == 1 || folds > MOST_FOLDS {
+            let expected = format!("0, or 2 to {MOST_FOLDS}");
+            return Err(Error::config("scene_coordinates.folds", expected, folds.to_string()));
+        }
+        if fold_epochs == 0 {
+            return Err(Error::config("scene_coordinates.fold_epochs", "at least 1", "0"));
         }
         let ranges = [
             ("coarse", coarse, fine, 1e6),

@@ -180,7 +180,7 @@ impl Localizer for Network {
             previous_from_current: before.inverse() * map_from_camera,
             covariance,
         });
-        Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative })
+        Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative, evidence: None })
     }
 
     fn reset(&mut self) {

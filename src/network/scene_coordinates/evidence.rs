@@ -1,0 +1,28 @@
+//! What a pose stands on that geometry found.
+
+use crate::pnp::{FocalCheck, PnpSolution};
+
+/// The points that agree with a pose: how many, how well, and with which focal length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Evidence {
+    /// Cells of the image that were asked for their points.
+    pub asked: usize,
+    /// Those whose points agree with the pose.
+    pub inliers: usize,
+    /// Root mean square of what these are off by, pixels of the network's image.
+    pub residual: f64,
+    /// The focal length that they ask for, of the one that the camera claims.
+    pub focal: FocalCheck,
+}
+
+impl Evidence {
+    pub(super) fn new(asked: usize, solution: &PnpSolution) -> Self {
+        let PnpSolution { inliers, residual, focal, .. } = solution;
+        Self { asked, inliers: inliers.len(), residual: *residual, focal: *focal }
+    }
+
+    /// The share of the cells whose points agree.
+    pub fn share(&self) -> f64 {
+        self.inliers as f64 / self.asked.max(1) as f64
+    }
+}
