@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains models/room-encoder again, from nothing but its seed: an encoder for `vloc train --preset scene-coordinates-rooms` that has
+# Trains the encoder of models/README.md, from nothing but its seed: an encoder for `vloc train --preset scene-coordinates-rooms` that has
 # only seen synthetic rooms. On one thread of a CPU the same processor writes the same bytes. Arguments go to `vloc pretrain` (see
 # `vloc pretrain --help`): `--device cuda:0 --rooms 1000 --steps 100000` is what a GPU is for.
 set -euo pipefail
@@ -7,5 +7,4 @@ cd "$(dirname "$0")/.."
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc
-exec target/release/vloc pretrain --rooms 64 --rooms-at-once 24 --views 64 --steps 3600 --threads 1 --device cpu \
-  --out out/room-encoder "$@"
+exec target/release/vloc pretrain --threads 1 --device cpu --out out/room-encoder "$@"

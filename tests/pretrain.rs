@@ -130,7 +130,7 @@ fn what_cannot_be_pretrained_is_refused() {
         (Pretraining { rooms_per_step: 3, ..usual.clone() }, "parameter rooms_per_step: expected 1 to 2, found 3"),
         (Pretraining { pairs_per_step: 0, ..usual.clone() }, "parameter pairs_per_step: expected 1 to 1000, found 0"),
         (Pretraining { steps: 0, ..usual.clone() }, "parameter steps: expected 1 to"),
-        (Pretraining { fine: 2.0, ..usual.clone() }, "parameter coarse: expected 2 to 100, found 1.5"),
+        (Pretraining { fine: 3.0, ..usual.clone() }, "parameter coarse: expected 3 to 100, found 2"),
         (Pretraining { learning_rate: f64::NAN, ..usual.clone() }, "parameter learning_rate"),
         (Pretraining { focal: [2.0, 1.0], ..usual.clone() }, "parameter focal: expected 0.3 to 1, found 2"),
         (

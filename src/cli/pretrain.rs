@@ -8,11 +8,10 @@ use clap::Args;
 
 use super::train::stop_on_signal;
 use crate::config::load_yaml;
+use crate::network::memory::keep_freed_memory;
 use crate::network::{Device, InputSize, NetworkConfig, device};
 use crate::progress::Progress;
-use crate::training::{
-    ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, keep_freed_memory, pretrain, probe,
-};
+use crate::training::{ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, pretrain, probe};
 use crate::{Error, Result};
 
 /// The architecture where none is named.

@@ -58,14 +58,13 @@ impl Eye {
         tch::manual_seed(settings.seed as i64);
         let store = VarStore::new(device);
         let network = guarded("building the network", || PoseNetwork::new(&store.root(), &architecture))??;
-        let (height, width) = (i64::from(settings.input.height), i64::from(settings.input.width));
-        let probe = Tensor::zeros([1, 3, height, width], (Kind::Float, device));
-        let size =
-            tch::no_grad(|| head(&network).map(|head| head.cell_features(&network.shared(&probe, false)).size()))?;
         if let Some(path) = &settings.start {
             checkpoint::load_pretrained(&store, path)?;
         }
-        let cells = CellMap { grid: *head(&network)?.grid(), rows: size[2], columns: size[3] };
+        let (height, width) = (i64::from(settings.input.height), i64::from(settings.input.width));
+        let black = Tensor::zeros([1, 3, height, width], (Kind::Float, device));
+        let [rows, columns] = head(&network)?.map_size(&tch::no_grad(|| network.shared(&black, false)));
+        let cells = CellMap { grid: *head(&network)?.grid(), rows, columns };
         Ok(Self { architecture, network, store, cells })
     }
 
@@ -74,13 +73,13 @@ impl Eye {
         Ok(head(&self.network)?.channels())
     }
 
-    /// The features of all cells of images, `b`, cells row by row, `c`.
+    /// The features of all cells of images, row by row, `bnc`.
     pub(super) fn features(&self, images: &[image::RgbImage], train: bool) -> Result<Tensor> {
         let references: Vec<_> = images.iter().collect();
         let NetworkConfig { input, normalization, .. } = &self.architecture;
         let input = input_tensor(&references, *input, normalization, self.store.device())?;
-        let features_bchw = head(&self.network)?.cell_features(&self.network.shared(&input, train));
-        Ok(features_bchw.flatten(2, 3).transpose(1, 2))
+        let cells: Vec<i64> = (0..self.cells.count()).collect();
+        Ok(head(&self.network)?.cell_features(&self.network.shared(&input, train), &cells))
     }
 }
 

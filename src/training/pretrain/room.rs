@@ -212,7 +212,7 @@ mod tests {
         let camera_from_map = pose(&world, 0.4, &mut random).unwrap().inverse();
         for (cell, point) in points.iter().enumerate() {
             let expected = cells().grid.centre(cell as i64 % 24, cell as i64 / 24);
-            let pixel = camera.project(&(camera_from_map * point)).unwrap();
+            let pixel = camera.project(&(camera_from_map * *point)).unwrap();
             assert!((pixel - expected).norm() < 1e-2, "cell {cell}: {pixel}, expected {expected}");
         }
     }

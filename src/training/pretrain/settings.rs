@@ -39,7 +39,7 @@ pub struct Pretraining {
     pub head_learning_rate: f64,
     /// What the distance to a point cannot exceed when its room is new, metres.
     pub coarse: f64,
-    /// The same when it is old.
+    /// The same when it is old. A head that knows its room no better than this learns nothing more: far from the truth the loss is flat.
     pub fine: f64,
     /// Weight of the matching loss beside that of points, metres.
     pub matching: f64,
@@ -74,8 +74,8 @@ impl Default for Pretraining {
         };
         Self {
             network: None,
-            rooms: 128,
-            rooms_at_once: 32,
+            rooms: 96,
+            rooms_at_once: 24,
             views: 64,
             steps: 5000,
             rooms_per_step: 8,
@@ -84,9 +84,9 @@ impl Default for Pretraining {
             focal: [0.7, 2.5],
             head_width: 192,
             learning_rate: 1e-3,
-            head_learning_rate: 2e-3,
-            coarse: 1.5,
-            fine: 0.1,
+            head_learning_rate: 1e-3,
+            coarse: 2.0,
+            fine: 0.5,
             matching: 1.0,
             photometric,
             seed: 1,
