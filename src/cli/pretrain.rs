@@ -25,7 +25,7 @@ const PRESET: &str = "scene-coordinates-rooms";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   vloc pretrain --out out/encoder --threads 1
-  vloc train --dataset my_scene --split config/splits/blocks.yaml --preset scene-coordinates-rooms \\
+  vloc train --dataset my_bag --split config/splits/bag.yaml --preset scene-coordinates-rooms \\
     --weights out/encoder/encoder.safetensors --out out/my_model")]
 pub struct PretrainArgs {
     /// The folder to write.
