@@ -52,7 +52,8 @@ fn learn(settings: &Pretraining) -> EncoderCard {
 fn features_are_of_more_use_than_random_ones_in_rooms_that_were_not_learned_in() {
     let _alone = alone();
     let work = tempfile::tempdir().unwrap();
-    let settings = Pretraining { rooms: 10, rooms_at_once: 6, views: 24, steps: 150, ..small(work.path()) };
+    let settings =
+        Pretraining { rooms: 10, rooms_at_once: 6, views: 24, steps: 250, rooms_per_step: 4, ..small(work.path()) };
     learn(&settings);
     let how = Probe { rooms: 2, steps: 150 };
     let learned = probe(&settings, Some(&work.path().join(ENCODER_FILE)), how).unwrap();
