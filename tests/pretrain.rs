@@ -22,7 +22,7 @@ use vloc::training::{ENCODER_FILE, EncoderCard, Pretraining, Probe, pretrain, pr
 /// Seconds in an unoptimized build: a narrow encoder on small views.
 fn small(out: &Path) -> Pretraining {
     let shape =
-        ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [8, 16, 16, 16], activation: Activation::Relu };
+        ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [8, 16, 32, 32], activation: Activation::Relu };
     let head = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
     let network = NetworkConfig {
         encoder: EncoderConfig::Resnet { shape },
@@ -49,13 +49,21 @@ fn learn(settings: &Pretraining) -> EncoderCard {
 }
 
 #[test]
+#[ignore = "a minute: cargo test --release --test pretrain -- --ignored"]
 fn features_are_of_more_use_than_random_ones_in_rooms_that_were_not_learned_in() {
     let _alone = alone();
     let work = tempfile::tempdir().unwrap();
-    let settings =
-        Pretraining { rooms: 10, rooms_at_once: 6, views: 24, steps: 250, rooms_per_step: 4, ..small(work.path()) };
+    let settings = Pretraining {
+        rooms: 6,
+        rooms_at_once: 6,
+        views: 64,
+        steps: 800,
+        rooms_per_step: 4,
+        head_width: 192,
+        ..small(work.path())
+    };
     learn(&settings);
-    let how = Probe { rooms: 2, steps: 150 };
+    let how = Probe { rooms: 2, steps: 800 };
     let learned = probe(&settings, Some(&work.path().join(ENCODER_FILE)), how).unwrap();
     let random = probe(&settings, None, how).unwrap();
     assert!(learned < 0.97 * random, "{learned} m, on random features {random} m");
