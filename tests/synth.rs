@@ -83,6 +83,34 @@ fn passes_of_a_room_differ_and_the_test_pass_is_always_the_same() {
     }
 }
 
+/// Mean colours of 16x16 blocks, rounded.
+fn blocks(image: &image::RgbImage) -> Vec<[i32; 3]> {
+    let block = |index: u32| {
+        let (left, top) = (16 * (index % 4), 16 * (index / 4));
+        let sum = (0..256).fold([0.0; 3], |sum: [f64; 3], place| {
+            let pixel = image.get_pixel(left + place % 16, top + place / 16);
+            [0, 1, 2].map(|channel| sum[channel] + f64::from(pixel[channel]))
+        });
+        sum.map(|total| (total / 256.0).round() as i32)
+    };
+    (0..12).map(block).collect()
+}
+
+#[test]
+fn the_room_that_the_bundled_model_knows_stays_as_it_is() {
+    // What `vloc synth --width 64 --height 48 --path handheld` draws since models/synthetic-room was trained.
+    let known = [
+        [[105, 186, 128], [108, 143, 126], [113, 190, 125], [172, 149, 94], [110, 183, 126], [109, 199, 128]],
+        [[104, 141, 112], [164, 141, 104], [112, 141, 116], [96, 133, 104], [122, 131, 98], [137, 107, 96]],
+    ];
+    let renderer = Renderer::new(&CameraModel::pinhole(64, 48, 0.4 * 95.3), Sensor::default()).unwrap();
+    let pass = Pass::new(&ROOM, PassKind::Training(0), PathKind::Handheld);
+    let seen = blocks(&renderer.render(&ROOM, &pass, 1.0));
+    for (seen, known) in seen.iter().zip(known.concat()) {
+        assert!(seen.iter().zip(known).all(|(seen, known)| (seen - known).abs() <= 1), "{seen:?}, expected {known:?}");
+    }
+}
+
 #[test]
 fn paths_keep_to_the_free_floor_and_to_the_limits_of_speed() {
     for index in 0..10 {

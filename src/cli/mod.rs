@@ -12,6 +12,7 @@ mod graph;
 mod inspect;
 pub mod node;
 mod picture;
+mod pretrain;
 mod replay;
 mod report;
 pub mod synth;
@@ -74,6 +75,8 @@ enum Command {
     Synth(synth::SynthArgs),
     /// Train a model on a dataset or a bag.
     Train(Box<train::TrainArgs>),
+    /// Train an encoder for --preset scene-coordinates-rooms on synthetic rooms, from no recording.
+    Pretrain(pretrain::PretrainArgs),
     /// Join several trainings to one model.
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.
@@ -111,6 +114,7 @@ impl Cli {
         let shares_the_machine = !matches!(
             self.command,
             Command::Train(_)
+                | Command::Pretrain(_)
                 | Command::Ensemble(_)
                 | Command::Autoencode(_)
                 | Command::Graph(_)
@@ -127,6 +131,7 @@ impl Cli {
             Command::Demo(args) => demo::run(args),
             Command::Synth(args) => synth::run(args),
             Command::Train(args) => train::run(args),
+            Command::Pretrain(args) => pretrain::run(args),
             Command::Ensemble(args) => ensemble::run(args),
             Command::Calibrate(args) => calibrate::run(args),
             Command::Autoencode(args) => autoencode::run(args),

@@ -6,6 +6,8 @@
 //! noise; it also knows the depth and the [`Class`] of each pixel. [`simulate_imu`] and [`simulate_odometry`] measure the
 //! same path; [`write_dataset`] and `write_bag` put all of it into a 7-Scenes-style folder or a rosbag2.
 //!
+//! [`World::varied`] are rooms of another kind: of any size, colour and disorder, for features that should be of use anywhere.
+//!
 //! The map frame has its origin on the floor in the middle of the room, z up. Everything is a function of the seed:
 //! the same seed gives the same bytes, however many threads work.
 
@@ -24,6 +26,7 @@ mod render;
 mod solid;
 mod texture;
 mod truth;
+mod varied;
 mod world;
 
 #[cfg(feature = "bag")]

@@ -24,7 +24,7 @@ pub(super) struct Area {
 }
 
 impl Canvas {
-    /// A canvas of `size` metres, of about 1 cm per texel.
+    /// A canvas of `size` metres.
     pub fn new(size: [f32; 2], texels_per_metre: f32) -> Self {
         let [width, height] = size.map(|metres| ((metres * texels_per_metre).round() as usize).max(2));
         Self { size, texels_per_metre, width, height, texels: vec![[0.5; 3]; width * height] }
@@ -184,7 +184,7 @@ pub(super) fn colour(hue: f32, saturation: f32, value: f32) -> Rgb {
 }
 
 /// Value noise of four octaves, in `0..1`, the largest with period 1.
-fn octaves(seed: u32, u: f32, v: f32) -> f32 {
+pub(super) fn octaves(seed: u32, u: f32, v: f32) -> f32 {
     let octave = |n: u32| {
         let scale = (1 << n) as f32;
         value_noise(seed.wrapping_add(n), u * scale, v * scale) / scale
@@ -204,7 +204,7 @@ fn value_noise(seed: u32, u: f32, v: f32) -> f32 {
 }
 
 /// A random number in `0..1` for each integer point.
-fn lattice(seed: u32, column: i32, row: i32) -> f32 {
+pub(super) fn lattice(seed: u32, column: i32, row: i32) -> f32 {
     let mut hash = seed ^ (column as u32).wrapping_mul(0x8da6_b343) ^ (row as u32).wrapping_mul(0xd816_3841);
     hash = (hash ^ (hash >> 16)).wrapping_mul(0x7feb_352d);
     hash = (hash ^ (hash >> 15)).wrapping_mul(0x846c_a68b);

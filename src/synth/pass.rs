@@ -83,11 +83,26 @@ impl Pass {
         Self {
             seed: world.seed,
             kind,
-            lighting: Lighting::any(&mut stream("light"), &Vector3::from(World::SIZE)),
+            lighting: Lighting::any(&mut stream("light"), &world.size()),
             path: Path::any(&mut stream("path"), path),
             path_kind: path,
             rig: Rig::default(),
             movers: (0..2).map(|index| Mover::any(&mut crowd, (first + 2 * index + index) % 4)).collect(),
+        }
+    }
+
+    /// A camera that stands still in the light of the n-th training pass, while nothing moves.
+    pub fn still(world: &World, index: u32, map_from_camera: Se3) -> Self {
+        let kind = PassKind::Training(index);
+        Self {
+            seed: world.seed,
+            kind,
+            lighting: Lighting::any(&mut random_stream(world.seed, "light", kind.stream()), &world.size()),
+            path: Path::default(),
+            path_kind: PathKind::Handheld,
+            // The base stays at the map's origin.
+            rig: Rig { base_from_camera: map_from_camera, ..Rig::default() },
+            movers: Vec::new(),
         }
     }
 

@@ -69,8 +69,9 @@ pub struct Motion {
     pub angular_acceleration: Vector3<f64>,
 }
 
-/// The path of `base_link` through the room: smooth (all derivatives exist), within [`World::FREE`].
-#[derive(Clone, Debug)]
+/// The path of `base_link` through the room: smooth (all derivatives exist), within [`World::FREE`]. By default it stays at
+/// the map's origin.
+#[derive(Clone, Debug, Default)]
 pub struct Path {
     /// x, y, z (metres), roll, pitch, yaw (radians; R = Rz(yaw) Ry(pitch) Rx(roll)).
     curves: [Curve; 6],

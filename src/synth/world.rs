@@ -48,6 +48,11 @@ impl World {
         let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces, classes };
         Self { seed, room, furniture: furniture::along_walls(seed, &size) }
     }
+
+    /// Length (x), width (y) and height (z), metres.
+    pub fn size(&self) -> Vector3<f32> {
+        2.0 * self.room.half
+    }
 }
 
 /// A wall: clouds of its hue that change along it, a skirting, and a jumble of posters, none over another's middle.

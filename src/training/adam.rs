@@ -116,6 +116,11 @@ impl Adam {
 
     /// One step at the learning rate `rate`. Parameters without a gradient stay.
     pub fn step(&mut self, gradients: &Gradients, rate: f64) {
+        self.step_at(gradients, |_| rate);
+    }
+
+    /// The same with a learning rate for each name.
+    pub fn step_at(&mut self, gradients: &Gradients, rate_of: impl Fn(&str) -> f64) {
         self.steps += 1;
         let AdamConfig { beta1, beta2, epsilon, weight_decay } = self.config;
         let first_bias = 1.0 - beta1.powi(self.steps as i32);
@@ -125,6 +130,7 @@ impl Adam {
                 if !gradient.defined() {
                     continue;
                 }
+                let rate = rate_of(&slot.name);
                 let gradient = match gradients.factor {
                     1.0 => gradient.shallow_clone(),
                     factor => gradient * factor,

@@ -12,6 +12,7 @@
 //! - [`PairPlan`] says which frames meet: consecutive ones, or those whose [`Frustum`] overlaps.
 //! - [`Video`] is what some trainings learn from beside the labelled frames: only how its camera moved is known.
 //! - [`SceneCoordinates`] is how points are learned, by a way of its own: cells of all images, from a shuffled buffer.
+//! - [`pretrain`] makes an encoder for these on synthetic rooms.
 //! - [`ScenePoints`] and label images are what some losses want to know of a frame beside its pose.
 //! - [`RunState`] survives a kill: a resumed run ends with the same weights, bit for bit on one CPU thread.
 //!
@@ -39,6 +40,7 @@ mod pairs;
 mod pictures;
 mod pixels;
 mod preset;
+mod pretrain;
 mod rotation;
 mod run;
 mod scene_coordinates;
@@ -72,6 +74,9 @@ pub use folds::{FOLDS_FOLDER, train_folds};
 pub use frustum::Frustum;
 pub use pairs::{Pair, PairPlan, View};
 pub use pixels::Pixels;
+pub use pretrain::{
+    CARD_FILE as ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, pretrain, probe,
+};
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
 pub use scene_coordinates::SceneCoordinates;

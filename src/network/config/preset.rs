@@ -30,6 +30,7 @@ macro_rules! members {
             "mapnet",
             "mapnet-plus",
             "scene-coordinates",
+            "scene-coordinates-rooms",
         ]
     };
 }
