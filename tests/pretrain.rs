@@ -49,7 +49,6 @@ fn learn(settings: &Pretraining) -> EncoderCard {
 }
 
 #[test]
-#[ignore = "a minute: cargo test --release --test pretrain -- --ignored"]
 fn features_are_of_more_use_than_random_ones_in_rooms_that_were_not_learned_in() {
     let _alone = alone();
     let work = tempfile::tempdir().unwrap();
