@@ -14,8 +14,9 @@ const KEPT: usize = 256;
 const FEWEST: usize = 20;
 /// A check less sure than this says nothing: a wall that the camera faces.
 const LARGEST_SIGMA: f64 = 0.1;
-/// Shares of the focal length that are not worth a word.
-const TOLERANCE: f64 = 0.03;
+/// Share of the focal length that is not worth a word: learned points lie a little nearer to the middle of what was learned than
+/// the true ones, which looks like a shorter one (0.97 on 7-Scenes redkitchen).
+const TOLERANCE: f64 = 0.05;
 
 /// The focal lengths that the last frames asked for.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ impl FocalHistory {
 }
 
 impl FocalSummary {
-    /// Whether the claim is wrong: by more than 3 %, and three quarters of the frames agree on the side.
+    /// Whether the claim is wrong: by more than 5 %, and three quarters of the frames agree on the side.
     pub fn contradicts(&self) -> bool {
         (self.median - 1.0).abs() > TOLERANCE && (self.lower > 1.0 || self.upper < 1.0)
     }
@@ -94,7 +95,7 @@ mod tests {
         let contradicts = |centre, width| summary(spread(centre, width)).is_some_and(|summary| summary.contradicts());
         assert!(contradicts(0.93, 0.1) && contradicts(1.08, 0.1));
         assert!(!contradicts(1.0, 0.3) && !contradicts(1.02, 0.01), "right, and not worth a word");
-        assert!(!contradicts(1.05, 0.4), "they do not agree");
+        assert!(!contradicts(1.08, 0.4), "they do not agree");
     }
 
     #[test]
