@@ -2,8 +2,8 @@
 //!
 //! libtorch asks the C library for the memory of each tensor. glibc gives large blocks back to the system as soon as they
 //! are freed, and the system hands them out again page by page, each zeroed first: of a training of ResNet-50 on two cores
-//! that was a quarter of the time, of the first rectifier of SqueezeNet at 640x480 nine tenths. The next step or frame needs
-//! the same memory, so it is kept.
+//! that was a quarter of the time, and about a third of what SqueezeNet takes for a frame of 640x480. The next step or frame
+//! needs the same memory, so it is kept.
 
 /// Keeps all freed memory in the process from now on: for a program that trains. Elsewhere than on glibc it does nothing.
 pub fn keep_freed_memory() {
