@@ -11,9 +11,8 @@ use std::time::Duration;
 use bench::*;
 use vloc::config::{Config, EstimatorConfig, ImageTransport, OdometrySource, Reliability};
 use vloc::middleware::{Incoming, Input, Level, Link, Outgoing, Picture, Qos};
-use vloc::network::Evidence;
 use vloc::node::{Effect, Loaded, Localizer, ManagedNode, Worker};
-use vloc::pnp::FocalCheck;
+use vloc::pnp::{Evidence, FocalCheck};
 use vloc::sensor::{Image, ImuSample};
 use vloc::{Error, Stamp};
 

@@ -17,9 +17,9 @@ use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
-use super::scene_coordinates::{self, Evidence};
+use super::scene_coordinates;
 use super::temporal::History;
-use crate::pnp::Correspondence;
+use crate::pnp::{Correspondence, Evidence};
 use crate::sensor::CameraModel;
 use crate::{Error, Result, Stamp};
 

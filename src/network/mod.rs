@@ -76,7 +76,6 @@ pub use pose_tensor::{MapFromNormalized, PoseTensor};
 pub use refinement::{affine_weights, nearest_poses};
 pub use regressor::{PixelFrame, PoseRegressor, Regression};
 pub use saliency::Saliency;
-pub use scene_coordinates::Evidence;
 pub use scene_record::SceneRecord;
 pub use step_times::StepTimes;
 pub use temporal::History;

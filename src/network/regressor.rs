@@ -15,10 +15,10 @@ use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
-use super::scene_coordinates::Evidence;
 use super::step_times::StepTimes;
 use super::temporal::History;
 use super::uncertainty::dropout_masks;
+use crate::pnp::Evidence;
 use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
 

@@ -6,7 +6,7 @@ use image::RgbImage;
 
 use super::health::Reason;
 use crate::middleware::Picture;
-use crate::network::Evidence;
+use crate::pnp::Evidence;
 use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
 use crate::vision::{Preprocessor, compressed_size, contrast, decode, decode_compressed};
 use crate::{Error, Result, Stamp};

@@ -19,6 +19,7 @@ use crate::geometry::{PoseCovariance, Se3};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
+mod evidence;
 mod focal;
 mod focal_history;
 mod hypotheses;
@@ -26,6 +27,7 @@ mod p3p;
 mod refinement;
 mod view;
 
+pub use evidence::Evidence;
 pub use focal::FocalCheck;
 pub use focal_history::{FocalHistory, FocalSummary};
 

@@ -12,8 +12,8 @@ use vloc::config::Config;
 use vloc::geometry::{Se3, So3};
 use vloc::middleware::{Diagnostics, Incoming, Input, Level, Names, Outgoing, Picture, StampedTransform, messages};
 use vloc::msg::sensor_msgs;
-use vloc::network::Evidence;
 use vloc::node::{Core, Localization, Localizer, Worker};
+use vloc::pnp::Evidence;
 use vloc::sensor::{AbsolutePose, CameraModel, Image};
 use vloc::{Error, Result, Stamp};
 

@@ -12,14 +12,12 @@
 //! Data in: normalized colours of the network's camera. Data out: points `n3` in the units of the model
 //! ([`MapFromNormalized`](super::MapFromNormalized)), and for each the pixel of the rectified image that shows it.
 
-mod evidence;
 mod head;
 mod interpolation;
 mod pose;
 mod products;
 mod supervision;
 
-pub use evidence::Evidence;
 pub use head::SceneCoordinateHead;
 pub(super) use pose::{correspondences, pose};
 pub use products::fast_products;

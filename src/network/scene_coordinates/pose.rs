@@ -2,12 +2,11 @@
 
 use nalgebra::Vector3;
 
-use super::evidence::Evidence;
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
-use crate::pnp::{Correspondence, PnpConfig, PoseSolver};
+use crate::pnp::{Correspondence, Evidence, PnpConfig, PoseSolver};
 use crate::sensor::CameraModel;
 use crate::{Error, Result};
 

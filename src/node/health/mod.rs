@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::estimator::Transition;
 use crate::middleware::{Input, StampedPose};
-use crate::network::Evidence;
-use crate::pnp::FocalHistory;
+use crate::pnp::{Evidence, FocalHistory};
 use crate::{Error, Stamp};
 
 mod arrivals;

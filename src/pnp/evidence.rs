@@ -1,6 +1,6 @@
-//! What a pose stands on that geometry found.
+//! What a pose stands on.
 
-use crate::pnp::{FocalCheck, PnpSolution};
+use super::{FocalCheck, PnpSolution};
 
 /// The points that agree with a pose: how many, how well, and with which focal length.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,7 +16,8 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    pub(super) fn new(asked: usize, solution: &PnpSolution) -> Self {
+    /// What a solution from so many cells stands on.
+    pub fn new(asked: usize, solution: &PnpSolution) -> Self {
         let PnpSolution { inliers, residual, focal, .. } = solution;
         Self { asked, inliers: inliers.len(), residual: *residual, focal: *focal }
     }
