@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::ranges;
 use crate::{Error, Result};
 
-/// Of a pose regressor, seconds.
-const USUAL_CORRELATION_TIME: f64 = 1.0;
+/// The time over which errors are alike where it was not measured, that of a pose regressor, seconds.
+pub(crate) const USUAL_CORRELATION_TIME: f64 = 1.0;
 
 /// The parameters of the estimator, each with its default in [`EstimatorConfig::default`]; `config/vloc.yaml` explains
 /// them. Seconds, metres, radians; standard deviations unless said otherwise.

@@ -9,6 +9,7 @@ mod ranges;
 
 pub use description::{descriptions, is_read_only};
 pub use estimator::EstimatorConfig;
+pub(crate) use estimator::USUAL_CORRELATION_TIME;
 pub use node::{Config, ImageTransport, InitialPose, OdometrySource, Reliability, seconds};
 pub use parameter_file::{insert_parameter, merge_parameters, read_parameters};
 pub use ranges::{Range, leaves, range_of};

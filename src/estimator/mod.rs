@@ -10,7 +10,7 @@
 //! The errors of a network's successive fixes are alike: they are discounted as samples of a Gauss-Markov process (see
 //! [`news`]), or the covariance would be a lie.
 
-use crate::config::EstimatorConfig;
+use crate::config::{EstimatorConfig, USUAL_CORRELATION_TIME};
 use crate::geometry::{PoseCovariance, Se3};
 use crate::sensor::{AbsolutePose, ImuSample, RelativePose};
 use crate::{Result, Stamp};
@@ -141,7 +141,7 @@ impl Estimator {
     /// configuration leaves it open.
     pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
         if self.takes_measured_time {
-            self.config.correlation_time = EstimatorConfig::default().correlation_time_for(measured);
+            self.config.correlation_time = measured.unwrap_or(USUAL_CORRELATION_TIME);
         }
     }
 

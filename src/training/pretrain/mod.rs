@@ -21,6 +21,7 @@
 //! end, beside random weights ([`probe`]); in a real place, only a recording of that can say.
 
 mod card;
+mod eye;
 mod heads;
 mod learn;
 mod population;

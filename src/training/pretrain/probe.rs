@@ -6,8 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::eye::Eye;
 use super::heads::RoomHeads;
-use super::learn::{Eye, median_distance};
+use super::learn::median_distance;
 use super::room::{Room, augmented};
 use super::settings::Pretraining;
 use crate::loss::{point_loss, soft_clip};

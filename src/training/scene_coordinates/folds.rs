@@ -54,8 +54,11 @@ impl Folds<'_> {
         let settings = self.settings;
         let config = TrainingConfig { epochs: settings.fold_epochs, ..self.job.config.clone() };
         for fold in 0..settings.folds {
-            let runs = self.runs(fold, settings.folds);
+            let runs = runs(self.train, fold, settings.folds);
             let apart = runs.concat();
+            if apart.is_empty() {
+                continue;
+            }
             let seed = mix(self.job.seed, 2, fold as u64);
             // The same encoder as saw the cells, also where it is a random one.
             let (mut network, store) =
@@ -74,11 +77,30 @@ impl Folds<'_> {
         }
         Ok(answers)
     }
+}
 
-    /// The frames of a fold.
-    fn runs(&self, fold: usize, folds: usize) -> Vec<&[usize]> {
-        let count = folds * RUNS;
-        let end = |run: usize| run * self.train.len() / count;
-        (fold..count).step_by(folds).map(|run| &self.train[end(run)..end(run + 1)]).collect()
+/// The frames of a fold: never all of them, and none where there are fewer frames than folds.
+fn runs(frames: &[usize], fold: usize, folds: usize) -> Vec<&[usize]> {
+    let count = (folds * RUNS).min(frames.len());
+    let end = |run: usize| run * frames.len() / count;
+    (fold..count).step_by(folds).map(|run| &frames[end(run)..end(run + 1)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_frame_is_set_apart_once_and_never_are_all() {
+        for (count, folds) in [(2, 2), (3, 2), (3, 4), (11, 4), (12, 4), (700, 4), (701, 20)] {
+            let frames: Vec<usize> = (10..10 + count).collect();
+            let parts: Vec<Vec<usize>> = (0..folds).map(|fold| runs(&frames, fold, folds).concat()).collect();
+            assert!(parts.iter().all(|part| part.len() < count), "{count} frames, {folds} folds: {parts:?}");
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, frames, "{count} frames, {folds} folds");
+        }
+        let frames: Vec<usize> = (0..24).collect();
+        assert_eq!(runs(&frames, 1, 4), [&frames[2..4], &frames[10..12], &frames[18..20]]);
     }
 }
