@@ -9,7 +9,7 @@
 //!
 //! | layer | modules |
 //! |---|---|
-//! | 0 | [`geometry`], [`time`], [`error`], [`config`], [`progress`] |
+//! | 0 | [`geometry`], [`time`], [`error`], [`config`], [`progress`], [`memory`] |
 //! | 1 | [`sensor`]: what arrives, in our own types |
 //! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes; [`pnp`]: points and pixels to the pose that saw them |
 //! | 3 | `network`: pixels to poses (libtorch), with the index of `retrieval` for members that compare; [`graph`]: measurements to a trajectory with its covariance; `bag`: rosbag2 storage; [`retrieval`]: the most similar training images; [`evaluation`]: metrics and reports |
@@ -32,6 +32,7 @@ pub mod graph;
 pub mod imu;
 #[cfg(feature = "torch")]
 pub mod loss;
+pub mod memory;
 pub mod middleware;
 pub mod msg;
 #[cfg(feature = "torch")]

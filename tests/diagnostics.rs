@@ -292,6 +292,19 @@ fn a_camera_info_of_another_focal_length_is_told() {
 }
 
 #[test]
+fn the_memory_of_the_process_is_told_where_it_is_known() {
+    let told = |resident: Option<fn() -> Option<u64>>| {
+        let mut bench = equipped(alone());
+        resident.into_iter().for_each(|resident| bench.core.watch_memory(resident));
+        tell(&mut bench, 1000, Vec::new()).values.get("memory/resident_mib").cloned()
+    };
+    assert_eq!(told(Some(|| Some(312 << 20))).as_deref(), Some("312"));
+    assert_eq!((told(Some(|| None)), told(None)), (None, None));
+    let own: u64 = told(Some(vloc::memory::resident)).map_or(1, |mebibytes| mebibytes.parse().unwrap());
+    assert!((1..1 << 20).contains(&own), "{own}");
+}
+
+#[test]
 fn a_network_that_fails_or_does_not_come_back() {
     let mut bench = equipped(alone());
     drive(&mut bench, 0..1, 10, |_| 0);

@@ -136,6 +136,11 @@ impl ManagedNode {
         self.core.runs_on(device);
     }
 
+    /// Who knows how many bytes the process holds, for diagnostics.
+    pub fn watch_memory(&mut self, resident: fn() -> Option<u64>) {
+        self.core.watch_memory(resident);
+    }
+
     /// Over which time the errors of the network's answers are alike, seconds, where that was measured.
     pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
         self.core.set_measured_correlation_time(measured);

@@ -15,7 +15,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::config::Config;
 use crate::middleware::{Middleware, Outgoing};
-use crate::{Error, Result, Stamp};
+use crate::{Error, Result, Stamp, memory};
 
 #[cfg(feature = "bag")]
 mod accuracy;
@@ -76,6 +76,7 @@ pub async fn run<M: Middleware, L: Localizer + 'static>(
     let mut loading: Option<JoinHandle<Result<L>>> = None;
     let mut ticks = interval(node.tick_period());
     tokio::pin!(stop);
+    node.watch_memory(memory::resident);
     node.begin(port.now());
     loop {
         for effect in node.take_effects() {

@@ -125,6 +125,12 @@ impl Core {
         self.health.runs_on(device);
     }
 
+    /// Asks `resident` how many bytes the process holds, for diagnostics. Without it they do not tell: a replay has the same
+    /// bytes on every run.
+    pub fn watch_memory(&mut self, resident: fn() -> Option<u64>) {
+        self.health.watch_memory(resident);
+    }
+
     /// Over which time the errors of the network's answers are alike, seconds, where that was measured.
     pub fn set_measured_correlation_time(&mut self, measured: Option<f64>) {
         self.measured_correlation_time = measured;

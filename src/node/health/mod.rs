@@ -58,6 +58,8 @@ pub struct Health {
     estimate: Estimate,
     /// Where the network computes.
     device: Option<String>,
+    /// Who knows how many bytes the process holds.
+    resident_memory: Option<fn() -> Option<u64>>,
     /// Why the last model that was asked for is not in use.
     model_error: Option<String>,
 }
@@ -108,6 +110,11 @@ impl Health {
     /// Where the network computes.
     pub fn runs_on(&mut self, device: String) {
         self.device = Some(device);
+    }
+
+    /// Each report tells how many bytes the process holds, as this says.
+    pub fn watch_memory(&mut self, resident: fn() -> Option<u64>) {
+        self.resident_memory = Some(resident);
     }
 
     /// A model that was asked for is not in use.

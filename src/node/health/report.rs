@@ -3,6 +3,7 @@
 use super::arrivals::Arrivals;
 use super::silence::offers;
 use super::{Health, Reason, Situation};
+use crate::memory::mebibytes;
 use crate::middleware::{Diagnostics, Input, Link};
 use crate::node::Phase;
 
@@ -58,6 +59,9 @@ impl Health {
         add("clock_jumps", self.clock_jumps.to_string());
         for (key, share) in [("inference/p50_ms", 0.5), ("inference/p99_ms", 0.99)] {
             add(key, self.percentile(share).map_or_else(unknown, |seconds| format!("{:.1}", 1e3 * seconds)));
+        }
+        if let Some(bytes) = self.resident_memory.and_then(|resident| resident()) {
+            add("memory/resident_mib", format!("{:.0}", mebibytes(bytes)));
         }
         values
     }
