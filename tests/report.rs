@@ -14,11 +14,12 @@ use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use vloc::Stamp;
 use vloc::evaluation::report::{
-    Embedded, Exhibit, FrameSet, Heat, Run, Said, SaidPose, SaidState, SaliencyExhibit, compared, embedding, evaluated,
-    live, saliency, worst, worst_frames,
+    Beliefs, CloudPoint, Embedded, Exhibit, FrameSet, Heat, Run, Said, SaidPose, SaidState, SaliencyExhibit,
+    Unanswered, compared, embedding, evaluated, live, points, saliency, worst, worst_frames,
 };
 use vloc::evaluation::{Baseline, Evaluation, FrameResult, Latency, Metrics, PoseError, Provenance};
 use vloc::geometry::{Se3, So3, Vector6 as Twist};
+use vloc::pnp::{Evidence, FocalCheck};
 use vloc::sensor::AbsolutePose;
 
 /// A frame's name that is none for HTML, CSV or a shell.
@@ -68,8 +69,46 @@ fn evaluation(name: &str, results: &[FrameResult]) -> Evaluation {
         ],
         hindsight: None,
         training_path: results.iter().map(|result| result.truth.retract(&Twist::repeat(0.05))).collect(),
+        evidence: Vec::new(),
         latencies: vec![Latency::new("network", "cpu", 1, 1, &durations).unwrap()],
+        peak_memory: None,
     }
+}
+
+/// The answers of a walk as a model of points measured them: the more points agree, the less they err.
+fn measured(name: &str, results: &[FrameResult]) -> Evaluation {
+    let evidence = |result: &FrameResult| {
+        let agreeing = 1000.0 / (1.0 + 5.0 * result.error().translation);
+        result.estimate.as_ref().map(|_| Evidence {
+            asked: 1200,
+            inliers: agreeing as usize,
+            residual: 2.5,
+            focal: FocalCheck { scale: 0.99, sigma: 0.01 },
+        })
+    };
+    Evaluation {
+        evidence: results.iter().map(evidence).collect(),
+        peak_memory: Some(300 << 20),
+        ..evaluation(name, results)
+    }
+}
+
+/// The walls of the walk's room, some points far beyond them, and two of the frames without an answer.
+fn beliefs(results: &[FrameResult]) -> Beliefs {
+    let wall = |step: i32| {
+        let angle = 0.01 * f64::from(step);
+        let far = if step % 100 == 0 { 50.0 } else { 1.0 };
+        let position = Vector3::new(4.0 * far * angle.cos(), 3.0 * far * angle.sin(), 1.0);
+        CloudPoint { position, colour: [(step % 256) as u8, 90, 200] }
+    };
+    let silent = results.iter().filter(|result| result.estimate.is_none()).take(2);
+    let unanswered = silent.map(|result| Unanswered {
+        name: result.name.clone(),
+        reason: format!("1200 cells asked, 17 points agree, 60 are needed {AWKWARD}"),
+        query: RgbImage::new(64, 48),
+        nearest: Some((AWKWARD.to_owned(), RgbImage::new(64, 48), PoseError { translation: 0.2, rotation: 0.1 })),
+    });
+    Beliefs { cloud: (0..628).map(wall).collect(), images: 4, unanswered: unanswered.collect() }
 }
 
 /// A report with every section that there is.
@@ -104,6 +143,7 @@ fn write_full_report(folder: &Path, results: &[FrameResult]) {
     let vectors: Vec<Embedded> = (0..results.len()).map(embedded).collect();
     let mut report = evaluated(&evaluation("regressor", results), results).unwrap();
     report.sections.extend([
+        points(&measured("regressor", results), results, &beliefs(results)).unwrap(),
         worst_frames(&exhibits).unwrap(),
         saliency(&[looked_at]).unwrap(),
         embedding(&vectors).unwrap(),
@@ -175,6 +215,78 @@ fn what_is_drawn_is_what_was_measured() {
 }
 
 #[test]
+fn what_poses_stand_on_is_drawn_as_it_was_measured() {
+    let results = walk(125, 1.0);
+    let folder = tempfile::tempdir().unwrap();
+    write_full_report(folder.path(), &results);
+    let csv = |name: &str| read(folder.path(), name);
+    let head = |name: &str| csv(name).lines().next().unwrap().to_owned();
+    assert_eq!(head("points_over_time.csv"), "name,stamp,asked,agreeing,residual_px");
+    assert_eq!(csv("points_over_time.csv").lines().count(), 126, "one row per frame, answered or not");
+    let agreeing = column(&csv("points_over_time.csv"), "agreeing");
+    assert_eq!((agreeing.len(), column(&csv("points_over_time.csv"), "asked").len()), (100, 100));
+    assert_eq!(head("error_against_share.csv"), "name,share,translation_error_m,rotation_error_deg");
+    let shares = column(&csv("error_against_share.csv"), "share");
+    assert!(shares.iter().zip(&agreeing).all(|(share, count)| (share - count / 1200.0).abs() < 1e-6), "{shares:?}");
+    assert_eq!(head("point_cloud.csv"), "x,y,z,red,green,blue");
+    assert_eq!(column(&csv("point_cloud.csv"), "red").len(), 628);
+    assert_eq!(
+        head("unanswered_frames.csv"),
+        "name,reason,nearest_training,nearest_translation_m,nearest_rotation_deg"
+    );
+    assert_eq!(csv("unanswered_frames.csv").lines().count(), 3);
+    let page = read(folder.path(), "report.html");
+    assert!(
+        page.contains("<h2>What the poses stand on</h2>") && page.contains("The rank correlation of share and error")
+    );
+    assert!(page.contains("628 points that the model says for cells of 4 training images"), "{page}");
+    assert!(page.contains("Crosses: where 25 frames without an answer truly were."));
+    let cloud = csv("point_cloud.svg");
+    assert_eq!(cloud.matches("data:image/png;base64,").count(), 1);
+    let marks = |name: &str, element: &str| csv(name).matches(element).count();
+    assert!(
+        marks("points_over_time.svg", "#D55E00") >= 2 * 25,
+        "every frame without an answer is marked in both parts"
+    );
+    assert!(marks("error_against_share.svg", "<circle") == 200, "each answer has a dot in both parts");
+}
+
+#[test]
+fn answers_that_stand_on_points_are_summarized_and_others_say_nothing_of_them() {
+    let results = walk(125, 1.0);
+    let metrics = measured("regressor", &results).summarize(&results).unwrap();
+    let summary = metrics.points.unwrap();
+    assert_eq!((summary.answers, summary.median_asked, summary.median_residual_px), (100, 1200.0, 2.5));
+    assert_eq!(summary.focal.unwrap().frames, 100);
+    assert_eq!(metrics.peak_memory_mib, Some(300.0));
+    let printed = vloc::evaluation::table(&metrics);
+    assert!(printed.contains("to 2.50 pixels; they ask for 0.990 of the camera's focal length"), "{printed}");
+    assert!(printed.contains("\nmemory of the process: at most 300 MiB"), "{printed}");
+
+    let none = evaluation("regressor", &results).summarize(&results).unwrap();
+    assert_eq!((none.points, none.peak_memory_mib), (None, None));
+    let text = serde_json::to_string(&none).unwrap();
+    assert!(!text.contains("points") && !text.contains("memory"), "{text}");
+    let mut short = measured("regressor", &results);
+    short.evidence.pop();
+    let error = short.summarize(&results).unwrap_err().to_string();
+    assert_eq!(error, "evidence of answers: expected one entry for each of 125 frames, or none at all, found 124");
+}
+
+#[test]
+fn a_model_of_points_without_any_answer_shows_where_it_fails() {
+    let mut results = walk(20, 1.0);
+    results.iter_mut().for_each(|result| result.estimate = None);
+    let section = points(&measured("regressor", &results), &results, &Beliefs::default()).unwrap();
+    assert_eq!(section.blocks.len(), 2, "what it is, and a picture without a line: {section:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut report = evaluated(&measured("regressor", &results), &results).unwrap();
+    report.sections.push(section);
+    report.write(folder.path()).unwrap();
+    assert_eq!(read(folder.path(), "points_over_time.csv").lines().filter(|line| line.ends_with(",,,")).count(), 20);
+}
+
+#[test]
 fn a_method_that_does_not_beat_its_baselines_is_marked() {
     let results = walk(60, 1.0);
     let folder = tempfile::tempdir().unwrap();
@@ -211,7 +323,8 @@ fn a_silent_method_has_a_report() {
 fn two_runs(folder: &Path) -> [PathBuf; 2] {
     [("good", 1.0), ("bad", 8.0)].map(|(name, scale)| {
         let results = walk(125, scale);
-        evaluation(name, &results).write_all(&folder.join(name), &results).unwrap();
+        let evaluation = if name == "good" { measured(name, &results) } else { evaluation(name, &results) };
+        evaluation.write_all(&folder.join(name), &results).unwrap();
         folder.join(name)
     })
 }
@@ -351,10 +464,73 @@ fn eval_replay_and_compare_write_reports_that_a_browser_shows() {
     for title in ["The worst answers", "What the network looks at", "What the network finds alike"] {
         assert!(page.contains(&format!("<h2>{title}</h2>")), "{title} is missing");
     }
+    assert!(!page.contains("What the poses stand on"), "this model measures nothing");
     assert_eq!(page.matches("data:image/jpeg").count(), 10 * 2 + 3 * 3);
     let reports = ["one-report", "both-report", "plain-report", "measured-report"];
     let reports = reports.map(|name| folder.path().join(name).join("report.html"));
     look_at("eval_replay_and_compare_write_reports_that_a_browser_shows", &reports);
+}
+
+/// A network for which random features are enough, and settings that take seconds.
+#[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+const SMALL_MODEL_OF_POINTS: [(&str, &str); 3] = [
+    (
+        "network.yaml",
+        "encoder: { kind: squeezenet }\ninput: { height: 120, width: 160 }\nhidden: []\ndropout: 0.0\n\
+         localizer: { kind: scene_coordinates, shape: { width: 64, blocks: 1, cells: 0 } }\ndropout_samples: 0\n\
+         odometry: none\n",
+    ),
+    (
+        "settings.yaml",
+        "epochs: 40\nlearning_rate: 0.003\nweight_decay: 0.0001\nfreeze_trunk: true\ncached_copies: 1\n\
+         scene_coordinates: { cells: 1024 }\nmixed_precision: false\n",
+    ),
+    ("split.yaml", "kind: blocks\nblock: 5\nperiod: 4\ntest: [2]\nvalidation: { every: 2, length: 1, margin: 0 }\n"),
+];
+
+#[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+#[test]
+fn eval_shows_what_the_poses_of_a_model_of_points_stand_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let done = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vloc"));
+        let output = command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (name, text) in SMALL_MODEL_OF_POINTS {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let [room, network, settings, split] =
+        ["room", "network.yaml", "settings.yaml", "split.yaml"].map(|name| path(name));
+    let pass = ["--passes", "1", "--frames", "80", "--test-frames", "0", "--rate", "10", "--path", "handheld"];
+    done(&[&["synth", "--out", &room, "--depth"][..], &pass].concat());
+    // Of frame 30 nothing is seen.
+    let black = RgbImage::new(160, 120);
+    black.save(folder.path().join("room/seq-01/frame-000030.color.jpg")).unwrap();
+    let from = ["--dataset", &room, "--split", &split];
+    let how = ["--preset", "scene-coordinates", "--network", &network, "--config", &settings, "--seed", "7"];
+    done(&[&["train", "--out", &path("model"), "--device", "cpu", "--threads", "1"][..], &from, &how].concat());
+    let wanted = ["eval", "--model", &path("model"), "--out", &path("eval"), "--report", &path("report")];
+    let printed = done(&[&wanted[..], &from, &["--retrieval", "none", "--device", "cpu"]].concat());
+    assert!(printed.contains("\npoints: median ") && printed.contains("\nmemory of the process: "), "{printed}");
+
+    let report = folder.path().join("report");
+    let csv = |name: &str| read(&report, name);
+    let metrics: Metrics = serde_json::from_str(&read(&folder.path().join("eval"), "metrics.json")).unwrap();
+    let (frames, answered) = (metrics.method.errors.frames, metrics.method.errors.answered);
+    assert!(frames == 20 && answered < 20, "{answered} of {frames}");
+    assert_eq!(metrics.points.unwrap().answers, answered);
+    assert!(metrics.peak_memory_mib.is_none_or(|mebibytes| mebibytes > 50.0), "{metrics:?}");
+    assert_eq!(column(&csv("points_over_time.csv"), "agreeing").len(), answered);
+    // 13 x 18 cells of each of 30 training images.
+    let count = csv("point_cloud.csv").lines().count() - 1;
+    assert!(count > 5000 && count.is_multiple_of(30), "{count}");
+    let silent = csv("unanswered_frames.csv");
+    assert_eq!(silent.lines().count() - 1, (frames - answered).min(10));
+    assert!(silent.contains("\nseq-01/frame-000030,") && silent.contains(" cells asked, "), "{silent}");
+    look_at("eval_shows_what_the_poses_of_a_model_of_points_stand_on", &[report.join("report.html")]);
 }
 
 #[cfg(feature = "torch")]

@@ -22,6 +22,7 @@ use vloc::network::{
     Activation, Block, Calibration, Device, EncoderConfig, InputSize, LocalizerConfig, ModelCard, NetworkConfig,
     PixelFrame, PoseNetwork, PoseRegressor, ResNetConfig, SceneCoordinatesConfig,
 };
+use vloc::pnp::Correspondence;
 use vloc::progress::Progress;
 use vloc::sensor::{CameraModel, DepthImage};
 use vloc::synth::{Pass, PassKind, PathKind, Renderer, Sensor, World};
@@ -241,7 +242,30 @@ fn a_room_is_learned_and_poses_are_measured_in_it() {
     assert!(error < 0.5, "{error}");
     let evidence = answer.evidence.unwrap();
     assert!(evidence.inliers <= evidence.asked && evidence.share() > 0.05 && evidence.residual < 2.5, "{evidence:?}");
+    assert_points_are_where_the_camera_sees_them(&regressor, &room);
     assert_knows_no_other_place(&mut regressor);
+}
+
+/// The points of all cells of a frame, each of which its true pose sees at the cell's pixel.
+fn assert_points_are_where_the_camera_sees_them(regressor: &PoseRegressor, room: &Room) {
+    let points = regressor.points(&room.images[20]).unwrap().unwrap();
+    let grid = [points[0].pixel, points[points.len() - 1].pixel];
+    assert!(points.len() > 200 && grid[0].max() < 16.0 && grid[1].x > 144.0 && grid[1].y > 104.0, "{grid:?}");
+    let camera_from_map = room.frames[20].map_from_camera.inverse();
+    let distance = |point: &Correspondence| {
+        let seen = room.camera.project(&(camera_from_map * point.point));
+        seen.map_or(f64::INFINITY, |seen| (seen - point.pixel).norm())
+    };
+    let mut distances: Vec<f64> = points.iter().map(distance).collect();
+    distances.sort_by(f64::total_cmp);
+    println!("all cells: median {:.2} pixels", distances[distances.len() / 2]);
+    assert!(distances[distances.len() / 2] < 16.0, "a tenth of the width: {distances:?}");
+    let wrong = regressor.points(&RgbImage::new(7, 5)).unwrap_err().to_string();
+    assert!(wrong.starts_with("network input: expected an image of"), "{wrong}");
+    let elsewhere = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/synthetic-room");
+    let no_points = PoseRegressor::load(&elsewhere, Device::Cpu).unwrap();
+    let image = RgbImage::new(no_points.card().network.input.width, no_points.card().network.input.height);
+    assert!(no_points.points(&image).unwrap().is_none());
 }
 
 /// What shows nothing of the room has no answer, in 99 of 100 images at least: black, white, noise, another room, and where

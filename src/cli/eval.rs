@@ -14,10 +14,10 @@ use crate::evaluation::report::evaluated;
 use crate::evaluation::{Evaluation, FrameResult, Latency, Metrics, Provenance, table};
 use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor, Regression};
-use crate::pnp::{FocalHistory, FocalSummary};
+use crate::pnp::Evidence;
 use crate::progress::Progress;
 use crate::vision::Preprocessor;
-use crate::{Error, Result};
+use crate::{Error, Result, memory};
 
 /// Arguments of `vloc eval`.
 #[derive(Args, Clone, Debug)]
@@ -47,7 +47,7 @@ pub struct EvalArgs {
     pub out: PathBuf,
     /// Where to write report.html as well, one file to open in a browser: tables, errors over place and time, honesty of
     /// the covariance, timings, the worst frames beside the nearest training image, what the network looks at and what
-    /// it finds alike; beside it the pictures as SVG and the numbers as CSV. Takes another pass over some of the frames.
+    /// it finds alike, and of a model that measures poses the points that they stand on; beside it the pictures as SVG and the numbers as CSV. Takes another pass over some of the frames.
     #[arg(long, value_name = "FOLDER")]
     pub report: Option<PathBuf>,
     /// Where the network runs: auto, cpu, cuda:N.
@@ -92,13 +92,10 @@ pub fn run(args: &EvalArgs) -> Result<()> {
             println!("with estimator.correlation_time {seconds:.2} s the 90 % ellipsoid would have held 90 % here");
         }
     }
-    if let Some(summary) = &evaluated.focal {
-        println!("the points ask for {summary}");
-        if summary.contradicts() {
-            println!(
-                "warning: the camera of this dataset is not the one that its images were taken with, or not in this resolution"
-            );
-        }
+    if evaluated.metrics.points.and_then(|points| points.focal).is_some_and(|focal| focal.contradicts()) {
+        println!(
+            "warning: the camera of this dataset is not the one that its images were taken with, or not in this resolution"
+        );
     }
     println!("written to {}: metrics.json, *.csv, *.tum, trajectory.svg, errors.svg", args.out.display());
     if let Some(folder) = &args.report {
@@ -113,8 +110,6 @@ pub struct Evaluated {
     pub metrics: Metrics,
     /// Of what the estimator made of them, where that was asked for.
     pub fused: Option<Fused>,
-    /// The focal length that the images ask for, of a model that knows points.
-    pub focal: Option<FocalSummary>,
 }
 
 /// Localizes the test frames, in their order, and writes the report.
@@ -138,6 +133,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     }
     let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
     let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;
+    let peak_memory = memory::peak();
     let poses = |indices: &[usize]| indices.iter().map(|&index| dataset.frames()[index].map_from_camera).collect();
     let device = describe(regressor.device());
     let latency = |step: &str, durations: &[Duration]| Latency::new(step, &device, args.threads, 1, durations);
@@ -157,7 +153,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         })?,
         hindsight: None,
         training_path: poses(&split.train),
+        evidence: localized.evidence(&regressor),
         latencies: localized.timings().into_iter().map(|(step, times)| latency(step, times)).collect::<Result<_>>()?,
+        peak_memory,
     };
     let metrics = evaluation.write_all(&args.out, &localized.results)?;
     let fused = match args.fused {
@@ -174,13 +172,10 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         if let Some(fused) = &fused {
             report.sections.insert(2, fused.section(&localized.results)?);
         }
-        report.sections.extend(viewer.sections(&localized.results)?);
+        report.sections.extend(viewer.sections(&evaluation, &localized.results, &localized.reasons)?);
         report.write(folder)?;
     }
-    let mut focal = FocalHistory::default();
-    let evidence = localized.answers.iter().flatten().filter_map(|answer| answer.evidence.as_ref());
-    evidence.for_each(|evidence| focal.add(&evidence.focal));
-    Ok(Evaluated { metrics, fused, focal: focal.summary() })
+    Ok(Evaluated { metrics, fused })
 }
 
 /// The name of the model, and of the scene that it answers in where it knows several.
@@ -210,12 +205,21 @@ fn read_split(file: Option<&Path>, dataset: &dyn Dataset) -> Result<(String, Spl
 struct Localized {
     results: Vec<FrameResult>,
     answers: Vec<Option<Regression>>,
+    /// Why there is none, per frame.
+    reasons: Vec<Option<String>>,
     prepare: Vec<Duration>,
     network: Vec<Duration>,
     steps: [Vec<Duration>; 3],
 }
 
 impl Localized {
+    /// What each answer stands on; empty for a model that measures nothing.
+    fn evidence(&self, regressor: &PoseRegressor) -> Vec<Option<Evidence>> {
+        let measures = regressor.card().network.scene_coordinates().is_some();
+        let answers = self.answers.iter().filter(|_| measures);
+        answers.map(|answer| answer.as_ref().and_then(|answer| answer.evidence)).collect()
+    }
+
     /// What was timed: the parts of the network are those of [`StepTimes`](crate::network::StepTimes).
     fn timings(&self) -> [(&str, &[Duration]); 5] {
         let [features, head, pose] = &self.steps;
@@ -226,6 +230,14 @@ impl Localized {
             ("network: head", head),
             ("network: pose", pose),
         ]
+    }
+}
+
+/// Why there is no answer, in a few words.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::NoAnswer { reason } => reason.clone(),
+        error => error.to_string(),
     }
 }
 
@@ -255,7 +267,9 @@ fn localize(
         for (step, time) in localized.steps.iter_mut().zip([times.features, times.head, times.pose]) {
             step.push(time);
         }
-        let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name)).ok();
+        let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name));
+        localized.reasons.push(answer.as_ref().err().map(reason));
+        let answer = answer.ok();
         localized.results.push(FrameResult {
             name: info.name.clone(),
             stamp: info.stamp,

@@ -1,12 +1,14 @@
-//! The parts of a report that need images and the network: the worst frames, what the network looks at, and what it
-//! finds alike.
+//! The parts of a report that need images and the network: the points that poses stand on, the worst frames, what the
+//! network looks at, and what it finds alike.
+
+use image::RgbImage;
 
 use crate::dataset::{Dataset, Split};
 use crate::evaluation::report::{
-    Embedded, Exhibit, FrameSet, Heat, SaliencyExhibit, Section, embedding, order_by_error, saliency, worst,
-    worst_frames,
+    Beliefs, CloudPoint, Embedded, Exhibit, FrameSet, Heat, SaliencyExhibit, Section, Unanswered, embedding,
+    order_by_error, points, saliency, worst, worst_frames,
 };
-use crate::evaluation::{FrameResult, PoseError};
+use crate::evaluation::{Evaluation, FrameResult, PoseError};
 use crate::geometry::Se3;
 use crate::network::PoseRegressor;
 use crate::progress::Progress;
@@ -18,6 +20,11 @@ use crate::{Error, Result};
 const WORST: usize = 10;
 /// Most frames of a set whose vectors are drawn, evenly over the recording.
 const MOST_EMBEDDED: usize = 400;
+/// How many of the frames without an answer are shown, evenly chosen.
+const UNANSWERED: usize = 10;
+/// Training images whose cells are asked for the cloud of points, evenly chosen, and most points of all of them.
+const CLOUD_IMAGES: usize = 40;
+const MOST_POINTS: usize = 60_000;
 
 /// A data set as a model sees it.
 pub(super) struct Viewer<'a> {
@@ -27,14 +34,26 @@ pub(super) struct Viewer<'a> {
     pub preprocessor: &'a Preprocessor,
 }
 
+/// A training image: its name, itself, and how far it was taken from another.
+type Neighbour = (String, RgbImage, PoseError);
+
 impl Viewer<'_> {
-    /// The sections; those without anything to show are left out. `results` are those of the split's test frames.
+    /// The sections; those without anything to show are left out. `results` are those of the split's test frames, `reasons` why
+    /// there is no answer, where there is none.
     ///
     /// # Errors
     /// An image that cannot be read, or a failure of libtorch; without gradients the report says so instead.
-    pub fn sections(&self, results: &[FrameResult]) -> Result<Vec<Section>> {
+    pub fn sections(
+        &self,
+        evaluation: &Evaluation,
+        results: &[FrameResult],
+        reasons: &[Option<String>],
+    ) -> Result<Vec<Section>> {
         let ordered = order_by_error(results);
         let mut sections = Vec::new();
+        if !evaluation.evidence.is_empty() {
+            sections.push(points(evaluation, results, &self.beliefs(results, reasons)?)?);
+        }
         if !ordered.is_empty() {
             sections.push(self.worst(results)?);
             sections.push(match self.saliency(results, &ordered) {
@@ -46,28 +65,63 @@ impl Viewer<'_> {
                 section => section?,
             });
         }
-        let shown = thinned(&self.split.train).len() + thinned(&self.split.test).len();
+        let shown = [&self.split.train, &self.split.test].map(|set| thinned(set, MOST_EMBEDDED).len()).iter().sum();
         if shown >= 3 {
             sections.push(self.embedding(shown)?);
         }
         Ok(sections)
     }
 
-    fn worst(&self, results: &[FrameResult]) -> Result<Section> {
+    /// What a model of points says of some training images, and where it says nothing.
+    fn beliefs(&self, results: &[FrameResult], reasons: &[Option<String>]) -> Result<Beliefs> {
+        let images = thinned(&self.split.train, CLOUD_IMAGES);
+        let steps = Progress::automatic().steps("points of the map", images.len() as u64);
+        let mut cloud = Vec::new();
+        for &index in &images {
+            let pixels = self.pixels(index)?;
+            let points = self.regressor.points(&pixels)?.unwrap_or_default();
+            let every = (images.len() * points.len()).div_ceil(MOST_POINTS).max(1);
+            let (width, height) = pixels.dimensions();
+            cloud.extend(points.iter().step_by(every).map(|correspondence| {
+                let at = |value: f64, size: u32| (value.round().max(0.0) as u32).min(size - 1);
+                let (column, row) = (at(correspondence.pixel.x, width), at(correspondence.pixel.y, height));
+                CloudPoint { position: correspondence.point, colour: pixels.get_pixel(column, row).0 }
+            }));
+            steps.advance(1);
+        }
+        let silent: Vec<usize> = (0..results.len()).filter(|place| results[*place].estimate.is_none()).collect();
+        let unanswered = |place: usize| {
+            Ok(Unanswered {
+                name: results[place].name.clone(),
+                reason: reasons[place].clone().unwrap_or_else(|| "no reason is known".to_owned()),
+                query: self.dataset.image(self.split.test[place])?,
+                nearest: self.nearest(results[place].truth)?,
+            })
+        };
+        let unanswered = thinned(&silent, UNANSWERED).into_iter().map(unanswered).collect::<Result<_>>()?;
+        Ok(Beliefs { cloud, images: images.len(), unanswered })
+    }
+
+    /// The training image that was taken nearest to a pose.
+    fn nearest(&self, truth: Se3) -> Result<Option<Neighbour>> {
         let frames = self.dataset.frames();
         let training: Vec<Se3> = self.split.train.iter().map(|index| frames[*index].map_from_camera).collect();
+        let neighbour = |found: usize| {
+            let index = self.split.train[found];
+            let distance = PoseError::of(truth, Some(training[found]));
+            self.dataset.image(index).map(|image| (frames[index].name.clone(), image, distance))
+        };
+        nearest(&training, truth).map(neighbour).transpose()
+    }
+
+    fn worst(&self, results: &[FrameResult]) -> Result<Section> {
         let exhibit = |place: usize| {
             let result = &results[place];
-            let nearest = nearest(&training, result.truth).map(|found| {
-                let index = self.split.train[found];
-                let distance = PoseError::of(result.truth, Some(training[found]));
-                self.dataset.image(index).map(|image| (frames[index].name.clone(), image, distance))
-            });
             Ok(Exhibit {
                 name: result.name.clone(),
                 error: result.error(),
                 query: self.dataset.image(self.split.test[place])?,
-                nearest: nearest.transpose()?,
+                nearest: self.nearest(result.truth)?,
             })
         };
         worst_frames(&worst(results, WORST).into_iter().map(exhibit).collect::<Result<Vec<_>>>()?)
@@ -112,17 +166,17 @@ impl Viewer<'_> {
                 vector: self.regressor.embedding(&self.pixels(index)?)?,
             })
         };
-        let training = thinned(&self.split.train).into_iter().map(|index| (FrameSet::Training, index));
-        let test = thinned(&self.split.test).into_iter().map(|index| (FrameSet::Test, index));
+        let training = thinned(&self.split.train, MOST_EMBEDDED).into_iter().map(|index| (FrameSet::Training, index));
+        let test = thinned(&self.split.test, MOST_EMBEDDED).into_iter().map(|index| (FrameSet::Test, index));
         embedding(&training.chain(test).map(embedded).collect::<Result<Vec<_>>>()?)
     }
 
-    fn pixels(&self, index: usize) -> Result<image::RgbImage> {
+    fn pixels(&self, index: usize) -> Result<RgbImage> {
         self.preprocessor.apply(&self.dataset.image(index)?)
     }
 }
 
-/// At most [`MOST_EMBEDDED`] of the frames, evenly.
-fn thinned(frames: &[usize]) -> Vec<usize> {
-    frames.iter().step_by(frames.len().div_ceil(MOST_EMBEDDED).max(1)).copied().collect()
+/// At most `most` of the frames, evenly.
+fn thinned(frames: &[usize], most: usize) -> Vec<usize> {
+    frames.iter().step_by(frames.len().div_ceil(most).max(1)).copied().collect()
 }

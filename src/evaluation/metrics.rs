@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::trajectory_error::{Alignment, FramePairs, TrajectoryError, absolute, relative};
-use super::{Consistency, Evaluation, FrameResult, Latency, PoseErrorSummary};
+use super::{Consistency, Evaluation, FrameResult, Latency, PointsSummary, PoseErrorSummary};
 use crate::geometry::Se3;
+use crate::memory::mebibytes;
 use crate::{Error, Result};
 
 /// The version of the schema that this build writes.
@@ -29,8 +30,15 @@ pub struct Metrics {
     pub trajectory: Option<TrajectoryMetrics>,
     /// Honesty of the method's covariances, over the answered frames; `null` when there are none.
     pub consistency: Option<Consistency>,
+    /// What the answers stand on, of a method that measures poses from points. Absent for any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<PointsSummary>,
     /// Timings, each with its device, threads and batch.
     pub latency: Vec<Latency>,
+    /// The most that the process had in memory until the last frame was answered, MiB: program, libraries, model and images.
+    /// Absent where the system does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_mib: Option<f64>,
 }
 
 /// Where numbers come from, so that they can be had again.
@@ -85,6 +93,10 @@ impl Metrics {
                 return Err(Error::message(what, expected, baseline.poses.len().to_string()));
             }
         }
+        if ![0, results.len()].contains(&evaluation.evidence.len()) {
+            let expected = format!("one entry for each of {} frames, or none at all", results.len());
+            return Err(Error::message("evidence of answers", expected, evaluation.evidence.len().to_string()));
+        }
         let summarized = evaluation
             .errors_by_method(results)
             .into_iter()
@@ -103,7 +115,9 @@ impl Metrics {
             hindsight,
             trajectory: if truth.len() < 2 { None } else { Some(TrajectoryMetrics::new(&truth, &estimate)?) },
             consistency: Consistency::new(answered())?,
+            points: PointsSummary::new(&evaluation.evidence),
             latency: evaluation.latencies.clone(),
+            peak_memory_mib: evaluation.peak_memory.map(mebibytes),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! - [`pose_error`]: medians, recalls and wrong answers; a frame without an estimate is infinitely wrong.
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
+//! - [`points`]: what answers stand on that were measured from points.
 //! - [`report`]: one HTML file with tables and pictures, of one evaluation or of several.
 //! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
@@ -22,6 +23,7 @@ pub mod latency;
 pub mod metrics;
 mod plan;
 mod plots;
+pub mod points;
 pub mod pose_error;
 pub mod report;
 pub mod table;
@@ -31,12 +33,14 @@ pub mod trajectory_error;
 use std::path::Path;
 
 use crate::geometry::Se3;
+use crate::pnp::Evidence;
 use crate::sensor::AbsolutePose;
 use crate::{Error, Result, Stamp};
 
 pub use consistency::{Consistency, NeesSummary};
 pub use latency::Latency;
 pub use metrics::{Metrics, Provenance};
+pub use points::PointsSummary;
 pub use pose_error::{PoseError, PoseErrorSummary};
 pub use table::table;
 
@@ -75,15 +79,19 @@ pub struct Evaluation {
     pub hindsight: Option<Baseline>,
     /// Poses of the training set, for the picture of the paths.
     pub training_path: Vec<Se3>,
+    /// What each answer stands on, one per frame, of a method that measures poses from points; empty for any other.
+    pub evidence: Vec<Option<Evidence>>,
     /// Timings that were taken in the same run.
     pub latencies: Vec<Latency>,
+    /// The most bytes that the process had in memory until the last frame was answered, where that is known.
+    pub peak_memory: Option<u64>,
 }
 
 impl Evaluation {
     /// All numbers of the results. Frames in time order give meaningful relative errors.
     ///
     /// # Errors
-    /// When there is no frame, a baseline has not one pose per frame, or a covariance is none.
+    /// When there is no frame, a baseline or the evidence has not one entry per frame, or a covariance is none.
     pub fn summarize(&self, results: &[FrameResult]) -> Result<Metrics> {
         Metrics::new(self, results)
     }

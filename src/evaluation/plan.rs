@@ -43,6 +43,15 @@ impl Plan {
         self.x.contains(&x) && self.y.contains(&y)
     }
 
+    /// Where a position lies in the picture: the share of its width from the left and of its height from above, each from 0 to
+    /// below 1; `None` outside.
+    pub fn share(&self, position: Vector3<f64>) -> Option<[f64; 2]> {
+        let (x, y) = self.place(position);
+        let along = |value: f64, range: &Range<f64>| (value - range.start) / length(range);
+        let share = [along(x, &self.x), 1.0 - along(y, &self.y)];
+        share.iter().all(|share| (0.0..1.0).contains(share)).then_some(share)
+    }
+
     /// The empty chart with its axes, `above` pixels below the upper edge.
     pub fn chart<'a, 'b>(&self, area: &'a Area<'b>, above: i32) -> Result<PlanChart<'a, 'b>> {
         let mut chart = ChartBuilder::on(area)
@@ -104,5 +113,9 @@ mod tests {
         let (x, y) = equal_scale(&points, [0, 2], 2.0);
         assert!((length(&x) - 2.0 * length(&y)).abs() < 1e-12 && length(&x) > 4.0);
         assert!(x.start < 0.0 && x.end > 4.0 && y.start < 0.0 && y.end > 1.0);
+        let plan = Plan { axes: [0, 2], x: 0.0..4.0, y: 0.0..2.0 };
+        assert_eq!(plan.share(Vector3::new(1.0, 9.0, 2.0)), Some([0.25, 0.0]), "y is not looked at, and z goes up");
+        assert_eq!(plan.share(Vector3::new(4.0, 0.0, 1.0)), None);
+        assert_eq!(plan.share(Vector3::new(f64::NAN, 0.0, 1.0)), None);
     }
 }

@@ -73,6 +73,9 @@ fn notes(metrics: &Metrics) -> String {
             let _ = writeln!(text, "{}", nees_line(what, &nees));
         }
     }
+    if let Some(points) = &metrics.points {
+        let _ = writeln!(text, "{points}");
+    }
     for latency in &metrics.latency {
         let _ = writeln!(
             text,
@@ -85,6 +88,9 @@ fn notes(metrics: &Metrics) -> String {
             latency.threads,
             latency.batch
         );
+    }
+    if let Some(mebibytes) = metrics.peak_memory_mib {
+        let _ = writeln!(text, "memory of the process: at most {mebibytes:.0} MiB until the last frame was answered");
     }
     for baseline in metrics.baselines.iter().filter(|baseline| !beats(&metrics.method, baseline)) {
         let _ = writeln!(text, "{} does not beat {} in both medians", metrics.method.name, baseline.name);

@@ -45,6 +45,7 @@ mod regressor;
 mod rotation_output;
 mod saliency;
 pub mod scene_coordinates;
+mod scene_points;
 mod scene_record;
 mod scene_stream;
 mod semantics;

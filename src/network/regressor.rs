@@ -14,6 +14,7 @@ use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
+use super::pose_tensor::MapFromNormalized;
 use super::prediction::Prediction;
 use super::step_times::StepTimes;
 use super::temporal::History;
@@ -207,6 +208,11 @@ impl PoseRegressor {
     /// The network, of an ensemble the first, for a look into it.
     pub(super) fn network(&self) -> &PoseNetwork {
         &self.first.network
+    }
+
+    /// The units of that network.
+    pub(super) fn units(&self) -> &MapFromNormalized {
+        &self.first.units
     }
 
     /// The training images that it compares a frame with, of an ensemble those of the first.

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::FocalCheck;
 
 /// Frames that are remembered.
@@ -25,7 +27,8 @@ pub struct FocalHistory {
 }
 
 /// What half of the frames asked for, of the claimed focal length.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FocalSummary {
     /// Frames.
     pub frames: usize,

@@ -41,7 +41,7 @@ def check_text(page):
         if element.tag in ("script", "link", "iframe", "object", "embed", "base"):
             raise AssertionError(f"<{element.tag}> in a page that needs none")
         for name, value in element.attrib.items():
-            if name in ("src", "href") and not re.fullmatch(r"data:image/jpeg;base64,[\w+/=]+|#[\w-]+|[\w-]+\.(svg|csv)", value):
+            if name in ("src", "href") and not re.fullmatch(r"data:image/(jpeg|png);base64,[\w+/=]+|#[\w-]+|[\w-]+\.(svg|csv)", value):
                 raise AssertionError(f"<{element.tag} {name}={value[:80]!r}> leads out of the report")
     styles = "".join(element.text or "" for element in tree.iter("style"))
     assert "url(" not in styles and "@import" not in styles, "the style sheet fetches something"

@@ -154,7 +154,7 @@ pub fn saliency(exhibits: &[SaliencyExhibit]) -> Result<Section> {
 }
 
 impl Photo {
-    fn new(label: &str, alt: String, image: &RgbImage) -> Result<Self> {
+    pub(super) fn new(label: &str, alt: String, image: &RgbImage) -> Result<Self> {
         let (width, height) = image.dimensions();
         if width == 0 || height == 0 {
             return Err(Error::message("image of a report", "pixels", format!("{width}x{height}")));
@@ -168,7 +168,8 @@ impl Photo {
     }
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// In letters, as a page holds files.
+pub(super) fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for three in bytes.chunks(3) {
         let bits =
@@ -181,11 +182,11 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-fn in_words(error: PoseError) -> String {
+pub(super) fn in_words(error: PoseError) -> String {
     format!("{:.2} m and {:.1}°", error.translation, error.rotation.to_degrees())
 }
 
-fn in_numbers(error: PoseError) -> String {
+pub(super) fn in_numbers(error: PoseError) -> String {
     format!("{:.6},{:.6}", error.translation, error.rotation.to_degrees())
 }
 

@@ -6,11 +6,12 @@
 //!
 //! - [`Report`], [`Section`], [`Table`] and [`Figure`] are the content, whoever makes it.
 //! - [`evaluated`] makes the sections of an evaluation; [`compared`] those of several [`Run`]s.
-//! - [`worst_frames`], [`saliency`] and [`embedding`] make those that need pixels or a network; their makers are
+//! - [`worst_frames`], [`saliency`], [`embedding`] and [`points`] make those that need pixels or a network; their makers are
 //!   elsewhere and hand over images and plain numbers.
 //! - [`live`] draws what a node said over time, also where no truth is known.
 
 mod claim_pictures;
+mod cloud;
 mod compare;
 mod csv;
 mod embedding;
@@ -23,6 +24,8 @@ mod latency;
 mod live;
 mod page;
 mod place_pictures;
+mod point_pictures;
+mod points;
 mod run;
 mod states;
 mod tables;
@@ -31,6 +34,7 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+pub use cloud::CloudPoint;
 pub use compare::compared;
 pub(in crate::evaluation) use csv::quoted;
 pub use embedding::{Embedded, FrameSet, embedding};
@@ -40,6 +44,7 @@ pub use gallery::{Exhibit, Gallery, SaliencyExhibit, saliency, worst_frames};
 pub use heat::Heat;
 pub use live::{Said, SaidPose, SaidState, live};
 pub use place_pictures::fused;
+pub use points::{Beliefs, Unanswered, points};
 pub use run::Run;
 
 /// The content of a report.

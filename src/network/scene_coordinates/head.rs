@@ -132,10 +132,20 @@ impl SceneCoordinateHead {
     /// The cells of one frame that are asked, evenly spread: their pixels (column, row), and their points `n3`.
     pub fn locate(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
         let [rows, columns] = self.map_size(shared);
-        let asked = spread_cells(rows, columns, self.cells);
+        self.locate_cells(shared, &spread_cells(rows, columns, self.cells))
+    }
+
+    /// The same of all cells, row by row.
+    pub fn locate_all(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
+        let [rows, columns] = self.map_size(shared);
+        self.locate_cells(shared, &spread_cells(rows, columns, 0))
+    }
+
+    fn locate_cells(&self, shared: &Features, cells: &[i64]) -> (Vec<Vector2<f64>>, Tensor) {
+        let [_, columns] = self.map_size(shared);
         let pixel = |cell: &i64| self.grids[0].centre(cell % columns, cell / columns);
-        let pixels = asked.iter().map(pixel).collect();
-        let features_nc = self.cell_features(shared, &asked).get(0);
+        let pixels = cells.iter().map(pixel).collect();
+        let features_nc = self.cell_features(shared, cells).get(0);
         let products = fast_products(features_nc.device());
         (pixels, self.points_in(&features_nc, products))
     }

@@ -19,6 +19,6 @@ mod products;
 mod supervision;
 
 pub use head::SceneCoordinateHead;
-pub(super) use pose::{correspondences, pose};
+pub(super) use pose::{all_correspondences, correspondences, pose};
 pub use products::fast_products;
 pub use supervision::Supervision;

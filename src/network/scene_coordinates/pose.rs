@@ -1,6 +1,7 @@
 //! From the points that an image shows to the pose of its camera.
 
-use nalgebra::Vector3;
+use nalgebra::{Vector2, Vector3};
+use tch::Tensor;
 
 use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
@@ -27,7 +28,19 @@ pub(in crate::network) fn correspondences(
     shared: &Features,
     units: &MapFromNormalized,
 ) -> Vec<Correspondence> {
-    let (pixels, points_n3) = head.locate(shared);
+    in_map(head.locate(shared), units)
+}
+
+/// The same of all cells of the frame, row by row: more than a pose is measured from.
+pub(in crate::network) fn all_correspondences(
+    head: &SceneCoordinateHead,
+    shared: &Features,
+    units: &MapFromNormalized,
+) -> Vec<Correspondence> {
+    in_map(head.locate_all(shared), units)
+}
+
+fn in_map((pixels, points_n3): (Vec<Vector2<f64>>, Tensor), units: &MapFromNormalized) -> Vec<Correspondence> {
     let (mean, values) = (Vector3::from(units.mean), numbers(&points_n3));
     let points = values.chunks_exact(3).map(|point| mean + units.scale * Vector3::from_column_slice(point));
     pixels.into_iter().zip(points).map(|(pixel, point)| Correspondence { pixel, point }).collect()
@@ -50,7 +63,8 @@ pub(in crate::network) fn pose(
         ..PnpConfig::default()
     })?;
     let solution = solver.solve(camera, correspondences, SEED);
-    let solution = solution.map_err(|reason| Error::NoAnswer { reason: reason.to_string() })?;
+    let asked = correspondences.len();
+    let solution = solution.map_err(|reason| Error::NoAnswer { reason: format!("{asked} cells asked, {reason}") })?;
     let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());
-    Ok((Prediction { pose, raw_covariance }, Evidence::new(correspondences.len(), &solution)))
+    Ok((Prediction { pose, raw_covariance }, Evidence::new(asked, &solution)))
 }
