@@ -1,6 +1,9 @@
 //! Reports: what they draw is what was measured, they are self-contained, and a browser shows them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
 
+#[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
+#[path = "common/alone.rs"]
+mod alone;
 mod common;
 
 use std::collections::BTreeMap;
@@ -471,26 +474,47 @@ fn eval_replay_and_compare_write_reports_that_a_browser_shows() {
     look_at("eval_replay_and_compare_write_reports_that_a_browser_shows", &reports);
 }
 
-/// A network for which random features are enough, and settings that take seconds.
+/// A small model of points of the dataset in `room`, trained in seconds: random features are enough. `split` divides it.
 #[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
-const SMALL_MODEL_OF_POINTS: [(&str, &str); 3] = [
-    (
-        "network.yaml",
-        "encoder: { kind: squeezenet }\ninput: { height: 120, width: 160 }\nhidden: []\ndropout: 0.0\n\
-         localizer: { kind: scene_coordinates, shape: { width: 64, blocks: 1, cells: 0 } }\ndropout_samples: 0\n\
-         odometry: none\n",
-    ),
-    (
-        "settings.yaml",
-        "epochs: 40\nlearning_rate: 0.003\nweight_decay: 0.0001\nfreeze_trunk: true\ncached_copies: 1\n\
-         scene_coordinates: { cells: 1024 }\nmixed_precision: false\n",
-    ),
-    ("split.yaml", "kind: blocks\nblock: 5\nperiod: 4\ntest: [2]\nvalidation: { every: 2, length: 1, margin: 0 }\n"),
-];
+fn train_model_of_points(room: &Path, split: &str, out: &Path) {
+    use vloc::network::{Device, InputSize, LocalizerConfig, NetworkConfig, SceneCoordinatesConfig};
+    use vloc::training::{Job, SceneCoordinates, TrainingConfig, train};
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
+    let network = NetworkConfig {
+        input: InputSize { height: 120, width: 160 },
+        localizer: LocalizerConfig::SceneCoordinates { shape },
+        ..NetworkConfig::preset("scene-coordinates").unwrap()
+    };
+    let config = TrainingConfig {
+        network: Some(network),
+        epochs: 40,
+        learning_rate: 3e-3,
+        cached_copies: 1,
+        scene_coordinates: Some(SceneCoordinates { cells: 1024, ..SceneCoordinates::default() }),
+        mixed_precision: false,
+        ..TrainingConfig::preset("scene-coordinates").unwrap()
+    };
+    let job = Job {
+        config,
+        split: serde_yaml::from_str(split).unwrap(),
+        pretrained: None,
+        from: None,
+        out: out.to_owned(),
+        name: "points".to_owned(),
+        licence: "Apache-2.0".to_owned(),
+        command: "test".to_owned(),
+        seed: 7,
+        resume: false,
+        device: Device::Cpu,
+    };
+    let dataset = vloc::dataset::open(room, None).unwrap();
+    train(dataset.as_ref(), &job, vloc::progress::Progress::Silent, &|| true).unwrap();
+}
 
 #[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]
 #[test]
 fn eval_shows_what_the_poses_of_a_model_of_points_stand_on() {
+    let _alone = alone::alone();
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let done = |arguments: &[&str]| {
@@ -499,19 +523,16 @@ fn eval_shows_what_the_poses_of_a_model_of_points_stand_on() {
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };
-    for (name, text) in SMALL_MODEL_OF_POINTS {
-        std::fs::write(path(name), text).unwrap();
-    }
-    let [room, network, settings, split] =
-        ["room", "network.yaml", "settings.yaml", "split.yaml"].map(|name| path(name));
+    let rule = "kind: blocks\nblock: 5\nperiod: 4\ntest: [2]\nvalidation: { every: 2, length: 1, margin: 0 }\n";
+    let [room, split] = ["room", "split.yaml"].map(&path);
+    std::fs::write(&split, rule).unwrap();
     let pass = ["--passes", "1", "--frames", "80", "--test-frames", "0", "--rate", "10", "--path", "handheld"];
     done(&[&["synth", "--out", &room, "--depth"][..], &pass].concat());
     // Of frame 30 nothing is seen.
     let black = RgbImage::new(160, 120);
     black.save(folder.path().join("room/seq-01/frame-000030.color.jpg")).unwrap();
     let from = ["--dataset", &room, "--split", &split];
-    let how = ["--preset", "scene-coordinates", "--network", &network, "--config", &settings, "--seed", "7"];
-    done(&[&["train", "--out", &path("model"), "--device", "cpu", "--threads", "1"][..], &from, &how].concat());
+    train_model_of_points(Path::new(&room), rule, Path::new(&path("model")));
     let wanted = ["eval", "--model", &path("model"), "--out", &path("eval"), "--report", &path("report")];
     let printed = done(&[&wanted[..], &from, &["--retrieval", "none", "--device", "cpu"]].concat());
     assert!(printed.contains("\npoints: median ") && printed.contains("\nmemory of the process: "), "{printed}");
@@ -524,7 +545,7 @@ fn eval_shows_what_the_poses_of_a_model_of_points_stand_on() {
     assert_eq!(metrics.points.unwrap().answers, answered);
     assert!(metrics.peak_memory_mib.is_none_or(|mebibytes| mebibytes > 50.0), "{metrics:?}");
     assert_eq!(column(&csv("points_over_time.csv"), "agreeing").len(), answered);
-    // 13 x 18 cells of each of 30 training images.
+    // All cells of each of 30 training images.
     let count = csv("point_cloud.csv").lines().count() - 1;
     assert!(count > 5000 && count.is_multiple_of(30), "{count}");
     let silent = csv("unanswered_frames.csv");
