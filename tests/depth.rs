@@ -182,7 +182,7 @@ fn depths_of_the_synthetic_world_agree_from_frame_to_frame() {
     let world = World::new(1);
     let passes = [PassKind::Training(0), PassKind::Test].map(|kind| {
         let recording = Recording { start: Stamp::from_parts(100, 0), rate: 2.0, frames: 6 };
-        (Pass::new(&world, kind, PathKind::Handheld), recording)
+        (&world, Pass::new(&world, kind, PathKind::Handheld), recording)
     });
     let fisheye = Distortion::Equidistant([-0.01, 0.02, -0.01, 0.002]);
     for distortion in [Distortion::None, fisheye] {
@@ -190,11 +190,11 @@ fn depths_of_the_synthetic_world_agree_from_frame_to_frame() {
         let camera = CameraModel { distortion, ..CameraModel::pinhole(160, 120, 95.3) };
         let renderer = Renderer::new(&camera, Sensor::default()).unwrap();
         let contents = DatasetContents { depth: true, labels: true, ..DatasetContents::default() };
-        write_dataset(folder.path(), &world, &renderer, &passes, contents, &|| ()).unwrap();
+        write_dataset(folder.path(), &renderer, &passes, contents, &|| ()).unwrap();
         let room = dataset::open(folder.path(), None).unwrap();
         assert_eq!((room.frames().len(), room.classes().len()), (12, Class::ALL.len()));
         assert_eq!(room.depth(0).unwrap().unwrap().camera(), &camera);
-        assert_eq!(room.labels(3).unwrap().unwrap(), renderer.labels(&world, &passes[0].0, 1.5).unwrap());
+        assert_eq!(room.labels(3).unwrap().unwrap(), renderer.labels(&world, &passes[0].1, 1.5).unwrap());
         let mut compared = 0;
         // Between the passes too: only the movers are elsewhere.
         for (from, to, least) in [(0, 1, 0.99), (1, 0, 0.99), (8, 9, 0.99), (2, 8, 0.9), (4, 7, 0.9)] {

@@ -53,6 +53,7 @@ fn write_model(folder: &Path, seed: i64) {
         members: Vec::new(),
         gallery: None,
         scenes: Vec::new(),
+        large_place: None,
         cross_fitted: false,
     };
     card.write(folder).unwrap();

@@ -56,6 +56,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         scenes: Vec::new(),
+        large_place: None,
         cross_fitted: false,
     }
 }

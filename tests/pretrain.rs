@@ -23,7 +23,7 @@ use vloc::training::{ENCODER_FILE, EncoderCard, Pretraining, Probe, pretrain, pr
 fn small(out: &Path) -> Pretraining {
     let shape =
         ResNetConfig { block: Block::Basic, depths: [1; 4], widths: [8, 16, 32, 32], activation: Activation::Relu };
-    let head = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
+    let head = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0, parts: 1 };
     let network = NetworkConfig {
         encoder: EncoderConfig::Resnet { shape },
         localizer: LocalizerConfig::SceneCoordinates { shape: head },

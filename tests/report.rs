@@ -479,7 +479,7 @@ fn eval_replay_and_compare_write_reports_that_a_browser_shows() {
 fn train_model_of_points(room: &Path, split: &str, out: &Path) {
     use vloc::network::{Device, InputSize, LocalizerConfig, NetworkConfig, SceneCoordinatesConfig};
     use vloc::training::{Job, SceneCoordinates, TrainingConfig, train};
-    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0, parts: 1 };
     let network = NetworkConfig {
         input: InputSize { height: 120, width: 160 },
         localizer: LocalizerConfig::SceneCoordinates { shape },

@@ -99,7 +99,7 @@ fn what_does_not_go_together_is_refused() {
     );
     let regressor = text(NetworkConfig { hidden: vec![64], ..preset() });
     assert!(regressor.contains("scene_coordinates alone, found hidden beside it"), "{regressor}");
-    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 10 };
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 10, parts: 1 };
     let few = text(NetworkConfig { localizer: LocalizerConfig::SceneCoordinates { shape }, ..preset() });
     assert!(few.starts_with("parameter network.localizer.shape.cells: expected 0 for all, or at least 64"), "{few}");
     let training = TrainingConfig::preset("scene-coordinates").unwrap();
@@ -180,7 +180,7 @@ impl Dataset for Room {
 
 /// Seconds in an unoptimized build: a small perceptron on random features.
 fn job(out: &Path) -> Job {
-    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0 };
+    let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0, parts: 1 };
     let network = NetworkConfig {
         input: InputSize { height: 120, width: 160 },
         localizer: LocalizerConfig::SceneCoordinates { shape },

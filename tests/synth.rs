@@ -19,8 +19,8 @@ use vloc::imu::ImuNoise;
 use vloc::msg::{cdr, geometry_msgs, sensor_msgs, tf2_msgs};
 use vloc::sensor::CameraModel;
 use vloc::synth::{
-    GRAVITY_IN_MAP, ImuErrors, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor, World,
-    simulate_imu, simulate_odometry,
+    Building, GRAVITY_IN_MAP, ImuErrors, OdometryNoise, Pass, PassKind, Path as RobotPath, PathKind, Renderer, Sensor,
+    World, simulate_imu, simulate_odometry,
 };
 
 /// The default room, painted once for all tests.
@@ -282,4 +282,65 @@ fn what_cannot_be_made_is_refused() {
     assert!(refused("--width 0").starts_with("parameter camera: expected positive sizes and focal lengths"));
     synth(folder.path(), "--width 8 --height 6 --passes 1 --frames 1 --test-frames 1").unwrap();
     assert!(refused("").contains("holds a dataset already"));
+}
+
+#[test]
+fn rooms_of_a_building_are_alike_and_stand_apart() {
+    let (building, camera) = (Building::new(1, 3), CameraModel::pinhole(64, 48, 38.0));
+    let sensor = Sensor { read_noise: 0.0, shot_noise: 0.0, ..Sensor::default() };
+    let renderer = Renderer::new(&camera, sensor).unwrap();
+    let pitch = f64::from(Building::PITCH);
+    for (number, room) in building.rooms.iter().enumerate() {
+        let pass = Pass::new(room, PassKind::Test, PathKind::Handheld);
+        for t in [0.0, 4.0, 9.0] {
+            let place = pass.map_from_camera(t).translation;
+            assert_eq!(building.room_of(&place), number, "{place}");
+            // Walls hide the other rooms: no point lies beyond them.
+            let depth = renderer.depth(room, &pass, t).unwrap();
+            let points = (0..48).flat_map(|y| (0..64).map(move |x| (x, y)));
+            for point in points.map(|(x, y)| pass.map_from_camera(t) * depth.point(x, y).unwrap()) {
+                assert!((point.x - pitch * number as f64).abs() < 2.5 + 1e-3, "room {number}: {point}");
+            }
+        }
+        assert_eq!(room.furniture.len(), building.rooms[0].furniture.len());
+        for (piece, first) in room.furniture.iter().zip(&building.rooms[0].furniture) {
+            let moved = piece.centre - first.centre - Vector3::new(number as f32 * Building::PITCH, 0.0, 0.0);
+            assert!(piece.half == first.half && moved.norm() < 0.25, "{moved}");
+        }
+    }
+    // The same view of each room: other pictures, on much that is the same.
+    let origin = |number: usize| Vector3::new(pitch * number as f64, 0.0, 1.3);
+    let forward = Pass::new(&building.rooms[0], PassKind::Test, PathKind::Planar).rig.base_from_camera.rotation;
+    let view = |number: usize| {
+        let mut pass = Pass::still(&building.rooms[0], 0, Se3::new(forward, origin(0)));
+        pass.rig.base_from_camera.translation = origin(number);
+        renderer.labels(&building.rooms[number], &pass, 0.0).unwrap()
+    };
+    let share = |number: usize| {
+        let same = view(0).iter().zip(view(number).iter()).filter(|(one, other)| one == other).count();
+        same as f64 / f64::from(64 * 48)
+    };
+    assert!(share(1) > 0.9 && share(2) > 0.9, "{} and {} of the pixels show the same kind", share(1), share(2));
+    let wall = |number: usize| building.rooms[number].room.faces[1].clone();
+    let at = |index: usize| ((index % 40) as f32 / 40.0, (index / 40) as f32 / 40.0);
+    let alike = |index: &usize| {
+        wall(0).sample(at(*index).0, at(*index).1, 0.0) == wall(1).sample(at(*index).0, at(*index).1, 0.0)
+    };
+    let alike = (0..1600).filter(alike).count();
+    assert!((600..1400).contains(&alike), "{alike} of 1600 places on a wall are the same in the next room");
+}
+
+#[test]
+fn a_building_is_written_room_by_room() {
+    let folder = tempfile::tempdir().unwrap();
+    synth(folder.path(), "--rooms 2 --width 32 --height 24 --passes 1 --frames 2 --test-frames 1 --format both")
+        .unwrap();
+    let written = dataset::open(folder.path(), None).unwrap();
+    let places: Vec<f64> = written.frames().iter().map(|frame| frame.map_from_camera.translation.x).collect();
+    let pitch = f64::from(Building::PITCH);
+    let rooms: Vec<bool> = places.iter().map(|x| *x > 0.5 * pitch).collect();
+    assert_eq!(rooms, [false, false, true, true, false, true], "{places:?}");
+    for name in ["room-01-training-01", "room-02-training-01", "room-01-test", "room-02-test"] {
+        assert!(folder.path().join("bags").join(name).is_dir(), "{name}");
+    }
 }

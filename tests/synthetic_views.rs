@@ -23,7 +23,7 @@ fn room(folder: &std::path::Path, depth: bool) -> Box<dyn Dataset> {
     let pass = Pass::new(&world, PassKind::Training(0), PathKind::Handheld);
     let renderer = Renderer::new(&CameraModel::pinhole(160, 120, 95.3), Sensor::default()).unwrap();
     let contents = DatasetContents { images: ImageFormat::Png, depth, ..DatasetContents::default() };
-    write_dataset(folder, &world, &renderer, &[(pass, recording)], contents, &|| ()).unwrap();
+    write_dataset(folder, &renderer, &[(&world, pass, recording)], contents, &|| ()).unwrap();
     dataset::open(folder, None).unwrap()
 }
 

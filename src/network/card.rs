@@ -9,6 +9,7 @@ use super::autoencoder::MAX_POSES;
 use super::checkpoint::Precision;
 use super::config::NetworkConfig;
 use super::pictures::PicturesConfig;
+use super::place_record::PlaceRecord;
 use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
 use super::scene_coordinates::Supervision;
@@ -275,6 +276,10 @@ pub struct ModelCard {
     /// The pose auto-encoder, where one was trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoencoder: Option<AutoencoderRecord>,
+    /// The parts of a place that has a head for each; absent of a model with one head. The units of the card are then those of
+    /// the training poses, and each part has its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_place: Option<PlaceRecord>,
 }
 
 impl ModelCard {
@@ -356,6 +361,7 @@ impl ModelCard {
             }
         }
         self.check_autoencoder(path)?;
+        self.check_large_place(path)?;
         self.check_scenes(path)?;
         (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
         self.check_place(path)?;
@@ -397,8 +403,9 @@ impl ModelCard {
             let expected = format!("a camera of the network's input, {}x{} pixels", input.width, input.height);
             return fail(&expected, format!("{}x{}", camera.width, camera.height));
         }
-        for MemberParts { map_from_normalized: MapFromNormalized { mean, scale }, .. } in self.parts() {
-            if !(mean.iter().all(|value| value.is_finite()) && scale.is_finite() && scale > 0.0) {
+        for MemberParts { map_from_normalized: units, .. } in self.parts() {
+            if !units.is_usable() {
+                let MapFromNormalized { mean, scale } = units;
                 return fail(
                     "map_from_normalized with a finite mean and a positive scale",
                     format!("{mean:?}, {scale}"),

@@ -13,11 +13,12 @@ use super::card::{MemberParts, ModelCard};
 use super::checkpoint;
 use super::device::guarded;
 use super::gallery::Gallery;
+use super::place_record::{PLACE_FILE, PlaceRecord};
 use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
-use super::scene_coordinates;
+use super::scene_coordinates::{self, PlaceIndex, SceneCoordinateHead, describe};
 use super::temporal::History;
 use crate::pnp::{Correspondence, Evidence};
 use crate::sensor::CameraModel;
@@ -45,8 +46,8 @@ pub(super) enum Answer {
     },
     /// From its training images.
     Compared(Prediction),
-    /// The points that the frame shows, which geometry has to answer from.
-    Seen(Vec<Correspondence>),
+    /// The points that the frame shows, which geometry has to answer from: in each part of the place that it may show.
+    Seen(Vec<Vec<Correspondence>>),
 }
 
 impl Answer {
@@ -70,12 +71,27 @@ pub(super) struct Opinion {
     pub(super) evidence: Option<Evidence>,
 }
 
+/// A large place: which part of it a frame may show, and the units of each.
+#[derive(Debug)]
+struct Place {
+    index: PlaceIndex,
+    units: Vec<MapFromNormalized>,
+}
+
+impl Place {
+    fn load(folder: &Path, record: &PlaceRecord) -> Result<Self> {
+        let index = PlaceIndex::load(&folder.join(PLACE_FILE), record)?;
+        Ok(Self { index, units: record.parts.iter().map(|part| part.map_from_normalized).collect() })
+    }
+}
+
 /// A network at work.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) network: PoseNetwork,
     pub(super) store: VarStore,
     pub(super) gallery: Option<Gallery>,
+    place: Option<Place>,
     pub(super) units: MapFromNormalized,
     previous: Option<Previous>,
 }
@@ -83,13 +99,13 @@ pub(super) struct Member {
 impl Member {
     /// A member that has seen no frame and has no images to compare with.
     pub(super) fn new(network: PoseNetwork, store: VarStore, units: MapFromNormalized) -> Self {
-        Self { network, store, gallery: None, units, previous: None }
+        Self { network, store, gallery: None, place: None, units, previous: None }
     }
 
     /// Reads the parts of a member of the model in `folder`.
     ///
     /// # Errors
-    /// Those of [`checkpoint::load_verified`] and [`Gallery::load`].
+    /// Those of [`checkpoint::load_verified`], [`Gallery::load`] and [`PlaceIndex::load`].
     pub(super) fn load(card: &ModelCard, parts: &MemberParts, folder: &Path, device: tch::Device) -> Result<Self> {
         let mut store = VarStore::new(device);
         let mut network = guarded("building the network", || PoseNetwork::new(&store.root(), &card.network))??;
@@ -99,7 +115,8 @@ impl Member {
         let units = parts.map_from_normalized;
         let load = |(file, record): &(PathBuf, &_)| Gallery::load(&folder.join(file), record, &units, device);
         let gallery = parts.gallery.as_ref().map(load).transpose()?;
-        Ok(Self { gallery, ..Self::new(network, store, units) })
+        let place = card.large_place.as_ref().map(|record| Place::load(folder, record)).transpose()?;
+        Ok(Self { gallery, place, ..Self::new(network, store, units) })
     }
 
     /// Whether the shared stages of another member have the same weights.
@@ -123,6 +140,22 @@ impl Member {
         });
     }
 
+    /// The heads that a frame is asked of, each with its units, the likeliest first: of a model with parts those of the parts that
+    /// the frame may show, else its one `head`.
+    pub(super) fn heads<'a>(
+        &'a self,
+        head: &'a SceneCoordinateHead,
+        shared: &Features,
+    ) -> Vec<(&'a SceneCoordinateHead, MapFromNormalized)> {
+        match &self.place {
+            None => vec![(head, self.units)],
+            Some(Place { index, units }) => {
+                let likeliest = index.likeliest(&describe(head, shared)).into_iter();
+                likeliest.map(|part| (&self.network.parts()[part], units[part])).collect()
+            }
+        }
+    }
+
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
     /// or one per part of it). Outputs of one row in have the deterministic prediction in their first row and the
     /// samples behind it, by the masks of the absolute and of the relative pose. `scenes_b`: in which scene, of a network that
@@ -142,7 +175,7 @@ impl Member {
             return Ok(Answer::Compared(gallery.locate(network, shared, Dropout::Masks(masks))?));
         }
         if let Some(head) = network.coordinates() {
-            return Ok(Answer::Seen(scene_coordinates::correspondences(head, shared, &self.units)));
+            return Ok(Answer::Seen(scene_coordinates::correspondences(&self.heads(head, shared), shared)));
         }
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {
@@ -164,7 +197,7 @@ impl Member {
     ///
     /// # Errors
     /// [`Error::Compute`](crate::Error::Compute) when a number is not finite; the frame before is forgotten then. Those of
-    /// [`scene_coordinates::pose`].
+    /// [`scene_coordinates::best_pose`].
     pub(super) fn remember(
         &mut self,
         answer: Answer,
@@ -173,8 +206,8 @@ impl Member {
     ) -> Result<Opinion> {
         let (output, relative, odometry_features) = match answer {
             Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None, evidence: None }),
-            Answer::Seen(points) => {
-                let (absolute, evidence) = scene_coordinates::pose(camera, &points)?;
+            Answer::Seen(by_part) => {
+                let (absolute, evidence) = scene_coordinates::best_pose(camera, &by_part)?;
                 return Ok(Opinion { absolute, relative: None, evidence: Some(evidence) });
             }
             Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),

@@ -2,6 +2,7 @@
 //!
 //! - [`NetworkConfig`] describes an architecture, put together from parts; [`PoseNetwork`] is it, for training.
 //! - [`ModelCard`] and [`checkpoint`] are the model folder: `model.yaml` and `weights.safetensors`.
+//! - [`scene_coordinates::PlaceIndex`] says which part of a large place an image shows, `place.safetensors`.
 //! - [`Gallery`] is the training images of a member that compares, `gallery.safetensors`.
 //! - [`PoseAutoencoder`] knows what the network makes of an image taken at a pose, `autoencoder.safetensors`; with it the
 //!   training poses refine a position, and [`PictureDecoder`] shows what is seen from one.
@@ -35,6 +36,7 @@ mod measured;
 mod member;
 pub mod memory;
 mod pictures;
+mod place_record;
 mod pose_encoder;
 mod pose_head;
 mod pose_network;
@@ -70,6 +72,7 @@ pub(crate) use config::{members, position as preset_position, texts};
 pub use device::Device;
 pub use gallery::Gallery;
 pub use pictures::{PICTURES_FILE, PictureDecoder, PicturesConfig};
+pub use place_record::{PLACE_FILE, PartRecord, PlaceRecord};
 pub use pose_encoder::{AutoencoderConfig, PoseEncoder};
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};

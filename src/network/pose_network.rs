@@ -17,7 +17,8 @@
 //! an alike training image, see [`Gallery`](super::Gallery).
 //!
 //! A member that knows several scenes (MS-Transformer) reads two of the shared maps by transformers, see `scene_stream`. One
-//! that knows points has a [`SceneCoordinateHead`] in place of the streams, named `coordinates.`.
+//! that knows points has a [`SceneCoordinateHead`] in place of the streams, named `coordinates.`; of a place of several parts one
+//! for each, `coordinates.0.` and on.
 //!
 //! Parameter names are `trunk.` (the shared stages), `global.`, `orientation.`, `auxiliary.`, `semantic.` or `odometry.`,
 //! then torchvision's (`trunk.layer1.0.conv1.weight`).
@@ -115,8 +116,8 @@ enum PoseStream {
     Scenes(Box<SceneStream>),
     /// The frame beside training images.
     Relative(Box<OdometryStream>),
-    /// The points that the cells of the frame show; the pose is geometry's.
-    Coordinates(Box<SceneCoordinateHead>),
+    /// The points that the cells of the frame show, in each part of the place; the pose is geometry's.
+    Coordinates(Vec<SceneCoordinateHead>),
 }
 
 /// The network. See the module documentation.
@@ -138,8 +139,8 @@ impl PoseNetwork {
     pub fn new(path: &Path, config: &NetworkConfig) -> Result<Self> {
         config.check()?;
         let shared = Encoder::new(&(path / "trunk"), &config.encoder, 0..config.shared_stages(), 3);
-        let pose = match (config.gallery, config.transformer(), SceneCoordinateHead::new(path, config)) {
-            (_, _, Some(head)) => PoseStream::Coordinates(Box::new(head)),
+        let pose = match (config.gallery, config.transformer(), SceneCoordinateHead::all(path, config)) {
+            (_, _, Some(heads)) => PoseStream::Coordinates(heads),
             (None, None, None) => PoseStream::Absolute(Box::new(GlobalStream::new(path, config, &shared))),
             (None, Some(shape), None) => PoseStream::Scenes(Box::new(SceneStream::new(path, config, shape, &shared))),
             (Some(_), _, None) => PoseStream::Relative(Box::new(OdometryStream::new(path / "relative", config))),
@@ -268,11 +269,17 @@ impl PoseNetwork {
         }
     }
 
-    /// What says which points the cells of a frame show, of a member that knows points.
+    /// What says which points the cells of a frame show, of a member that knows points; of several parts of a place that of the
+    /// first.
     pub fn coordinates(&self) -> Option<&SceneCoordinateHead> {
+        self.parts().first()
+    }
+
+    /// What says it in each part of the place; none of a member that knows no points.
+    pub fn parts(&self) -> &[SceneCoordinateHead] {
         match &self.pose {
-            PoseStream::Coordinates(head) => Some(head),
-            PoseStream::Absolute(_) | PoseStream::Scenes(_) | PoseStream::Relative(_) => None,
+            PoseStream::Coordinates(heads) => heads,
+            PoseStream::Absolute(_) | PoseStream::Scenes(_) | PoseStream::Relative(_) => &[],
         }
     }
 

@@ -39,6 +39,11 @@ impl MapFromNormalized {
         Ok(Self { mean: mean.into(), scale: variance.sqrt().max(0.01) })
     }
 
+    /// Whether points can be told in them: a finite mean, a positive scale.
+    pub fn is_usable(&self) -> bool {
+        self.mean.iter().all(|value| value.is_finite()) && self.scale.is_finite() && self.scale > 0.0
+    }
+
     /// The same scale around zero: for relative poses.
     pub fn relative(&self) -> Self {
         Self { mean: [0.0; 3], scale: self.scale }

@@ -14,7 +14,6 @@ use super::gallery::Gallery;
 use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
-use super::pose_tensor::MapFromNormalized;
 use super::prediction::Prediction;
 use super::step_times::StepTimes;
 use super::temporal::History;
@@ -55,7 +54,8 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
 /// Of a model of several scenes it answers in one of them, which its user names: in the units, the map and for the camera of
 /// that scene. An image that shows another, as the network says, has no answer ([`Error::OtherScene`]).
 /// A model that knows points ([`scene_coordinates`](super::scene_coordinates)) leaves the pose to geometry, and has no answer
-/// where too few points agree ([`Error::NoAnswer`]).
+/// where too few points agree ([`Error::NoAnswer`]). Of a large place, whose parts have a head each, those parts are tried whose
+/// training images look most alike, and the pose that most points agree with counts.
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
@@ -95,7 +95,7 @@ impl PoseRegressor {
     ///
     /// # Errors
     /// Those of [`ModelCard::read`], [`Device::resolve`] and [`checkpoint::load`](super::checkpoint::load);
-    /// [`Error::Model`] when the weights or the gallery are not those the card was written with; [`Error::Config`] for a
+    /// [`Error::Model`] when the weights, the gallery or the images of a large place are not those the card was written with; [`Error::Config`] for a
     /// model of several scenes, of which one must be named.
     pub fn load(folder: &Path, device: Device) -> Result<Self> {
         Self::load_in(folder, "", device)
@@ -210,9 +210,9 @@ impl PoseRegressor {
         &self.first.network
     }
 
-    /// The units of that network.
-    pub(super) fn units(&self) -> &MapFromNormalized {
-        &self.first.units
+    /// The member whose network that is.
+    pub(super) fn first(&self) -> &Member {
+        &self.first
     }
 
     /// The training images that it compares a frame with, of an ensemble those of the first.

@@ -11,8 +11,8 @@ use crate::pnp::Correspondence;
 
 impl PoseRegressor {
     /// The points that all cells of an image show, row by row, each with the pixel of the cell's centre: more cells than a pose
-    /// is measured from, and nobody has looked whether they agree. `None` of a model that knows no points. Of an ensemble the
-    /// first member's. What is remembered of the frame before is neither used nor changed.
+    /// is measured from, and nobody has looked whether they agree. `None` of a model that knows no points. Of a place of
+    /// several parts they are those of the part that the image looks most like; of an ensemble the first member's. What is remembered of the frame before is neither used nor changed.
     ///
     /// # Errors
     /// [`Error::Message`](crate::Error::Message) for an image of another size than the network's input;
@@ -22,8 +22,10 @@ impl PoseRegressor {
         let config = &self.card().network;
         let input_b3hw = input_tensor(&[pixels], config.input, &config.normalization, self.device())?;
         let points = guarded("points of the map", || {
-            tch::no_grad(|| all_correspondences(head, &self.network().shared(&input_b3hw, false), self.units()))
+            let shared = tch::no_grad(|| self.network().shared(&input_b3hw, false));
+            let likeliest = self.first().heads(head, &shared).into_iter().next();
+            likeliest.map(|head| tch::no_grad(|| all_correspondences(head, &shared)))
         })?;
-        Ok(Some(points))
+        Ok(points)
     }
 }

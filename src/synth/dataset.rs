@@ -105,16 +105,15 @@ impl Recording {
     }
 }
 
-/// Writes passes with their recordings into a new dataset folder, one sequence each; those of [`PassKind::Test`]
-/// form the test split. `progress` is called after each image.
+/// Writes passes through worlds with their recordings into a new dataset folder, one sequence each; those of
+/// [`PassKind::Test`] form the test split. `progress` is called after each image.
 ///
 /// # Errors
 /// [`Error::Io`] when a file cannot be written, [`Error::Config`] when `folder` holds a dataset already.
 pub fn write_dataset(
     folder: &FilePath,
-    world: &World,
     renderer: &Renderer,
-    passes: &[(Pass, Recording)],
+    passes: &[(&World, Pass, Recording)],
     contents: DatasetContents,
     progress: &(dyn Fn() + Sync),
 ) -> Result<()> {
@@ -123,9 +122,9 @@ pub fn write_dataset(
         let found = format!("{}, which holds a dataset already", folder.display());
         return Err(Error::config("out", "a new or empty folder", found));
     }
-    passes.iter().try_for_each(|(_, recording)| recording.check())?;
+    passes.iter().try_for_each(|(_, _, recording)| recording.check())?;
     fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    for (number, (pass, recording)) in (1..).zip(passes) {
+    for (number, (world, pass, recording)) in (1..).zip(passes) {
         let sequence = folder.join(format!("seq-{number:02}"));
         write_sequence(&sequence, world, renderer, pass, recording, contents, progress)?;
     }
@@ -139,7 +138,7 @@ pub fn write_dataset(
         write(&folder.join("labels.yaml"), names.as_bytes())?;
     }
     let split = |of_test: bool| -> String {
-        let chosen = (1..).zip(passes).filter(|(_, (pass, _))| (pass.kind == PassKind::Test) == of_test);
+        let chosen = (1..).zip(passes).filter(|(_, (_, pass, _))| (pass.kind == PassKind::Test) == of_test);
         chosen.map(|(number, _)| format!("sequence{number}\n")).collect()
     };
     write(&test, split(true).as_bytes())?;

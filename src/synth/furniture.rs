@@ -9,13 +9,14 @@ use rand_chacha::ChaCha8Rng;
 use super::paint::{Area, Canvas, vivid};
 use super::{Class, Solid, Texture, random_stream};
 
-/// Ten pieces along the four walls of a room of `size` metres, none deeper than 0.5 m.
-pub(super) fn along_walls(seed: u64, size: &Vector3<f32>) -> Vec<Solid> {
+/// Ten pieces along the four walls of a room of `size` metres, none deeper than 0.5 m: what they are by the seed `looks`, and how
+/// far each is moved along its wall by `seed`.
+pub(super) fn along_walls(looks: u64, seed: u64, size: &Vector3<f32>) -> Vec<Solid> {
     // Which wall (0: -x, 1: +x, 2: -y, 3: +y) and the place along it, as a share of the wall.
     let places =
         [(0, 0.3), (0, 0.72), (1, 0.25), (1, 0.75), (2, 0.2), (2, 0.5), (2, 0.82), (3, 0.22), (3, 0.55), (3, 0.85)];
     let piece = |(index, &(wall, share)): (usize, &(usize, f32))| {
-        let mut random = random_stream(seed, "furniture", index as u64);
+        let mut random = random_stream(looks, "furniture", index as u64);
         let (half_height, class) =
             [(0.2, Class::Bench), (0.45, Class::Cabinet), (0.3, Class::Chest), (0.65, Class::Shelf)][index % 4];
         let half = Vector3::new(

@@ -49,6 +49,12 @@ impl Lighting {
         lighting
     }
 
+    /// The same light in a room elsewhere in the map.
+    pub(super) fn moved(mut self, shift: &Vector3<f32>) -> Self {
+        self.lamps.iter_mut().for_each(|lamp| lamp.position += shift);
+        self
+    }
+
     /// The light that falls on a surface, by colour. Lambert's law; `normal` has length 1.
     pub fn irradiance(&self, point: &Vector3<f32>, normal: &Vector3<f32>) -> Rgb {
         self.lamps.iter().fold(self.ambient, |mut sum, lamp| {

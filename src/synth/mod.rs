@@ -8,11 +8,15 @@
 //!
 //! [`World::varied`] are rooms of another kind: of any size, colour and disorder, for features that should be of use anywhere.
 //!
-//! The map frame has its origin on the floor in the middle of the room, z up. Everything is a function of the seed:
+//! [`Building`] is a row of rooms of the first kind, alike but for their pictures and where exactly the furniture stands: a large
+//! place in which much repeats.
+//!
+//! The map frame has its origin on the floor in the middle of the room (of a building: of its first), z up. Everything is a function of the seed:
 //! the same seed gives the same bytes, however many threads work.
 
 #[cfg(feature = "bag")]
 mod bag;
+mod building;
 mod dataset;
 mod furniture;
 mod imu;
@@ -31,6 +35,7 @@ mod world;
 
 #[cfg(feature = "bag")]
 pub use bag::write_bag;
+pub use building::Building;
 pub use dataset::{DatasetContents, ImageFormat, Recording, write_dataset};
 pub use imu::{GRAVITY_IN_MAP, ImuErrors, simulate_imu};
 pub use light::{Lamp, Lighting};

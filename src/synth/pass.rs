@@ -78,16 +78,16 @@ impl Pass {
     /// The pass of a kind in a world.
     pub fn new(world: &World, kind: PassKind, path: PathKind) -> Self {
         let stream = |purpose| random_stream(world.seed, purpose, kind.stream());
-        let mut crowd = stream("movers");
+        let (mut crowd, origin) = (stream("movers"), world.origin());
         let first: usize = crowd.random_range(0..4);
         Self {
             seed: world.seed,
             kind,
-            lighting: Lighting::any(&mut stream("light"), &world.size()),
-            path: Path::any(&mut stream("path"), path),
+            lighting: Lighting::any(&mut stream("light"), &world.size()).moved(&origin),
+            path: Path::any(&mut stream("path"), path).moved(&origin),
             path_kind: path,
             rig: Rig::default(),
-            movers: (0..2).map(|index| Mover::any(&mut crowd, (first + 2 * index + index) % 4)).collect(),
+            movers: (0..2).map(|index| Mover::any(&mut crowd, (first + 2 * index + index) % 4, &origin)).collect(),
         }
     }
 
@@ -97,7 +97,8 @@ impl Pass {
         Self {
             seed: world.seed,
             kind,
-            lighting: Lighting::any(&mut random_stream(world.seed, "light", kind.stream()), &world.size()),
+            lighting: Lighting::any(&mut random_stream(world.seed, "light", kind.stream()), &world.size())
+                .moved(&world.origin()),
             path: Path::default(),
             path_kind: PathKind::Handheld,
             // The base stays at the map's origin.
@@ -138,7 +139,7 @@ impl Pass {
 
 impl Mover {
     /// A box of person or cart size on side `side` of the room (0: -x, 1: +x, 2: -y, 3: +y).
-    fn any(random: &mut ChaCha8Rng, side: usize) -> Self {
+    fn any(random: &mut ChaCha8Rng, side: usize, origin: &Vector3<f32>) -> Self {
         let half =
             Vector3::new(random.random_range(0.1..0.16), random.random_range(0.1..0.16), random.random_range(0.2..0.7));
         let along = 1 - side / 2;
@@ -146,6 +147,7 @@ impl Mover {
         let sign = if side.is_multiple_of(2) { -1.0 } else { 1.0 };
         let mut centre = Vector3::new(0.0, 0.0, half.z);
         centre[across] = sign * [1.75, 1.3][across];
+        centre += origin;
         let wave = Wave {
             amplitude: [1.5, 1.1][along],
             frequency: random.random_range(0.15..0.35),
@@ -158,7 +160,7 @@ impl Mover {
 
     fn at(&self, t: f64) -> Solid {
         let mut solid = self.solid.clone();
-        solid.centre[self.along] = (self.wave.amplitude * (self.wave.frequency * t + self.wave.phase).sin()) as f32;
+        solid.centre[self.along] += (self.wave.amplitude * (self.wave.frequency * t + self.wave.phase).sin()) as f32;
         solid.yaw += self.spin * t as f32;
         solid
     }

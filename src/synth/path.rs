@@ -69,7 +69,7 @@ pub struct Motion {
     pub angular_acceleration: Vector3<f64>,
 }
 
-/// The path of `base_link` through the room: smooth (all derivatives exist), within [`World::FREE`]. By default it stays at
+/// The path of `base_link` through the room: smooth (all derivatives exist), within [`World::FREE`] of its middle. By default it stays at
 /// the map's origin.
 #[derive(Clone, Debug, Default)]
 pub struct Path {
@@ -102,6 +102,12 @@ impl Path {
             path.curves[4] = Curve { waves: sway(random, 0.09), ..Curve::default() };
         }
         path
+    }
+
+    /// The same path elsewhere in the map.
+    pub(super) fn moved(mut self, shift: &Vector3<f32>) -> Self {
+        self.curves.iter_mut().zip(shift.iter()).for_each(|(curve, metres)| curve.offset += f64::from(*metres));
+        self
     }
 
     /// Stretches time until the sums of all amplitudes keep to the limits of speed and yaw rate.

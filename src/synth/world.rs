@@ -10,7 +10,8 @@ use super::furniture;
 use super::paint::{Area, Canvas, colour};
 use super::{Class, Solid, Texture, random_stream};
 
-/// A furnished room. The origin of the map is on the floor in its middle; x along the longer side, z up.
+/// A furnished room. The origin of the map is on the floor in its middle (but see [`Building`](super::Building)); x along the longer side,
+/// z up.
 #[derive(Clone, Debug)]
 pub struct World {
     /// The seed that made it.
@@ -29,34 +30,54 @@ impl World {
 
     /// The room of a seed.
     pub fn new(seed: u64) -> Self {
+        Self::alike(seed, seed, &|_, _, _| ())
+    }
+
+    /// A room that looks as that of the seed `looks`, with its furniture moved as that of `seed` and what `hang` adds to a wall,
+    /// of which it gets number and size (metres).
+    pub(super) fn alike(looks: u64, seed: u64, hang: &dyn Fn(&mut Canvas, u64, [f32; 2])) -> Self {
         let size = Vector3::from(Self::SIZE);
-        let first_hue: f32 = random_stream(seed, "hue", 0).random();
+        let first_hue: f32 = random_stream(looks, "hue", 0).random();
         let wall = |index: u64, width: f32| {
             // Four hues far apart: which wall it is shows from any piece of it.
             let hue = first_hue + [0.0, 0.5, 0.25, 0.75][index as usize];
-            Arc::new(paint_wall(&mut random_stream(seed, "wall", index), [width, size.z], hue))
+            let mut canvas = paint_wall(&mut random_stream(looks, "wall", index), [width, size.z], hue);
+            hang(&mut canvas, index, [width, size.z]);
+            Arc::new(canvas.finish())
         };
         let faces = [
             wall(0, size.y),
             wall(1, size.y),
             wall(2, size.x),
             wall(3, size.x),
-            Arc::new(paint_floor(&mut random_stream(seed, "floor", 0), [size.x, size.y])),
-            Arc::new(paint_ceiling(&mut random_stream(seed, "ceiling", 0), [size.x, size.y])),
+            Arc::new(paint_floor(&mut random_stream(looks, "floor", 0), [size.x, size.y])),
+            Arc::new(paint_ceiling(&mut random_stream(looks, "ceiling", 0), [size.x, size.y])),
         ];
         let classes = [Class::Wall, Class::Wall, Class::Wall, Class::Wall, Class::Floor, Class::Ceiling];
         let room = Solid { centre: Vector3::new(0.0, 0.0, 0.5 * size.z), half: 0.5 * size, yaw: 0.0, faces, classes };
-        Self { seed, room, furniture: furniture::along_walls(seed, &size) }
+        Self { seed, room, furniture: furniture::along_walls(looks, seed, &size) }
     }
 
     /// Length (x), width (y) and height (z), metres.
     pub fn size(&self) -> Vector3<f32> {
         2.0 * self.room.half
     }
+
+    /// Where the middle of its floor lies in the map, metres: at the origin, but for a room of a building.
+    pub fn origin(&self) -> Vector3<f32> {
+        self.room.centre - Vector3::new(0.0, 0.0, self.room.half.z)
+    }
+
+    /// The same room elsewhere in the map.
+    pub(super) fn moved(mut self, shift: &Vector3<f32>) -> Self {
+        self.room.centre += shift;
+        self.furniture.iter_mut().for_each(|piece| piece.centre += shift);
+        self
+    }
 }
 
 /// A wall: clouds of its hue that change along it, a skirting, and a jumble of posters, none over another's middle.
-fn paint_wall(random: &mut ChaCha8Rng, size: [f32; 2], hue: f32) -> Texture {
+fn paint_wall(random: &mut ChaCha8Rng, size: [f32; 2], hue: f32) -> Canvas {
     let mut canvas = Canvas::new(size, 110.0);
     canvas.clouds(random, 1.3, [colour(hue, 0.5, 0.9), colour(hue + 0.12, 0.65, 0.55)]);
     let (period, slope) = (random.random_range(0.25..0.5), random.random_range(-0.5..0.5_f32));
@@ -68,11 +89,11 @@ fn paint_wall(random: &mut ChaCha8Rng, size: [f32; 2], hue: f32) -> Texture {
     canvas.paint(Area { height: 0.1, ..canvas.area() }, |_, _, _| skirting);
     hang_posters(random, &mut canvas, size, 26);
     canvas.mottle(random, 0.12, 0.18);
-    canvas.finish()
+    canvas
 }
 
 /// Up to `count` posters, large ones first; a place whose middle is taken is left.
-fn hang_posters(random: &mut ChaCha8Rng, canvas: &mut Canvas, size: [f32; 2], count: usize) {
+pub(super) fn hang_posters(random: &mut ChaCha8Rng, canvas: &mut Canvas, size: [f32; 2], count: usize) {
     let mut hung: Vec<Area> = Vec::new();
     for _ in 0..4 * count {
         let scale = if hung.len() < 5 { random.random_range(0.5..0.95) } else { random.random_range(0.16..0.45) };

@@ -49,7 +49,7 @@ pub type TrainedOn<'a> = (&'a dyn Dataset, &'a [SplitRule]);
 /// Joins models and returns the card of the ensemble, whose covariances are fitted anew where `trained_on` says on what.
 ///
 /// # Errors
-/// Those of reading the models; [`Error::Model`] for models of several scenes, that differ in architecture, camera or map, that were trained
+/// Those of reading the models; [`Error::Model`] for models of several scenes or of a place of several parts, that differ in architecture, camera or map, that were trained
 /// on other frames without being folds of one rule, or that have the same weights; [`Error::Config`] when there are too few
 /// or too many of them, when the folder holds a model already, and when a rule does not give the frames that its model was
 /// trained on.
@@ -65,6 +65,10 @@ pub fn join(job: &Joining, trained_on: Option<TrainedOn>, progress: Progress) ->
     if !first.scenes.is_empty() {
         let found = format!("one of {}; train it with --snapshots for an ensemble", first.scene_names());
         return Err(Error::model(&job.models[0], "models that know one place", found));
+    }
+    if let Some(index) = cards.iter().position(|card| card.large_place.is_some()) {
+        let found = "one of several parts; train it with scene_coordinates.parts: 1";
+        return Err(Error::model(&job.models[index], "models that know their place by one head", found));
     }
     if job.out.join(CARD_FILE).exists() {
         let found = format!("{} with a model; name another, or remove it", job.out.display());

@@ -232,6 +232,7 @@ fn train_on(
         weights,
         members,
         gallery,
+        large_place: None,
         cross_fitted: false,
         scenes: scene_records(&scenes, &places),
     };

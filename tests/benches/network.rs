@@ -48,6 +48,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         gallery: None,
         cross_fitted: false,
         scenes: Vec::new(),
+        large_place: None,
     };
     let regressor = PoseRegressor::from_parts(card, vlocnet, store);
     match gallery {

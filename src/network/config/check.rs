@@ -214,9 +214,10 @@ impl NetworkConfig {
 
 impl SceneCoordinatesConfig {
     fn check_sizes(&self) -> Result<()> {
-        let Self { width, blocks, cells } = *self;
+        let Self { width, blocks, cells, parts } = *self;
         sizes("network.localizer.shape.width", &[width], 4096)?;
         sizes("network.localizer.shape.blocks", &[blocks as i64], 64)?;
+        sizes("network.localizer.shape.parts", &[parts as i64], Self::MOST_PARTS as i64)?;
         match cells {
             0 => Ok(()),
             few if few < 64 => {

@@ -57,6 +57,18 @@ pub struct SceneCoordinatesConfig {
     pub blocks: usize,
     /// Cells of an image that are asked when it is localized, evenly spread; 0: all. Fewer cost less and say less.
     pub cells: usize,
+    /// Parts of a large place, each with layers of its own; a training sets it.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub parts: usize,
+}
+
+impl SceneCoordinatesConfig {
+    /// The most parts of a place: their layers are in memory together.
+    pub const MOST_PARTS: usize = 64;
+}
+
+fn is_one(count: &usize) -> bool {
+    *count == 1
 }
 
 /// The transformers of MS-Transformer, and how many scenes they know.

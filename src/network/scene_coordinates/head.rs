@@ -35,15 +35,22 @@ pub struct SceneCoordinateHead {
 }
 
 impl SceneCoordinateHead {
-    /// The head with random weights under `path / "coordinates"`; `None` for an architecture that has none, or whose encoder's
-    /// cells are not known.
-    pub(in crate::network) fn new(path: &Path, config: &NetworkConfig) -> Option<Self> {
-        let SceneCoordinatesConfig { width, blocks, cells } = *config.scene_coordinates()?;
+    /// The heads of all parts of the place, with random weights: under `path / "coordinates"` the only one, or each under its
+    /// number there. `None` for an architecture that has none, or whose encoder's cells are not known.
+    pub(in crate::network) fn all(path: &Path, config: &NetworkConfig) -> Option<Vec<Self>> {
+        let path = path / "coordinates";
+        match config.scene_coordinates()?.parts {
+            1 => Some(vec![Self::new(path, config)?]),
+            parts => (0..parts as i64).map(|part| Self::new(&path / part, config)).collect(),
+        }
+    }
+
+    fn new(path: Path, config: &NetworkConfig) -> Option<Self> {
+        let SceneCoordinatesConfig { width, blocks, cells, .. } = *config.scene_coordinates()?;
         let (fine, coarse) = config.encoder.cell_stages()?;
         let grids = [config.encoder.cells(fine)?, config.encoder.cells(coarse)?];
         let channels = config.encoder.channels();
         let seen = channels[fine] + channels[coarse];
-        let path = path / "coordinates";
         let layer = |path: Path, into: i64, out: i64| {
             let config = nn::LinearConfig { ws_init: nn::init::DEFAULT_KAIMING_NORMAL, ..Default::default() };
             nn::linear(path, into, out, config)
@@ -75,7 +82,7 @@ impl SceneCoordinateHead {
 
     /// The features of the cells of these numbers (row by row) in each of the frames, `bnc`: those of both maps.
     pub fn cell_features(&self, shared: &Features, cells: &[i64]) -> Tensor {
-        let [fine, coarse] = self.stages.map(|stage| &shared.maps()[stage]);
+        let [fine, coarse] = self.maps(shared);
         let size = fine.size();
         let numbers = Tensor::from_slice(cells).to_device(fine.device());
         let own = fine.permute([0, 2, 3, 1]).flatten(1, 2).index_select(1, &numbers).to_kind(Kind::Float);
@@ -131,23 +138,37 @@ impl SceneCoordinateHead {
 
     /// The cells of one frame that are asked, evenly spread: their pixels (column, row), and their points `n3`.
     pub fn locate(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
+        let (pixels, features_nc) = self.asked(shared);
+        let points_n3 = self.points_asked(&features_nc);
+        (pixels, points_n3)
+    }
+
+    /// The cells of one frame that are asked: their pixels (column, row), and their features `nc`, the same for all heads.
+    pub(super) fn asked(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
         let [rows, columns] = self.map_size(shared);
-        self.locate_cells(shared, &spread_cells(rows, columns, self.cells))
+        self.read_cells(shared, &spread_cells(rows, columns, self.cells))
     }
 
     /// The same of all cells, row by row.
-    pub fn locate_all(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
+    pub(super) fn all_cells(&self, shared: &Features) -> (Vec<Vector2<f64>>, Tensor) {
         let [rows, columns] = self.map_size(shared);
-        self.locate_cells(shared, &spread_cells(rows, columns, 0))
+        self.read_cells(shared, &spread_cells(rows, columns, 0))
     }
 
-    fn locate_cells(&self, shared: &Features, cells: &[i64]) -> (Vec<Vector2<f64>>, Tensor) {
+    fn read_cells(&self, shared: &Features, cells: &[i64]) -> (Vec<Vector2<f64>>, Tensor) {
         let [_, columns] = self.map_size(shared);
         let pixel = |cell: &i64| self.grids[0].centre(cell % columns, cell / columns);
-        let pixels = cells.iter().map(pixel).collect();
-        let features_nc = self.cell_features(shared, cells).get(0);
-        let products = fast_products(features_nc.device());
-        (pixels, self.points_in(&features_nc, products))
+        (cells.iter().map(pixel).collect(), self.cell_features(shared, cells).get(0))
+    }
+
+    /// The points `n3` of cells that are asked.
+    pub(super) fn points_asked(&self, features_nc: &Tensor) -> Tensor {
+        self.points_in(features_nc, fast_products(features_nc.device()))
+    }
+
+    /// The maps that features of cells are of, the finer first, `bchw`.
+    pub(super) fn maps<'a>(&self, shared: &'a Features) -> [&'a Tensor; 2] {
+        self.stages.map(|stage| &shared.maps()[stage])
     }
 }
 

@@ -9,16 +9,22 @@
 //! The layers are 1x1 convolutions, that is, the same perceptron for each cell: [`SceneCoordinateHead`]. So cells can be learned
 //! one by one, in any order, and a part of them can be asked.
 //!
+//! A large place has several heads on one encoder, each of a part of it, with units of its own. A frame is described by the mean
+//! of its features; the parts of the training images that are described most alike are tried ([`PlaceIndex`]), and the
+//! pose that most points agree with is the answer.
+//!
 //! Data in: normalized colours of the network's camera. Data out: points `n3` in the units of the model
 //! ([`MapFromNormalized`](super::MapFromNormalized)), and for each the pixel of the rectified image that shows it.
 
 mod head;
 mod interpolation;
+mod place;
 mod pose;
 mod products;
 mod supervision;
 
 pub use head::SceneCoordinateHead;
-pub(super) use pose::{all_correspondences, correspondences, pose};
+pub use place::{PlaceIndex, describe};
+pub(super) use pose::{all_correspondences, best_pose, correspondences};
 pub use products::fast_products;
 pub use supervision::Supervision;

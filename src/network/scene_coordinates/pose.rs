@@ -22,28 +22,54 @@ const MIN_INLIERS: usize = 25;
 /// image of 4:3 do. Where a place is unknown, a few neighbouring cells agree by chance, since what is said of them is alike.
 const MIN_SPREAD: f64 = 0.08;
 
-/// What the cells of a frame show, with their pixels in the network's image, which is rectified.
+/// What the cells of a frame that are asked show, by each of some heads in its units, with their pixels in the network's image,
+/// which is rectified.
 pub(in crate::network) fn correspondences(
-    head: &SceneCoordinateHead,
+    heads: &[(&SceneCoordinateHead, MapFromNormalized)],
     shared: &Features,
-    units: &MapFromNormalized,
-) -> Vec<Correspondence> {
-    in_map(head.locate(shared), units)
+) -> Vec<Vec<Correspondence>> {
+    let Some((first, _)) = heads.first() else { return Vec::new() };
+    let asked = first.asked(shared);
+    heads.iter().map(|(head, units)| in_map(head, &asked, units)).collect()
 }
 
-/// The same of all cells of the frame, row by row: more than a pose is measured from.
+/// The same of all cells of the frame, row by row, by one head: more than a pose is measured from.
 pub(in crate::network) fn all_correspondences(
-    head: &SceneCoordinateHead,
+    (head, units): (&SceneCoordinateHead, MapFromNormalized),
     shared: &Features,
-    units: &MapFromNormalized,
 ) -> Vec<Correspondence> {
-    in_map(head.locate_all(shared), units)
+    in_map(head, &head.all_cells(shared), &units)
 }
 
-fn in_map((pixels, points_n3): (Vec<Vector2<f64>>, Tensor), units: &MapFromNormalized) -> Vec<Correspondence> {
-    let (mean, values) = (Vector3::from(units.mean), numbers(&points_n3));
+/// The points of cells with these pixels and features.
+fn in_map(
+    head: &SceneCoordinateHead,
+    (pixels, features_nc): &(Vec<Vector2<f64>>, Tensor),
+    units: &MapFromNormalized,
+) -> Vec<Correspondence> {
+    let (mean, values) = (Vector3::from(units.mean), numbers(&head.points_asked(features_nc)));
     let points = values.chunks_exact(3).map(|point| mean + units.scale * Vector3::from_column_slice(point));
-    pixels.into_iter().zip(points).map(|(pixel, point)| Correspondence { pixel, point }).collect()
+    pixels.iter().zip(points).map(|(pixel, point)| Correspondence { pixel: *pixel, point }).collect()
+}
+
+/// The pose that most points of one head agree with, of what several say; of equally many those that are off by less.
+///
+/// # Errors
+/// That of the first head, where too few agree of any.
+pub(in crate::network) fn best_pose(
+    camera: &CameraModel,
+    by_head: &[Vec<Correspondence>],
+) -> Result<(Prediction, Evidence)> {
+    let (first, others) = by_head.split_first().map_or((&[][..], &[][..]), |(first, others)| (&first[..], others));
+    others.iter().map(|points| pose(camera, points)).fold(pose(camera, first), |best, other| match (&best, &other) {
+        (Err(_), Ok(_)) => other,
+        (Ok((_, known)), Ok((_, new))) if stands_better(new, known) => other,
+        _ => best,
+    })
+}
+
+fn stands_better(one: &Evidence, other: &Evidence) -> bool {
+    one.inliers > other.inliers || one.inliers == other.inliers && one.residual < other.residual
 }
 
 /// The pose that most of the points agree with, with the covariance that their residuals leave if they are independent (the calibration of the model
@@ -51,10 +77,7 @@ fn in_map((pixels, points_n3): (Vec<Vector2<f64>>, Tensor), units: &MapFromNorma
 ///
 /// # Errors
 /// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
-pub(in crate::network) fn pose(
-    camera: &CameraModel,
-    correspondences: &[Correspondence],
-) -> Result<(Prediction, Evidence)> {
+fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<(Prediction, Evidence)> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
     let solver = PoseSolver::new(PnpConfig {
         inlier_threshold,

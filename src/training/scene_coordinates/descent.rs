@@ -98,7 +98,8 @@ impl Descent<'_> {
                 bar.advance(1);
             }
             let clip = self.clip(self.part((epoch + 1) as f64 / epochs as f64));
-            let validation = validation.map(|validation| self.median_distance(validation)).transpose()?.flatten();
+            let distances = validation.map_or(Ok(Vec::new()), |validation| self.distances(validation))?;
+            let validation = median(distances);
             history.push(EpochRecord { loss: total / per_epoch as f64, clip, validation });
         }
         Ok(history)
@@ -160,18 +161,26 @@ impl Descent<'_> {
         if self.config.mixed_precision { fast_products(self.store.device()) } else { Kind::Float }
     }
 
-    /// The median distance of points to the true ones, metres; `None` where none is known.
-    fn median_distance(&self, material: &Material) -> Result<Option<f64>> {
+    /// The distances of points to the true ones, metres, of those cells where these are known.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] when libtorch fails.
+    pub(super) fn distances(&self, material: &Material) -> Result<Vec<f64>> {
         let mut distances = Vec::new();
         for start in (0..material.len()).step_by(CHUNK) {
             let cells = material.stretch(start..(start + CHUNK).min(material.len()), self.store.device());
             let difference = tch::no_grad(|| self.head.points(&cells.features_nc) - &cells.points_n3);
             let distance = difference.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float).sqrt();
             let of_cells = Vec::<f32>::try_from(distance).map_err(|error| Error::compute("validation", error))?;
-            distances.extend(of_cells.into_iter().filter(|distance| !distance.is_nan()));
+            let known = of_cells.into_iter().filter(|distance| !distance.is_nan());
+            distances.extend(known.map(|distance| f64::from(distance) * self.scale));
         }
-        let middle = distances.len() / 2;
-        let median = (!distances.is_empty()).then(|| *distances.select_nth_unstable_by(middle, f32::total_cmp).1);
-        Ok(median.map(|median| f64::from(median) * self.scale))
+        Ok(distances)
     }
+}
+
+/// The middle of some numbers; `None` of none.
+pub(super) fn median(mut values: Vec<f64>) -> Option<f64> {
+    let middle = values.len() / 2;
+    (!values.is_empty()).then(|| *values.select_nth_unstable_by(middle, f64::total_cmp).1)
 }

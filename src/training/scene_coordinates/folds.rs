@@ -5,77 +5,70 @@
 //! cells of the others for a few epochs, and says where the frames of the fold were taken: at the ends of a run near what was
 //! learned, in its middle far from it (Stone 1974, "Cross-validatory choice and assessment of statistical predictions"). A
 //! head that learned from less, and for a shorter time, errs rather more than the one that is kept.
+//!
+//! A place of several parts is done part by part: each of its frames is set apart once, in the part in which it was taken, whose
+//! head alone answers. That another part might be taken for it is not in these errors.
 
 use image::RgbImage;
 
 use super::buffer::Material;
 use super::descent::Descent;
-use super::run::head_of;
-use super::settings::SceneCoordinates;
+use super::lesson::{Lesson, head_of, standardize};
 use crate::Result;
-use crate::dataset::Dataset;
 use crate::network::{ModelCard, PoseRegressor};
-use crate::progress::Progress;
 use crate::training::calibrate::Answers;
 use crate::training::config::TrainingConfig;
 use crate::training::pairs::mix;
-use crate::training::run::{Job, initial_network};
 
 /// Runs of consecutive frames in a fold.
 const RUNS: usize = 3;
 
-/// What the folds learn from.
+/// What the folds learn from: a part of the place, or all of it.
 pub(super) struct Folds<'a> {
-    pub(super) dataset: &'a dyn Dataset,
-    /// The training frames, in order.
+    pub(super) lesson: &'a Lesson<'a>,
+    /// The training frames taken in the part, in order.
     pub(super) train: &'a [usize],
     pub(super) material: &'a Material,
-    /// How points are learned.
-    pub(super) settings: SceneCoordinates,
-    /// The training of the model itself.
-    pub(super) job: &'a Job,
-    /// Its card, as far as it is known.
-    pub(super) card: &'a ModelCard,
-    pub(super) device: tch::Device,
+    /// The card of a model of this part alone, as far as it is known.
+    pub(super) card: ModelCard,
+    /// What the part is called.
+    pub(super) name: &'a str,
 }
 
 impl Folds<'_> {
-    /// What heads say of frames that they have not learned from; nothing where no folds are asked for.
+    /// Adds what heads say of frames that they have not learned from; nothing where no folds are asked for.
     ///
     /// # Errors
     /// Those of the images and of [`Descent::run`].
-    pub(super) fn answers(
+    pub(super) fn answer(
         &self,
+        answers: &mut Answers,
         image: &dyn Fn(usize) -> Result<RgbImage>,
-        progress: Progress,
         keep_going: &dyn Fn() -> bool,
-    ) -> Result<Answers> {
-        let mut answers = Answers::default();
-        let settings = self.settings;
-        let config = TrainingConfig { epochs: settings.fold_epochs, ..self.job.config.clone() };
+    ) -> Result<()> {
+        let Lesson { dataset, job, eye, settings, progress } = *self.lesson;
+        let config = TrainingConfig { epochs: settings.fold_epochs, ..job.config.clone() };
         for fold in 0..settings.folds {
             let runs = runs(self.train, fold, settings.folds);
             let apart = runs.concat();
             if apart.is_empty() {
                 continue;
             }
-            let seed = mix(self.job.seed, 2, fold as u64);
-            // The same encoder as saw the cells, also where it is a random one.
-            let (mut network, store) =
-                initial_network(&self.card.network, None, self.job, self.device, &Progress::Silent)?;
+            let seed = mix(job.seed, 2, fold as u64);
+            let (mut network, store) = self.lesson.start()?;
             let head = head_of(&network)?;
-            head.standardize(&self.material.spread(super::run::SAMPLED, self.device).features_nc);
-            let (camera, scale) = (&self.card.camera, self.card.map_from_normalized.scale);
-            let title = format!("learning without part {} of {}", fold + 1, settings.folds);
+            standardize(head, self.material, eye.device);
+            let (camera, scale) = (eye.camera, self.card.map_from_normalized.scale);
+            let title = format!("learning {} without fold {} of {}", self.name, fold + 1, settings.folds);
             let descent = Descent { head, store: &store, camera, scale, config: &config, settings, seed, title };
             descent.run((self.material, self.material.numbers(&apart)), None, progress, keep_going)?;
             network.quicken(&store);
             let mut regressor = PoseRegressor::from_parts(self.card.clone(), network, store);
             for run in runs {
-                answers.collect(&mut regressor, self.dataset.frames(), run, image)?;
+                answers.collect(&mut regressor, dataset.frames(), run, image)?;
             }
         }
-        Ok(answers)
+        Ok(())
     }
 }
 

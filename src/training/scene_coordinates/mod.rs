@@ -20,12 +20,22 @@
 //! ```text
 //! cells ─ sweep along their rays, seen by frames from other sides ─ rough points ─ learned first ─ reprojection errors
 //! ```
+//!
+//! A place that is too large for one head is divided into parts, which are learned one after the other as if each were all:
+//!
+//! ```text
+//! poses ─ parts that overlap, each: cells ─ a head in units of its own ─┐
+//! training images ─ descriptions, with the part of each ───────────────┴─ the model
+//! ```
 
 mod buffer;
+mod checks;
 mod components;
 mod descent;
+mod division;
 mod eye;
 mod folds;
+mod lesson;
 mod partners;
 mod peak;
 mod run;

@@ -7,37 +7,36 @@ use std::time::Instant;
 
 use tch::nn::VarStore;
 
-use super::buffer::{CellBuffer, Points};
-use super::descent::{Descent, EpochRecord};
+use super::checks::{check, check_motion, supervision};
+use super::descent::{EpochRecord, median};
+use super::division::{Part, divide};
 use super::eye::Eye;
 use super::folds::Folds;
-use super::partners::{FEWEST, partners};
+use super::lesson::{Learned, Lesson, head_of};
 use super::settings::SceneCoordinates;
-use super::sweep::Sweep;
-use super::units::{units_of_points, units_of_poses};
-use crate::dataset::{Dataset, Split};
 use crate::geometry::Se3;
-use crate::network::scene_coordinates::{SceneCoordinateHead, Supervision};
+use crate::network::scene_coordinates::{PlaceIndex, Supervision};
 use crate::network::{
-    Calibration, MapFromNormalized, ModelCard, NetworkConfig, PoseNetwork, PoseRegressor, SCHEMA_VERSION,
-    TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
+    Calibration, MapFromNormalized, ModelCard, NetworkConfig, PLACE_FILE, PartRecord, PlaceRecord, PoseNetwork,
+    PoseRegressor, SCHEMA_VERSION, TrainingRecord, ValidationRecord, WEIGHTS_FILE, WeightsRecord, checkpoint,
 };
 use crate::progress::Progress;
-use crate::sensor::CameraModel;
-use crate::training::calibrate::{calibrate, validated};
-use crate::training::config::TrainingConfig;
-use crate::training::pairs::mix;
+use crate::training::calibrate::{Answers, calibrate, validated};
+use crate::training::pairs::spread;
 use crate::training::run::{Job, LOG_FILE, TIMING_FILE, Timing, initial_network, prepare_folder, record, write_yaml};
 use crate::training::scenes::{SceneDataset, Scenes};
 use crate::vision::{Preprocessor, network_camera};
 use crate::{Error, Result};
 
+/// The most training images that say which part of a place is seen.
+const MOST_IMAGES: usize = 4096;
+
 /// Trains on one scene and writes the model folder; returns its card.
 ///
 /// # Errors
-/// Those of the dataset and the split; [`Error::Config`] for one training frame, a camera that stood still where there is no depth,
-/// a model or a video to learn from, and a run to resume; [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] for poses
-/// that are not finite and a training that diverges.
+/// Those of the dataset and the split; [`Error::Config`] for one training frame, parts with too few of them, a camera that stood
+/// still where there is no depth, a model or a video to learn from, and a run to resume; [`Error::Interrupted`] after `keep_going` said no;
+/// [`Error::Compute`] for poses that are not finite and a training that diverges.
 pub(in crate::training) fn train(
     scene: &SceneDataset,
     has_video: bool,
@@ -51,166 +50,136 @@ pub(in crate::training) fn train(
     let scenes = Scenes::new(&alone, &job.split)?;
     let split = &scenes.first().split;
     check(dataset, split, has_video, job)?;
-    let train_poses = scenes.first().train_poses();
-    MapFromNormalized::fit(&train_poses)?;
+    let all_units = MapFromNormalized::fit(&scenes.first().train_poses())?;
     let camera = network_camera(dataset.camera(), architecture.input.width, architecture.input.height);
     let settings = config.scene_coordinates.unwrap_or_default();
-    let supervision = supervision(dataset, split, settings)?;
-    let settings = SceneCoordinates { supervision, ..settings };
-    if supervision == Supervision::Reprojection {
-        check_motion(&train_poses, &camera, settings, dataset)?;
+    let of_part = settings.with_parts(architecture, 1)?;
+    let parts = divide(dataset.frames(), split, settings.parts, job.seed)?;
+    let settings = SceneCoordinates { supervision: supervision(dataset, &parts, settings)?, ..settings };
+    if settings.supervision == Supervision::Reprojection {
+        let pose = |&index: &usize| dataset.frames()[index].map_from_camera;
+        let poses = |part: &Part| part.learned.iter().map(pose).collect::<Vec<Se3>>();
+        parts.iter().try_for_each(|part| check_motion(&poses(part), &camera, settings, dataset))?;
     }
     let preprocessor = Preprocessor::new(dataset.camera(), &camera)?;
+    let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
     let device = job.device.resolve()?;
-    let (network, store) = initial_network(architecture, None, job, device, &progress)?;
-    let head = head_of(&network)?;
+    let seeing = eye_network(job, &of_part, device, &progress)?;
+    let eye = Eye { network: &seeing, head: head_of(&seeing)?, architecture: &of_part, camera: &camera, device };
     prepare_folder(job, &scenes)?;
 
-    // What it learns from: cells of the training frames, and some of the validation frames to judge by.
-    let seeing = eye_network(job, architecture, device)?;
-    let eye = Eye { network: &seeing, head, architecture, camera: &camera, device };
-    let (buffer, units) = learned_from(&scenes, eye, settings, job, progress, keep_going)?;
-    let judged = TrainingConfig { cached_copies: 0, cache_limit: config.cache_limit.div_ceil(16), ..config.clone() };
-    let validation = match split.validation.is_empty() {
-        true => None,
-        false => {
-            let seed = mix(job.seed, 1, 0);
-            let of_frames = (dataset, &*split.validation);
-            let points = if supervision == Supervision::Depth { Points::Depth } else { Points::None };
-            let buffer = CellBuffer::fill(of_frames, (eye, points), (&judged, seed), progress, keep_going)?;
-            Some(buffer.into_material(&units))
-        }
-    };
-    let material = buffer.into_material(&units);
-    head.standardize(&material.spread(SAMPLED, device).features_nc);
-
-    // The training itself.
-    let (seed, scale) = (job.seed, units.scale);
-    let title = "learning points".to_owned();
-    let descent = Descent { head, store: &store, camera: &camera, scale, config, settings, seed, title };
-    let history = descent.run((&material, material.numbers(&[])), validation.as_ref(), progress, keep_going)?;
-    write_log(&job.out.join(LOG_FILE), &history)?;
-
-    // The model folder.
+    // The heads, part by part.
     let card = ModelCard {
         schema_version: SCHEMA_VERSION,
         name: job.name.clone(),
         created_by: format!("vloc {}", env!("CARGO_PKG_VERSION")),
         licence: job.licence.clone(),
-        network: architecture.clone(),
+        network: of_part.clone(),
         camera,
         map_frame: "map".to_owned(),
-        map_from_normalized: units,
+        map_from_normalized: all_units,
         max_pair_interval: 0.0,
-        training: TrainingRecord { supervision: Some(supervision), ..record(&scenes, job, config.epochs, None) },
+        training: TrainingRecord {
+            supervision: Some(settings.supervision),
+            ..record(&scenes, job, config.epochs, None)
+        },
         validation: ValidationRecord::default(),
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
-        weights: write_weights(&store, job)?,
+        weights: WeightsRecord { precision: config.precision, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,
         cross_fitted: false,
         scenes: Vec::new(),
+        large_place: None,
     };
-    let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-    let folds = Folds { dataset, train: &split.train, material: &material, settings, job, card: &card, device };
-    let elsewhere = folds.answers(&image, progress, keep_going)?;
+    let lesson = Lesson { dataset, job, eye, settings, progress };
+    let (mut heads, mut records) = (Vec::new(), Vec::new());
+    let (mut histories, mut distances, mut elsewhere) = (Vec::new(), Vec::new(), Answers::default());
+    for (number, part) in parts.iter().enumerate() {
+        let name = if parts.len() == 1 { "points".to_owned() } else { format!("part {}/{}", number + 1, parts.len()) };
+        let learned = lesson.learn(part, &name, keep_going)?;
+        let Learned { store, units, material, history, distances: of_part } = learned;
+        histories.push(history);
+        write_log(&job.out.join(LOG_FILE), &histories)?;
+        let alone = ModelCard { map_from_normalized: units, ..card.clone() };
+        let folds = Folds { lesson: &lesson, train: &part.own, material: &material, card: alone, name: &name };
+        folds.answer(&mut elsewhere, &image, keep_going)?;
+        heads.push(store);
+        records.push(PartRecord { frames: part.learned.len(), map_from_normalized: units });
+        distances.extend(of_part);
+    }
+
+    // The model folder.
+    let network = settings.with_parts(architecture, parts.len())?;
+    let store = together(heads, &network, job, device)?;
+    let map_from_normalized = if let [alone] = &records[..] { alone.map_from_normalized } else { all_units };
+    let large_place = match parts.len() {
+        1 => None,
+        _ => Some(write_place(&lesson, &parts, records, keep_going)?),
+    };
+    let weights = write_weights(&store, job)?;
+    let card = ModelCard { network, map_from_normalized, large_place, weights, ..card };
     let regressor = PoseRegressor::load_with(card, &job.out, device)?;
     let mut card = match elsewhere.are_many() {
         true => elsewhere.calibrate(validated(regressor, dataset.frames(), &split.validation, &image)?, progress)?,
         false => calibrate(regressor, dataset.frames(), &split.validation, &image, progress)?,
     };
-    card.validation.median_point_error = history.last().and_then(|last| last.validation);
+    card.validation.median_point_error = median(distances);
     card.write(&job.out)?;
     write_yaml(&job.out.join(TIMING_FILE), &Timing::new(started.elapsed().as_secs_f64(), device))?;
     Ok(card)
 }
 
-/// Cells whose features say what the mean and the deviation of all are.
-pub(super) const SAMPLED: usize = 65_536;
-
-/// Whether there is something to learn from, found before anything is computed.
-fn check(dataset: &dyn Dataset, split: &Split, has_video: bool, job: &Job) -> Result<()> {
-    if job.from.is_some() || has_video {
-        let found = "a model to go on from, or a video; points are learned from posed images, from the start";
-        return Err(Error::config("from", "neither --from nor --unlabelled for scene_coordinates", found));
-    }
-    if split.train.len() < 2 {
-        let found =
-            format!("{} in {}; record more of the scene, or give another split", split.train.len(), dataset.name());
-        return Err(Error::config("split", "at least 2 training frames", found));
-    }
-    Ok(())
-}
-
-/// What there is to learn from: depth where it is wanted and any frame has some.
-fn supervision(dataset: &dyn Dataset, split: &Split, settings: SceneCoordinates) -> Result<Supervision> {
-    if settings.supervision == Supervision::Depth {
-        for &frame in &split.train {
-            if dataset.depth(frame)?.is_some_and(|depth| depth.points().next().is_some()) {
-                return Ok(Supervision::Depth);
-            }
-        }
-    }
-    Ok(Supervision::Reprojection)
-}
-
-/// Whether the camera moved enough that the same things are seen from several sides.
-fn check_motion(poses: &[Se3], camera: &CameraModel, settings: SceneCoordinates, dataset: &dyn Dataset) -> Result<()> {
-    let depth = settings.assumed_depth;
-    if partners(poses, camera, depth).iter().any(|partners| !partners.is_empty()) {
-        return Ok(());
-    }
-    let extent = MapFromNormalized::fit(poses)?.scale;
-    let found = format!(
-        "none among the {} training frames of {}, whose positions differ by {extent:.2} m, at a depth of {depth} m; move the \
-         camera sideways when you record, say in scene_coordinates.assumed_depth how far away the scene is, or take a dataset \
-         with depth",
-        poses.len(),
-        dataset.name()
-    );
-    let expected =
-        format!("frames that at least {FEWEST} others see from another side, for points without depth images");
-    Err(Error::config("dataset", expected, found))
-}
-
-/// The cells that are learned from, with the units that suit their points.
-fn learned_from(
-    scenes: &Scenes,
-    eye: Eye,
-    settings: SceneCoordinates,
-    job: &Job,
-    progress: Progress,
-    keep_going: &dyn Fn() -> bool,
-) -> Result<(CellBuffer, MapFromNormalized)> {
-    let (config, scene) = (&job.config, scenes.first());
-    let (frames, how) = ((scene.dataset, &*scene.split.train), (config, job.seed));
-    if settings.supervision == Supervision::Depth {
-        let buffer = CellBuffer::fill(frames, (eye, Points::Depth), how, progress, keep_going)?;
-        let units = units_of_points(&buffer);
-        return Ok((buffer, units));
-    }
-    let (poses, depth) = (scene.train_poses(), settings.assumed_depth);
-    let units = units_of_poses(&poses, depth)?;
-    let components = eye.components(scene.dataset, &scene.split.train, config)?;
-    let mut sweep = Sweep::new(poses, (eye.camera, *eye.head.grid()), components, depth);
-    let buffer = CellBuffer::fill(frames, (eye, Points::Sweep(&mut sweep)), how, progress, keep_going)?;
-    Ok((buffer, units))
-}
-
 /// The network as it starts, to look with: in the precision in which the model will look.
-fn eye_network(job: &Job, architecture: &NetworkConfig, device: tch::Device) -> Result<PoseNetwork> {
-    let (mut network, store) = initial_network(architecture, None, job, device, &Progress::Silent)?;
+fn eye_network(
+    job: &Job,
+    architecture: &NetworkConfig,
+    device: tch::Device,
+    progress: &Progress,
+) -> Result<PoseNetwork> {
+    let (mut network, store) = initial_network(architecture, None, job, device, progress)?;
     if job.config.mixed_precision {
         network.quicken(&store);
     }
     Ok(network)
 }
 
-pub(super) fn head_of(network: &PoseNetwork) -> Result<&SceneCoordinateHead> {
-    let none = || Error::compute("training of points", "expected an architecture with the localizer scene_coordinates");
-    network.coordinates().ok_or_else(none)
+/// The heads of all parts in one network, behind the encoder that they share.
+fn together(mut heads: Vec<VarStore>, network: &NetworkConfig, job: &Job, device: tch::Device) -> Result<VarStore> {
+    if heads.len() == 1 {
+        return Ok(heads.remove(0));
+    }
+    let (_, store) = initial_network(network, None, job, device, &Progress::Silent)?;
+    let mut variables = store.variables();
+    for (part, head) in heads.iter().enumerate() {
+        for (name, learned) in head.variables() {
+            let Some(own) = name.strip_prefix("coordinates.") else { continue };
+            let none = || Error::compute("joining the heads of a place", format!("part {part} has no {name}"));
+            let variable = variables.get_mut(&format!("coordinates.{part}.{own}")).ok_or_else(none)?;
+            tch::no_grad(|| variable.copy_(&learned));
+        }
+    }
+    Ok(store)
+}
+
+/// Writes what the training images of each part look like, as many of each.
+fn write_place(
+    lesson: &Lesson,
+    parts: &[Part],
+    records: Vec<PartRecord>,
+    keep_going: &dyn Fn() -> bool,
+) -> Result<PlaceRecord> {
+    let (mut frames, mut numbers) = (Vec::new(), Vec::new());
+    for (number, part) in parts.iter().enumerate() {
+        let chosen = spread(&part.own, MOST_IMAGES / parts.len());
+        numbers.extend(vec![number; chosen.len()]);
+        frames.extend(chosen);
+    }
+    let Lesson { dataset, job, eye, .. } = lesson;
+    let described_nd = eye.descriptions(*dataset, &frames, &job.config, keep_going)?;
+    PlaceIndex::new(&described_nd, numbers).save(&job.out.join(PLACE_FILE), records)
 }
 
 fn write_weights(store: &VarStore, job: &Job) -> Result<WeightsRecord> {
@@ -222,10 +191,10 @@ fn write_weights(store: &VarStore, job: &Job) -> Result<WeightsRecord> {
     Ok(WeightsRecord { precision, sha256, parameters })
 }
 
-/// The epochs as CSV.
-fn write_log(path: &Path, history: &[EpochRecord]) -> Result<()> {
+/// The epochs as CSV; of a place of several parts those of one part after the other.
+fn write_log(path: &Path, parts: &[Vec<EpochRecord>]) -> Result<()> {
     let mut text = "epoch,loss_m,clip_m,validation_median_point_m\n".to_owned();
-    for (epoch, EpochRecord { loss, clip, validation }) in history.iter().enumerate() {
+    for (epoch, EpochRecord { loss, clip, validation }) in parts.iter().flat_map(|history| history.iter().enumerate()) {
         let validation = validation.map_or(String::new(), |metres| format!("{metres:.6}"));
         let _ = writeln!(text, "{},{loss:.6},{clip:.6},{validation}", epoch + 1);
     }

@@ -3,15 +3,19 @@
 use serde::{Deserialize, Serialize};
 
 use crate::network::scene_coordinates::Supervision;
+use crate::network::{LocalizerConfig, NetworkConfig, SceneCoordinatesConfig};
 use crate::{Error, Result};
 
-/// More parts cost more than they tell.
+/// More folds cost more than they tell.
 const MOST_FOLDS: usize = 20;
 
 /// How points are learned.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SceneCoordinates {
+    /// Parts that the place is divided into, by where the cameras stand, each with a head of its own that takes as many steps as
+    /// one head for all would: for a place that is too large for one head, which holds a few rooms.
+    pub parts: usize,
     /// What cells learn from; the model card says what it was.
     pub supervision: Supervision,
     /// Cells per step.
@@ -41,6 +45,7 @@ pub struct SceneCoordinates {
 impl Default for SceneCoordinates {
     fn default() -> Self {
         Self {
+            parts: 1,
             supervision: Supervision::Depth,
             cells: 5120,
             coarse: 0.5,
@@ -63,7 +68,12 @@ impl SceneCoordinates {
     /// [`Error::Config`] with the key, the range and the value.
     pub(in crate::training) fn check(&self) -> Result<()> {
         let Self { cells, coarse, fine, coarse_pixels, fine_pixels, metres_per_pixel, .. } = *self;
-        let Self { folds, fold_epochs, assumed_depth, start, .. } = *self;
+        let Self { parts, folds, fold_epochs, assumed_depth, start, .. } = *self;
+        let most_parts = SceneCoordinatesConfig::MOST_PARTS;
+        if !(1..=most_parts).contains(&parts) {
+            let expected = format!("1 for one head, or up to {most_parts}");
+            return Err(Error::config("scene_coordinates.parts", expected, parts.to_string()));
+        }
         if cells < 2 {
             return Err(Error::config("scene_coordinates.cells", "at least 2", cells.to_string()));
         }
@@ -90,6 +100,24 @@ impl SceneCoordinates {
                 let expected = format!("{low}, at most {high}");
                 Err(Error::config(format!("scene_coordinates.{key}"), expected, value.to_string()))
             }
+        }
+    }
+
+    /// The architecture with so many parts.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for one that has another number of them already.
+    pub(super) fn with_parts(&self, network: &NetworkConfig, parts: usize) -> Result<NetworkConfig> {
+        match network.scene_coordinates() {
+            Some(shape) if shape.parts != 1 && shape.parts != self.parts => {
+                let expected = format!("{}, as network.localizer.shape.parts says, or 1 there", shape.parts);
+                Err(Error::config("scene_coordinates.parts", expected, self.parts.to_string()))
+            }
+            Some(shape) => {
+                let shape = SceneCoordinatesConfig { parts, ..*shape };
+                Ok(NetworkConfig { localizer: LocalizerConfig::SceneCoordinates { shape }, ..network.clone() })
+            }
+            None => Ok(network.clone()),
         }
     }
 }
