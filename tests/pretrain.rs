@@ -127,6 +127,22 @@ fn the_weights_fit_the_preset_and_no_other() {
 }
 
 #[test]
+fn the_bundled_encoder_is_that_of_its_card_and_fits_the_preset() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/room-encoder");
+    let card = std::fs::read_to_string(folder.join("encoder.yaml")).unwrap();
+    let card: EncoderCard = serde_yaml::from_str(&card).unwrap();
+    let file = folder.join(ENCODER_FILE);
+    assert_eq!(card.sha256, checkpoint::sha256(&file).unwrap());
+    assert_eq!((card.licence.as_str(), card.steps_done), ("Apache-2.0", card.pretraining.steps));
+    let store = VarStore::new(Processor::Cpu);
+    PoseNetwork::new(&store.root(), &NetworkConfig::preset("scene-coordinates-rooms").unwrap()).unwrap();
+    let report = checkpoint::load_pretrained(&store, &file).unwrap();
+    assert!(report.left.iter().all(|name| name.starts_with("coordinates.")), "{report:?}");
+    let judged = card.judged.unwrap();
+    assert!(judged.encoder < 0.7 * judged.random, "{judged:?}");
+}
+
+#[test]
 fn what_cannot_be_pretrained_is_refused() {
     let _alone = alone();
     let work = tempfile::tempdir().unwrap();
