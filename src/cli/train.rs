@@ -327,6 +327,10 @@ fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
 /// What a new model does on its validation frames.
 pub(super) fn print_validation(card: &ModelCard) {
     let (errors, calibration) = (&card.validation, &card.calibration);
+    if errors.frames == 0 {
+        println!("no validation frames: how far it errs is not known; give the split a validation block");
+        return;
+    }
     println!(
         "{} validation frames, medians {:.3} m {:.2} deg, 90 % ellipsoid covers {:.0} %",
         errors.frames,
