@@ -121,7 +121,7 @@ fn play(work: &Path, parameters: &str, options: &[&str], name: &str) -> Option<S
     }
     let log = std::fs::read_to_string(out.join("node.log")).unwrap_or_default();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{said}\n{}\n{log}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {said}\n{}\n{log}", output.status, String::from_utf8_lossy(&output.stderr));
     assert!(said.contains("\"images\": 15,") && said.contains("\"failures\": 0,"), "{said}");
     Some(said)
 }
@@ -198,7 +198,7 @@ fn a_robot_gets_from_its_node_what_it_asks_for() {
         return;
     }
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {said}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
     assert_eq!(said.matches(": good (").count(), 8, "{said}");
 }
 

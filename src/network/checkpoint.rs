@@ -89,6 +89,28 @@ pub struct PretrainedReport {
     pub left: Vec<String>,
 }
 
+/// The tensors of a file that a card speaks of beside the weights; `what` they are.
+///
+/// # Errors
+/// [`Error::Model`] when it is missing, larger than `max_bytes`, no safetensors, or not the file of the card.
+pub(super) fn read_of_card(
+    path: &Path,
+    what: &str,
+    expected_sha256: &str,
+    max_bytes: u64,
+) -> Result<HashMap<String, Tensor>> {
+    if !path.is_file() {
+        return Err(Error::model(path, what, "no such file; copy it from where the model was trained"));
+    }
+    let tensors = read_tensors(path, max_bytes)?;
+    let found = sha256(path)?;
+    if found != expected_sha256 {
+        let found = format!("{found}; keep the files of one training together");
+        return Err(Error::model(path, format!("SHA-256 {expected_sha256} as in model.yaml"), found));
+    }
+    Ok(tensors)
+}
+
 /// Sets what it can from weights under torchvision's names (`layer3.0.conv1.weight`, `features.0.weight`): each
 /// variable whose path behind `trunk.`, `global.` or `odometry.` is in the file with the same shape.
 ///

@@ -17,7 +17,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::card::GalleryRecord;
-use super::checkpoint::{self, Precision, read_tensors, write_tensors};
+use super::checkpoint::{self, Precision, write_tensors};
 use super::consensus::{Hypothesis, consensus};
 use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, OdometryStream, PoseNetwork};
@@ -121,17 +121,8 @@ impl Gallery {
     /// # Errors
     /// [`Error::Model`] when it is missing, larger than a GiB, not the file of the card, or not a gallery.
     pub fn load(path: &Path, record: &GalleryRecord, units: &MapFromNormalized, device: Device) -> Result<Self> {
-        let fail = |expected: String, found: String| Err(Error::model(path, expected, found));
-        if !path.is_file() {
-            let expected = format!("the {} training images that this model compares with", record.images);
-            return fail(expected, "no such file; copy it from where the model was trained".to_owned());
-        }
-        let mut tensors = read_tensors(path, MAX_BYTES)?;
-        let found = checkpoint::sha256(path)?;
-        if found != record.sha256 {
-            let found = format!("{found}; keep the files of one training together");
-            return fail(format!("SHA-256 {} as in model.yaml", record.sha256), found);
-        }
+        let what = format!("the {} training images that this model compares with", record.images);
+        let mut tensors = checkpoint::read_of_card(path, &what, &record.sha256, MAX_BYTES)?;
         let mut take = |name: &str, dimensions: usize| match tensors.remove(name) {
             Some(tensor) if tensor.dim() == dimensions && tensor.size()[0] == record.images as i64 => Ok(tensor),
             found => {

@@ -142,18 +142,21 @@ impl Member {
 
     /// The heads that a frame is asked of, each with its units, the likeliest first: of a model with parts those of the parts that
     /// the frame may show, else its one `head`.
+    ///
+    /// # Errors
+    /// Those of [`PlaceIndex::likeliest`].
     pub(super) fn heads<'a>(
         &'a self,
         head: &'a SceneCoordinateHead,
         shared: &Features,
-    ) -> Vec<(&'a SceneCoordinateHead, MapFromNormalized)> {
-        match &self.place {
+    ) -> Result<Vec<(&'a SceneCoordinateHead, MapFromNormalized)>> {
+        Ok(match &self.place {
             None => vec![(head, self.units)],
             Some(Place { index, units }) => {
-                let likeliest = index.likeliest(&describe(head, shared)).into_iter();
+                let likeliest = index.likeliest(&describe(head, shared))?.into_iter();
                 likeliest.map(|part| (&self.network.parts()[part], units[part])).collect()
             }
-        }
+        })
     }
 
     /// Absolute output, relative output, and the features for the next frame, of shared features of one frame (one row,
@@ -175,7 +178,7 @@ impl Member {
             return Ok(Answer::Compared(gallery.locate(network, shared, Dropout::Masks(masks))?));
         }
         if let Some(head) = network.coordinates() {
-            return Ok(Answer::Seen(scene_coordinates::correspondences(&self.heads(head, shared), shared)));
+            return Ok(Answer::Seen(scene_coordinates::correspondences(&self.heads(head, shared)?, shared)));
         }
         let history = previous.map_or_else(History::none, |previous| History::of_first(&previous.output));
         let absolute = match shared.last().size()[0] {

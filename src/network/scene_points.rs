@@ -21,11 +21,10 @@ impl PoseRegressor {
         let Some(head) = self.network().coordinates() else { return Ok(None) };
         let config = &self.card().network;
         let input_b3hw = input_tensor(&[pixels], config.input, &config.normalization, self.device())?;
-        let points = guarded("points of the map", || {
+        guarded("points of the map", || {
             let shared = tch::no_grad(|| self.network().shared(&input_b3hw, false));
-            let likeliest = self.first().heads(head, &shared).into_iter().next();
-            likeliest.map(|head| tch::no_grad(|| all_correspondences(head, &shared)))
-        })?;
-        Ok(points)
+            let likeliest = self.first().heads(head, &shared)?.into_iter().next();
+            Ok(likeliest.map(|head| tch::no_grad(|| all_correspondences(head, &shared))))
+        })?
     }
 }

@@ -19,6 +19,8 @@ ip route add 224.0.0.0/4 dev lo
 CYCLONEDDS_URI='<CycloneDDS><Domain><General><Interfaces><NetworkInterface name="lo" multicast="true"/></Interfaces></General></Domain></CycloneDDS>'
 # The peers carry services as rmw_cyclonedds does.
 RMW_IMPLEMENTATION=rmw_cyclonedds_cpp
-export CYCLONEDDS_URI RMW_IMPLEMENTATION
+# A Python peer that crashes says where.
+PYTHONFAULTHANDLER=1
+export CYCLONEDDS_URI RMW_IMPLEMENTATION PYTHONFAULTHANDLER
 unset ROS_DOMAIN_ID
 exec "$@"

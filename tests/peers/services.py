@@ -48,6 +48,12 @@ def message(package, name, fields):
     return dataclass(kind)
 
 
+# Each service's types, made once: CycloneDDS shares what it knows of a type among all topics of the process, and what belongs
+# to a class that is gone is read again.
+MESSAGES = {name: (message(package, f"{kind}_Request", asked), message(package, f"{kind}_Response", answered))
+            for name, (package, kind, asked, answered) in SERVICES.items()}
+
+
 class NoAnswer(Exception):
     """A service did not answer in time."""
 
@@ -57,8 +63,7 @@ class Client:
 
     def __init__(self, participant, namespace="", node="vloc"):
         self.guid, self.sequence_number, self.ends = random.getrandbits(63), 0, {}
-        for name, (package, kind, asked, answered) in SERVICES.items():
-            request, response = message(package, f"{kind}_Request", asked), message(package, f"{kind}_Response", answered)
+        for name, (request, response) in MESSAGES.items():
             path = namespace + "/" + name.replace("~", node)
             writer = DataWriter(participant, Topic(participant, f"rq{path}Request", request), qos=qos(True, 10))
             reader = DataReader(participant, Topic(participant, f"rr{path}Reply", response), qos=qos(True, 10))

@@ -14,7 +14,7 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
 use super::head::SceneCoordinateHead;
-use crate::network::checkpoint::{self, Precision, read_tensors, write_tensors};
+use crate::network::checkpoint::{self, Precision, write_tensors};
 use crate::network::place_record::{PartRecord, PlaceRecord};
 use crate::network::pose_network::Features;
 use crate::{Error, Result};
@@ -75,16 +75,8 @@ impl PlaceIndex {
     /// [`Error::Model`] when it is missing, too large, not the file of the card, or something else.
     pub fn load(path: &Path, record: &PlaceRecord) -> Result<Self> {
         let fail = |expected: String, found: String| Err(Error::model(path, expected, found));
-        if !path.is_file() {
-            let expected = format!("the {} training images that say which part of the place is seen", record.images);
-            return fail(expected, "no such file; copy it from where the model was trained".to_owned());
-        }
-        let mut tensors = read_tensors(path, MAX_BYTES)?;
-        let found = checkpoint::sha256(path)?;
-        if found != record.sha256 {
-            let found = format!("{found}; keep the files of one training together");
-            return fail(format!("SHA-256 {} as in model.yaml", record.sha256), found);
-        }
+        let what = format!("the {} training images that say which part of the place is seen", record.images);
+        let mut tensors = checkpoint::read_of_card(path, &what, &record.sha256, MAX_BYTES)?;
         let images = record.images as i64;
         let width = tensors.get("mean").map_or(0, |mean| mean.numel() as i64);
         let mut take = |name: &str, size: &[i64]| match tensors.remove(name) {
@@ -110,9 +102,13 @@ impl PlaceIndex {
 
     /// The parts to be tried for a frame, of what [`describe`] makes of it, `1d`: those of the most alike images, the most
     /// alike first; of equal ones, the earlier.
-    pub(in crate::network) fn likeliest(&self, described_1d: &Tensor) -> Vec<usize> {
+    ///
+    /// # Errors
+    /// [`Error::Compute`] when libtorch fails.
+    pub(in crate::network) fn likeliest(&self, described_1d: &Tensor) -> Result<Vec<usize>> {
         let query = unit((described_1d.to_device(Device::Cpu) - &self.mean_d) / &self.deviation_d);
-        let cosines: Vec<f32> = Vec::try_from(self.descriptors_nd.mv(&query.get(0))).unwrap_or_default();
+        let cosines = Vec::<f32>::try_from(self.descriptors_nd.mv(&query.get(0)));
+        let cosines = cosines.map_err(|error| Error::compute("which part of the place is seen", error))?;
         let mut order: Vec<usize> = (0..cosines.len()).collect();
         order.sort_by(|&one, &other| cosines[other].total_cmp(&cosines[one]));
         let mut likeliest = Vec::with_capacity(TRIED);
@@ -124,7 +120,7 @@ impl PlaceIndex {
                 break;
             }
         }
-        likeliest
+        Ok(likeliest)
     }
 }
 
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn parts_are_tried_in_the_order_of_the_most_alike_images() {
-        let likeliest = |row: [f32; 4]| index().likeliest(&Tensor::from_slice(&row).view([1, 4]));
+        let likeliest = |row: [f32; 4]| index().likeliest(&Tensor::from_slice(&row).view([1, 4])).unwrap();
         assert_eq!(likeliest([10.0, 1.0, 0.1, 0.0])[0], 0);
         assert_eq!(likeliest([-10.0, 0.1, 1.0, 0.0])[0], 1);
         assert_eq!(likeliest([-20.0, 0.9, 0.3, 0.8]), [2, 0]);
