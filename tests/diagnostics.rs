@@ -273,7 +273,7 @@ fn a_camera_info_of_another_focal_length_is_told() {
     let seen_through = |scale: f64| {
         let mut bench = equipped(alone());
         let focal = FocalCheck { scale, sigma: 0.002 };
-        let evidence = Some(Evidence { asked: 1184, inliers: 410, residual: 3.456, focal });
+        let evidence = Some(Evidence { asked: 1184, inliers: 410, residual: 3.456, focal, expected: true });
         bench.worker = Worker::new(Brightness { evidence, ..Brightness::default() });
         drive(&mut bench, 0..3, 30, |_| 100);
         tell(&mut bench, 3000, Vec::new())

@@ -51,6 +51,34 @@ fn the_estimator_answers_once_fixes_agree_and_odometry_carries_it_on() {
     assert_eq!(values["estimator/rejected/no_consensus"], "1");
 }
 
+#[test]
+fn the_network_is_told_where_the_camera_is_expected_while_the_robot_is_tracked() {
+    let priors = |config: Config| {
+        let mut bench = Bench::ready(config);
+        let outgoing: Vec<_> = (1..=10).map(|i| bench.image(100 * i, 100)).collect();
+        // Nothing is known of the robot after that.
+        bench.core.relocalize();
+        bench.give(odometry(at(1100)), at(1100));
+        bench.image(1100, 100);
+        let told = bench.worker.localizer().priors.lock().unwrap().clone();
+        (told, outgoing)
+    };
+    let (told, outgoing) = priors(estimating());
+    let first = told.iter().position(Option::is_some).expect("the robot is tracked");
+    assert!(first > 1, "{told:?}");
+    assert!(told[first..10].iter().all(Option::is_some) && told[10].is_none(), "{told:?}");
+    // The pose of the image before, carried on by the odometry.
+    let before =
+        outgoing[8].iter().find_map(|out| if let Outgoing::Pose(pose) = out { Some(pose.map_from_base) } else { None });
+    let moved = odom_from_base(at(900)).inverse() * odom_from_base(at(1000));
+    let off = (before.unwrap() * moved * base_from_camera()).local(told[9].unwrap());
+    assert!(off.norm() < 1e-6, "{off}");
+    for config in [Config { use_pose_prior: false, ..estimating() }, alone()] {
+        let (told, _) = priors(config);
+        assert_eq!(told, [None; 11]);
+    }
+}
+
 /// Calibrated and mounted, with a robot that stands: odometry says so ten times a second.
 fn standing(config: Config) -> Bench {
     let mut bench = Bench::new(config);

@@ -87,6 +87,7 @@ fn measured(name: &str, results: &[FrameResult]) -> Evaluation {
             inliers: agreeing as usize,
             residual: 2.5,
             focal: FocalCheck { scale: 0.99, sigma: 0.01 },
+            expected: false,
         })
     };
     Evaluation {

@@ -81,6 +81,8 @@ pub struct Config {
     pub clock_jump_threshold: f64,
     /// Whether the estimator makes one pose of fixes, motion and IMU; without it, `pose` is what the network says.
     pub use_estimator: bool,
+    /// Whether a model that measures poses begins its search where the estimate expects the camera, while the robot is tracked.
+    pub use_pose_prior: bool,
     /// How fixes become one pose.
     pub estimator: EstimatorConfig,
     /// Most poses of `path`; 0: it is not published.
@@ -169,6 +171,7 @@ impl Default for Config {
             tf_buffer_duration: 10.0,
             clock_jump_threshold: 1.0,
             use_estimator: true,
+            use_pose_prior: true,
             estimator: EstimatorConfig::default(),
             path_length: 1000,
             diagnostics_period: 1.0,

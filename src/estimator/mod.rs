@@ -265,6 +265,18 @@ impl Estimator {
         prediction::ahead(head, window, &self.sources, &self.config).map(Some)
     }
 
+    /// Where the base is expected to be at a stamp, while the robot is tracked; `None` for a stamp that is not after the estimate.
+    ///
+    /// # Errors
+    /// [`crate::Error::Compute`] when a number is not finite.
+    pub fn expect(&self, stamp: Stamp) -> Result<Option<Prediction>> {
+        let (State::Tracking, Some(head), Some(window)) = (self.state, &self.head, &self.window) else {
+            return Ok(None);
+        };
+        let expected = (stamp > head.stamp).then(|| prediction::at(stamp, head, window, &self.sources, &self.config));
+        expected.transpose()
+    }
+
     /// Time passed without a fix: the estimate is lost once its uncertainty says so.
     ///
     /// # Errors

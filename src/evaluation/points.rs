@@ -69,7 +69,7 @@ mod tests {
     fn medians_are_over_the_answers() {
         let evidence = |inliers: usize| {
             let (residual, focal) = (0.01 * inliers as f64, FocalCheck { scale: 0.98, sigma: 0.01 });
-            Some(Evidence { asked: 1000, inliers, residual, focal })
+            Some(Evidence { asked: 1000, inliers, residual, focal, expected: false })
         };
         let summary = PointsSummary::new(&[evidence(100), None, evidence(300), None, evidence(200)]).unwrap();
         assert_eq!((summary.answers, summary.median_asked, summary.median_agreeing), (3, 1000.0, 200.0));

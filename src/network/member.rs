@@ -21,7 +21,7 @@ use super::prediction::Prediction;
 use super::scene_coordinates::{self, PlaceIndex, SceneCoordinateHead, describe};
 use super::temporal::History;
 use crate::pnp::{Correspondence, Evidence};
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result, Stamp};
 
 /// What stays of a frame until the next comes.
@@ -196,7 +196,7 @@ impl Member {
     }
 
     /// The answer to a frame of `camera` in metres; what the next frame needs of it is kept. `parts`: its rows are parts of
-    /// one image.
+    /// one image. Geometry begins at `prior`.
     ///
     /// # Errors
     /// [`Error::Compute`](crate::Error::Compute) when a number is not finite; the frame before is forgotten then. Those of
@@ -205,12 +205,13 @@ impl Member {
         &mut self,
         answer: Answer,
         (stamp, camera): (Stamp, &CameraModel),
+        prior: Option<&PosePrior>,
         parts: bool,
     ) -> Result<Opinion> {
         let (output, relative, odometry_features) = match answer {
             Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None, evidence: None }),
             Answer::Seen(by_part) => {
-                let (absolute, evidence) = scene_coordinates::best_pose(camera, &by_part)?;
+                let (absolute, evidence) = scene_coordinates::best_pose(camera, &by_part, prior)?;
                 return Ok(Opinion { absolute, relative: None, evidence: Some(evidence) });
             }
             Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),

@@ -19,7 +19,7 @@ use super::step_times::StepTimes;
 use super::temporal::History;
 use super::uncertainty::dropout_masks;
 use crate::pnp::Evidence;
-use crate::sensor::{AbsolutePose, RelativePose};
+use crate::sensor::{AbsolutePose, PosePrior, RelativePose};
 use crate::{Error, Result, Stamp};
 
 /// An image as the network takes it: of the camera in its [`ModelCard`], rectified and resized.
@@ -59,7 +59,8 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
-/// No pose can be handed to it, so no evaluation can help it with a true one:
+/// No pose can be handed to it but a [`PosePrior`], which nothing but an estimate becomes, so no evaluation can help it with
+/// a true one:
 ///
 /// ```no_run
 /// use vloc::network::{PixelFrame, PoseRegressor, Regression};
@@ -72,6 +73,14 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
 /// use vloc::network::{PixelFrame, PoseRegressor, Regression};
 /// fn evaluate(regressor: &mut PoseRegressor, frame: &PixelFrame, truth: vloc::geometry::Se3) -> vloc::Result<Regression> {
 ///     regressor.regress(frame, truth) // there is no such argument
+/// }
+/// ```
+///
+/// ```compile_fail,E0624
+/// use vloc::network::{PixelFrame, PoseRegressor, Regression};
+/// use vloc::sensor::PosePrior;
+/// fn evaluate(regressor: &mut PoseRegressor, frame: &PixelFrame, truth: vloc::geometry::Se3) -> vloc::Result<Regression> {
+///     regressor.regress_near(frame, &PosePrior::new(truth)) // private
 /// }
 /// ```
 #[derive(Debug)]
@@ -247,7 +256,21 @@ impl PoseRegressor {
     /// finite; [`Error::OtherScene`] for an image of another scene than the one in use; [`Error::NoAnswer`] of a model that
     /// knows points, where too few of them agree. The frame before is forgotten then.
     pub fn regress(&mut self, frame: &PixelFrame) -> Result<Regression> {
-        let mut regression = self.regress_uncalibrated(frame)?;
+        let regression = self.regress_uncalibrated(frame)?;
+        self.calibrated(regression)
+    }
+
+    /// The same where the camera is expected: a model that knows points begins its search there, takes less time where the
+    /// expectation is right, and finds another pose where it is not. Other models make nothing of it.
+    ///
+    /// # Errors
+    /// As [`PoseRegressor::regress`].
+    pub fn regress_near(&mut self, frame: &PixelFrame, prior: &PosePrior) -> Result<Regression> {
+        let regression = self.uncalibrated(frame, Some(prior))?;
+        self.calibrated(regression)
+    }
+
+    fn calibrated(&self, mut regression: Regression) -> Result<Regression> {
         let ModelCard { calibration, relative_calibration, .. } = &self.card;
         regression.absolute.covariance = calibration.apply(&regression.absolute.covariance)?;
         if let Some(relative) = &mut regression.relative {
@@ -264,7 +287,11 @@ impl PoseRegressor {
     ///
     /// [`Calibration::fit`]: super::Calibration::fit
     pub fn regress_uncalibrated(&mut self, frame: &PixelFrame) -> Result<Regression> {
-        let (absolute, relative, evidence) = self.predict(frame)?;
+        self.uncalibrated(frame, None)
+    }
+
+    fn uncalibrated(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Regression> {
+        let (absolute, relative, evidence) = self.predict(frame, prior)?;
         let Prediction { pose: map_from_camera, raw_covariance: covariance } = absolute;
         let absolute = AbsolutePose { stamp: frame.stamp, map_from_camera, covariance };
         let relative = relative.map(|(previous_stamp, Prediction { pose, raw_covariance: covariance })| RelativePose {
@@ -276,10 +303,10 @@ impl PoseRegressor {
         Ok(Regression { absolute, relative, evidence })
     }
 
-    fn predict(&mut self, frame: &PixelFrame) -> Result<Said> {
+    fn predict(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Said> {
         let max_interval = self.card.max_pair_interval;
         self.members().for_each(|member| member.forget_unless_before(frame.stamp, max_interval));
-        let opinions = self.opinions(frame).inspect_err(|_| self.reset())?;
+        let opinions = self.opinions(frame, prior).inspect_err(|_| self.reset())?;
         let absolute: Vec<Prediction> = opinions.iter().map(|opinion| opinion.absolute).collect();
         let relative: Vec<Prediction> = opinions.iter().filter_map(|opinion| Some(opinion.relative?.1)).collect();
         let spread = !self.card.cross_fitted;
@@ -293,7 +320,7 @@ impl PoseRegressor {
         Ok((Prediction::of_members(&absolute, spread)?, relative, evidence))
     }
 
-    fn opinions(&mut self, frame: &PixelFrame) -> Result<Vec<Opinion>> {
+    fn opinions(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Vec<Opinion>> {
         let mut times = StepTimes::start(self.device());
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
@@ -307,7 +334,8 @@ impl PoseRegressor {
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let (camera, answered) = (self.card.camera, self.members().zip(answers));
-        let remember = |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), parts);
+        let remember =
+            |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), prior, parts);
         let opinions = answered.map(remember).collect::<Result<Vec<_>>>();
         times.poses();
         self.times = times;

@@ -98,6 +98,7 @@ impl Intake {
             announced_size: (calibration.announced.width, calibration.announced.height),
             min_contrast: self.min_contrast,
             epoch: self.epoch,
+            prior: None,
         })
     }
 }

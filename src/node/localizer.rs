@@ -7,11 +7,11 @@ use image::RgbImage;
 use super::health::Reason;
 use crate::middleware::Picture;
 use crate::pnp::Evidence;
-use crate::sensor::{AbsolutePose, CameraModel, RelativePose};
+use crate::sensor::{AbsolutePose, CameraModel, PosePrior, RelativePose};
 use crate::vision::{Preprocessor, compressed_size, contrast, decode, decode_compressed};
 use crate::{Error, Result, Stamp};
 
-/// Something that tells from pixels where the camera is. It is given no pose of anything.
+/// Something that tells from pixels where the camera is. It is given no pose of anything but what the estimate expects.
 pub trait Localizer: Send {
     /// The pinhole camera of the pixels that [`Localizer::localize`] takes.
     fn camera(&self) -> CameraModel;
@@ -20,6 +20,15 @@ pub trait Localizer: Send {
     /// # Errors
     /// What the computation says; the node counts it and publishes no pose.
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization>;
+    /// The same while the robot is tracked, with where the camera is expected: to search there first, and elsewhere if the image
+    /// says so.
+    ///
+    /// # Errors
+    /// As [`Localizer::localize`].
+    fn localize_near(&mut self, stamp: Stamp, pixels: RgbImage, prior: &PosePrior) -> Result<Localization> {
+        let _ = prior;
+        self.localize(stamp, pixels)
+    }
     /// Time over which the errors of its successive answers are alike, seconds; `None` where it was not measured.
     fn correlation_time(&self) -> Option<f64> {
         None
@@ -55,6 +64,8 @@ pub struct Job {
     pub min_contrast: f64,
     /// Which run of the clock the image belongs to: images of different runs are no sequence.
     pub epoch: u64,
+    /// Where the camera is expected; `None` unless the robot is tracked.
+    pub prior: Option<PosePrior>,
 }
 
 /// What became of a [`Job`].
@@ -85,6 +96,11 @@ impl<L: Localizer> Worker<L> {
         Self { localizer, epoch: 0 }
     }
 
+    /// What looks at the images.
+    pub fn localizer(&self) -> &L {
+        &self.localizer
+    }
+
     /// Decodes, rectifies and localizes one image.
     pub fn work(&mut self, job: Job) -> Answer {
         if job.epoch != self.epoch {
@@ -93,7 +109,11 @@ impl<L: Localizer> Worker<L> {
         }
         let (stamp, frame_id) = (job.picture.stamp(), job.picture.frame_id().to_owned());
         let result = pixels(&job).and_then(|pixels| {
-            self.localizer.localize(stamp, pixels).and_then(usable).map_err(|error| match error {
+            let localized = match &job.prior {
+                Some(prior) => self.localizer.localize_near(stamp, pixels, prior),
+                None => self.localizer.localize(stamp, pixels),
+            };
+            localized.and_then(usable).map_err(|error| match error {
                 Error::OtherScene { .. } => (Reason::OtherScene, error),
                 Error::NoAnswer { .. } => (Reason::PlaceUnknown, error),
                 _ => (Reason::NetworkFailed, error),

@@ -5,7 +5,7 @@ use image::RgbImage;
 use super::{Localization, Localizer};
 use crate::network::device::describe;
 use crate::network::{PixelFrame, PoseRegressor, Regression};
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, PosePrior};
 use crate::{Result, Stamp};
 
 impl Localizer for PoseRegressor {
@@ -14,9 +14,11 @@ impl Localizer for PoseRegressor {
     }
 
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
-        let regression = self.regress(&PixelFrame { stamp, pixels })?;
-        let Regression { absolute, relative, evidence } = regression;
-        Ok(Localization { absolute, relative, evidence })
+        self.regress(&PixelFrame { stamp, pixels }).map(localization)
+    }
+
+    fn localize_near(&mut self, stamp: Stamp, pixels: RgbImage, prior: &PosePrior) -> Result<Localization> {
+        self.regress_near(&PixelFrame { stamp, pixels }, prior).map(localization)
     }
 
     fn correlation_time(&self) -> Option<f64> {
@@ -30,4 +32,8 @@ impl Localizer for PoseRegressor {
     fn reset(&mut self) {
         PoseRegressor::reset(self);
     }
+}
+
+fn localization(Regression { absolute, relative, evidence }: Regression) -> Localization {
+    Localization { absolute, relative, evidence }
 }

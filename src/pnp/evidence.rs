@@ -13,13 +13,15 @@ pub struct Evidence {
     pub residual: f64,
     /// The focal length that they ask for, of the one that the camera claims.
     pub focal: FocalCheck,
+    /// Whether the pose was where it was expected, so that nothing had to be searched.
+    pub expected: bool,
 }
 
 impl Evidence {
     /// What a solution from so many cells stands on.
     pub fn new(asked: usize, solution: &PnpSolution) -> Self {
-        let PnpSolution { inliers, residual, focal, .. } = solution;
-        Self { asked, inliers: inliers.len(), residual: *residual, focal: *focal }
+        let PnpSolution { inliers, residual, focal, expected, .. } = solution;
+        Self { asked, inliers: inliers.len(), residual: *residual, focal: *focal, expected: *expected }
     }
 
     /// The share of the cells whose points agree.

@@ -20,6 +20,9 @@ const SAMPLE: usize = 200;
 const BLOCK: usize = 100;
 /// Hypotheses that are left in the end.
 const FINALISTS: usize = 4;
+/// A rival of an expected pose has so many times its share of the points; what a draw finds of it, so many times at least.
+const RIVAL: f64 = 2.0;
+const CLEARLY: f64 = 1.5;
 /// How sure it must be that one draw had inliers only.
 const CONFIDENCE: f64 = 0.9999;
 
@@ -43,6 +46,26 @@ pub(super) fn finalists(view: &View, config: &PnpConfig, expected: Option<&Se3>,
         best = all.iter().map(share).fold(0.0, f64::max);
     }
     preempt(view, all, config.inlier_threshold)
+}
+
+/// Whether a pose that is far better than `known` turns up among draws of which one would be of its inliers alone, if twice as
+/// many points agreed with it.
+pub(super) fn has_rival(view: &View, config: &PnpConfig, known: &Se3, seed: u64) -> bool {
+    let sample = view.len().min(SAMPLE);
+    let share = |pose: &CameraFromMap| view.score(0..sample, pose, config.inlier_threshold) / sample as f64;
+    let known = share(&camera_from_map(known));
+    let mut draws = 0;
+    for stream in 0..config.max_hypotheses {
+        if enough(draws, (RIVAL * known).min(1.0)) {
+            break;
+        }
+        let (tries, pose) = draw(view, config.inlier_threshold, seed, stream as u64);
+        if pose.is_some_and(|pose| share(&pose) > CLEARLY * known) {
+            return true;
+        }
+        draws += tries;
+    }
+    false
 }
 
 /// Whether so many draws of four had one without an outlier, when `share` of the points agree with the best pose.

@@ -31,8 +31,14 @@ pub use evidence::Evidence;
 pub use focal::FocalCheck;
 pub use focal_history::{FocalHistory, FocalSummary};
 
+use hypotheses::camera_from_map;
 use refinement::Refined;
 use view::View;
+
+/// An expected pose is right where so many times the inliers that a pose needs agree with what is found near it.
+const CERTAIN: usize = 2;
+/// How far expected pixels may be off at first, of the inlier threshold: it is a few centimetres and degrees from the pose.
+const EXPECTED_REACH: f64 = 4.0;
 
 /// A pixel of the rectified image, and the point of the map that it is said to show.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,6 +84,8 @@ pub struct PnpSolution {
     pub residual: f64,
     /// The focal length that the inliers ask for.
     pub focal: FocalCheck,
+    /// Whether the pose was where it was expected, so that nothing had to be searched.
+    pub expected: bool,
 }
 
 /// Why there is no pose.
@@ -162,7 +170,9 @@ impl PoseSolver {
         self.search(camera, correspondences, None, seed)
     }
 
-    /// The same from where the camera is expected to be: a good guess needs few hypotheses, a bad one is outvoted.
+    /// The same from where the camera is expected to be. A good guess needs no search: it is moved to what agrees around it, and
+    /// counts if twice the inliers that a pose needs agree with it then, and a few draws find no pose that many more do. A bad
+    /// one competes with the others, and is outvoted. Either way the pose is that of its inliers, and the guess pulls at nothing.
     ///
     /// # Errors
     /// Why there is none.
@@ -189,6 +199,9 @@ impl PoseSolver {
         if view.len() < needed {
             return Err(NoPose::TooFew { found: view.len(), needed });
         }
+        if let Some(solution) = expected.and_then(|expected| self.confirm(&view, (expected, needed), camera, seed)) {
+            return Ok(solution);
+        }
         let finalists = hypotheses::finalists(&view, &self.config, expected, seed);
         let threshold = self.config.inlier_threshold;
         let optimized = finalists.iter().filter_map(|pose| refinement::optimize_locally(&view, pose, threshold));
@@ -197,6 +210,27 @@ impl PoseSolver {
             return Err(NoPose::NoConsensus { inliers: 0, needed });
         };
         self.judge(&view, refined, camera, needed)
+    }
+
+    /// The pose near the expected one, if it is certain enough to search for no other.
+    fn confirm(
+        &self,
+        view: &View,
+        (expected, needed): (&Se3, usize),
+        camera: &CameraModel,
+        seed: u64,
+    ) -> Option<PnpSolution> {
+        let threshold = self.config.inlier_threshold;
+        let (near, _) = refinement::optimize_locally(view, &camera_from_map(expected), EXPECTED_REACH * threshold)?;
+        let (pose, _) = refinement::optimize_locally(view, &camera_from_map(&near), threshold)?;
+        let refined = refinement::refine(view, pose, threshold)?;
+        if refined.inliers.len() < CERTAIN * needed
+            || hypotheses::has_rival(view, &self.config, &refined.map_from_camera, seed)
+        {
+            return None;
+        }
+        let solution = self.judge(view, refined, camera, needed).ok()?;
+        Some(PnpSolution { expected: true, ..solution })
     }
 
     fn judge(
@@ -219,7 +253,7 @@ impl PoseSolver {
         let covariance = covariance.and_then(|matrix| PoseCovariance::new(&matrix).ok()).ok_or(open)?;
         let focal = focal::check(view, &map_from_camera, self.config.inlier_threshold);
         let inliers = inliers.into_iter().map(|at| view.origin(at)).collect();
-        Ok(PnpSolution { map_from_camera, covariance, inliers, residual, focal })
+        Ok(PnpSolution { map_from_camera, covariance, inliers, residual, focal, expected: false })
     }
 }
 

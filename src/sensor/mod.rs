@@ -10,4 +10,4 @@ pub use camera::{CameraModel, Distortion};
 pub use depth::DepthImage;
 pub use image::{CompressedImage, Image};
 pub use imu::ImuSample;
-pub use pose::{AbsolutePose, RelativePose};
+pub use pose::{AbsolutePose, PosePrior, RelativePose};

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use image::RgbImage;
@@ -14,7 +15,7 @@ use vloc::middleware::{Diagnostics, Incoming, Input, Level, Names, Outgoing, Pic
 use vloc::msg::sensor_msgs;
 use vloc::node::{Core, Localization, Localizer, Worker};
 use vloc::pnp::Evidence;
-use vloc::sensor::{AbsolutePose, CameraModel, Image};
+use vloc::sensor::{AbsolutePose, CameraModel, Image, PosePrior};
 use vloc::{Error, Result, Stamp};
 
 pub const CAMERA: &str = "camera_optical_frame";
@@ -27,6 +28,8 @@ pub struct Brightness {
     pub resets: usize,
     /// What its answers stand on.
     pub evidence: Option<Evidence>,
+    /// Where it was told to expect the camera, image by image.
+    pub priors: Arc<Mutex<Vec<Option<Se3>>>>,
 }
 
 pub fn map_from_camera(brightness: u8) -> Se3 {
@@ -40,6 +43,22 @@ impl Localizer for Brightness {
     }
 
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
+        self.priors.lock().unwrap().push(None);
+        self.look(stamp, &pixels)
+    }
+
+    fn localize_near(&mut self, stamp: Stamp, pixels: RgbImage, prior: &PosePrior) -> Result<Localization> {
+        self.priors.lock().unwrap().push(Some(*prior.map_from_camera()));
+        self.look(stamp, &pixels)
+    }
+
+    fn reset(&mut self) {
+        self.resets += 1;
+    }
+}
+
+impl Brightness {
+    fn look(&self, stamp: Stamp, pixels: &RgbImage) -> Result<Localization> {
         assert_eq!(pixels.dimensions(), (32, 24));
         std::thread::sleep(self.delay);
         match pixels.get_pixel(16, 12).0[0] {
@@ -57,10 +76,6 @@ impl Localizer for Brightness {
                 })
             }
         }
-    }
-
-    fn reset(&mut self) {
-        self.resets += 1;
     }
 }
 

@@ -8,7 +8,7 @@ use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
 use crate::pnp::{Correspondence, Evidence, PnpConfig, PoseSolver};
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result};
 
 /// Seed of every search: the same frame has the same answer.
@@ -52,16 +52,19 @@ fn in_map(
     pixels.iter().zip(points).map(|(pixel, point)| Correspondence { pixel: *pixel, point }).collect()
 }
 
-/// The pose that most points of one head agree with, of what several say; of equally many those that are off by less.
+/// The pose that most points of one head agree with, of what several say; of equally many those that are off by less. A pose
+/// where the camera is expected counts before any other: rooms that are alike are told apart by where the robot was.
 ///
 /// # Errors
 /// That of the first head, where too few agree of any.
 pub(in crate::network) fn best_pose(
     camera: &CameraModel,
     by_head: &[Vec<Correspondence>],
+    prior: Option<&PosePrior>,
 ) -> Result<(Prediction, Evidence)> {
+    let pose = |points: &[Correspondence]| pose(camera, points, prior);
     let (first, others) = by_head.split_first().map_or((&[][..], &[][..]), |(first, others)| (&first[..], others));
-    others.iter().map(|points| pose(camera, points)).fold(pose(camera, first), |best, other| match (&best, &other) {
+    others.iter().map(|points| pose(points)).fold(pose(first), |best, other| match (&best, &other) {
         (Err(_), Ok(_)) => other,
         (Ok((_, known)), Ok((_, new))) if stands_better(new, known) => other,
         _ => best,
@@ -69,7 +72,8 @@ pub(in crate::network) fn best_pose(
 }
 
 fn stands_better(one: &Evidence, other: &Evidence) -> bool {
-    one.inliers > other.inliers || one.inliers == other.inliers && one.residual < other.residual
+    let rank = |evidence: &Evidence| (evidence.expected, evidence.inliers);
+    rank(one) > rank(other) || rank(one) == rank(other) && one.residual < other.residual
 }
 
 /// The pose that most of the points agree with, with the covariance that their residuals leave if they are independent (the calibration of the model
@@ -77,7 +81,11 @@ fn stands_better(one: &Evidence, other: &Evidence) -> bool {
 ///
 /// # Errors
 /// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
-fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<(Prediction, Evidence)> {
+fn pose(
+    camera: &CameraModel,
+    correspondences: &[Correspondence],
+    prior: Option<&PosePrior>,
+) -> Result<(Prediction, Evidence)> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
     let solver = PoseSolver::new(PnpConfig {
         inlier_threshold,
@@ -85,9 +93,54 @@ fn pose(camera: &CameraModel, correspondences: &[Correspondence]) -> Result<(Pre
         min_spread: MIN_SPREAD,
         ..PnpConfig::default()
     })?;
-    let solution = solver.solve(camera, correspondences, SEED);
+    let solution = match prior {
+        Some(prior) => solver.solve_near(prior.map_from_camera(), camera, correspondences, SEED),
+        None => solver.solve(camera, correspondences, SEED),
+    };
     let asked = correspondences.len();
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: format!("{asked} cells asked, {reason}") })?;
     let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());
     Ok((Prediction { pose, raw_covariance }, Evidence::new(asked, &solution)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::geometry::{Se3, So3};
+
+    fn camera() -> CameraModel {
+        CameraModel::pinhole(320, 240, 262.5)
+    }
+
+    /// What a head says of an image from `map_from_camera`, of which a share of the cells is known.
+    fn said(map_from_camera: &Se3, known: f64, seed: u64) -> Vec<Correspondence> {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut cell = |_| {
+            let pixel = Vector2::new(random.random_range(0.0..319.0), random.random_range(0.0..239.0));
+            let depth = random.random_range(1.0..4.0);
+            let point = *map_from_camera * (camera().ray(&pixel) * depth);
+            let elsewhere = Vector3::from_fn(|_, _| random.random_range(-3.0..3.0));
+            Correspondence { pixel, point: if random.random_bool(known) { point } else { elsewhere } }
+        };
+        (0..1000).map(&mut cell).collect()
+    }
+
+    #[test]
+    fn of_rooms_that_are_alike_the_one_counts_where_the_camera_is_expected() {
+        let room = |x: f64| Se3::new(So3::exp(&Vector3::new(0.1, 0.4, 0.0)), Vector3::new(x, 0.5, 0.2));
+        let by_head = [said(&room(0.0), 0.6, 1), said(&room(7.0), 0.4, 2)];
+        let found = |prior: Option<Se3>| {
+            let (prediction, evidence) = best_pose(&camera(), &by_head, prior.map(PosePrior::new).as_ref()).unwrap();
+            (prediction.pose.translation.x.round(), evidence.expected)
+        };
+        assert_eq!(found(None), (0.0, false), "the one that most points agree with");
+        let moved = Se3::new(So3::exp(&Vector3::new(0.0, 0.02, 0.0)), Vector3::new(0.02, 0.0, 0.01));
+        assert_eq!(found(Some(room(7.0) * moved)), (7.0, true));
+        assert_eq!(found(Some(room(0.0) * moved)), (0.0, true));
+        assert_eq!(found(Some(room(3.0))), (0.0, false), "nothing is there");
+    }
 }

@@ -25,7 +25,7 @@ use crate::estimator::Estimator;
 use crate::geometry::{PoseCovariance, Se3, So3, TransformTree};
 use crate::middleware::{Incoming, Input, Link, Outgoing, Picture, StampedPose, messages};
 use crate::msg::read_calibration;
-use crate::sensor::CameraModel;
+use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result, Stamp};
 use fix::Fix;
 
@@ -359,7 +359,19 @@ impl Core {
             self.transforms.clear();
             self.start_epoch();
         }
-        self.intake.admit(picture)
+        let mut job = self.intake.admit(picture)?;
+        job.prior = self.prior(job.picture.frame_id(), job.picture.stamp());
+        Ok(job)
+    }
+
+    /// Where the camera of an image is expected, while the robot is tracked and where the camera's mounting is known by now.
+    fn prior(&self, frame_id: &str, stamp: Stamp) -> Option<PosePrior> {
+        if !(self.config.use_estimator && self.config.use_pose_prior) {
+            return None;
+        }
+        let expected = self.estimator.expect(stamp).ok()??;
+        let base_from_camera = self.mountings.camera(&self.transforms, frame_id, stamp).ok()?;
+        Some(PosePrior::new(expected.map_from_base * base_from_camera))
     }
 
     /// Whether an estimate can start at a given pose.

@@ -52,6 +52,7 @@ impl Health {
         add("network_answers", self.answers.to_string());
         if let Some(evidence) = &self.last_evidence {
             add("points/agreeing", format!("{} of {}", evidence.inliers, evidence.asked));
+            add("points/search", if evidence.expected { "near the expected pose" } else { "everywhere" }.to_owned());
             add("points/residual_px", format!("{:.2}", evidence.residual));
             add("points/focal_length", self.focal.summary().map_or_else(unknown, |summary| summary.to_string()));
         }
