@@ -1,4 +1,5 @@
-//! Poses from points and pixels on one thread, half of the points wrong: errors and times, a JSON line per size of the
+//! Poses from points and pixels on one thread, half of the points wrong, and the same from where the camera is expected, 3 cm and
+//! 2 deg off: errors and times, a JSON line per size of the
 //! problem. `tests/peers/pnp_versus_opencv.py` reads them, and the problems.
 //!
 //! `cargo bench --no-default-features --bench pnp_speed [-- FOLDER]`: with a folder the problems are left in it, a file `COUNT.f64` of
@@ -9,6 +10,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use nalgebra::Vector3;
+use vloc::geometry::{Se3, So3};
 use vloc::pnp::{PnpConfig, PoseSolver};
 
 #[path = "../common/points.rs"]
@@ -34,19 +37,29 @@ fn main() {
     }
 }
 
+/// How a hand-held camera moves between two images: 3 cm and 2 deg.
+fn moved() -> Se3 {
+    Se3::new(So3::exp(&Vector3::new(0.02, -0.025, 0.015)), Vector3::new(0.02, 0.02, -0.01))
+}
+
 fn measure(count: usize, problems: &[Scene]) {
     let solver = PoseSolver::new(PnpConfig::default()).unwrap();
-    let (mut times, mut metres, mut degrees) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut times, mut near, mut metres, mut degrees) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (seed, problem) in (0..).zip(problems) {
         let begin = Instant::now();
         let found = solver.solve(&problem.camera, &problem.correspondences, seed).unwrap();
         times.push(begin.elapsed().as_secs_f64());
         let between = found.map_from_camera.inverse() * problem.map_from_camera;
+        let begin = Instant::now();
+        let expected = problem.map_from_camera * moved();
+        let again = solver.solve_near(&expected, &problem.camera, &problem.correspondences, seed).unwrap();
+        near.push(begin.elapsed().as_secs_f64());
+        assert!(again.expected, "problem {seed} was searched for a pose");
         metres.push(between.translation.norm());
         degrees.push(between.rotation.angle().to_degrees());
     }
     let line = serde_json::json!({
-        "points": count, "problems": problems.len(), "seconds": median(times), "metres": median(metres),
+        "points": count, "problems": problems.len(), "seconds": median(times), "seconds_near": median(near), "metres": median(metres),
         "degrees": median(degrees),
     });
     println!("{line}");
