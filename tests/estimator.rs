@@ -442,3 +442,76 @@ fn the_covariance_is_true_over_many_walks() {
         assert!((4.5..7.0).contains(&mean), "mean NEES {mean} where 6 is true, {setup:?}");
     }
 }
+
+/// Fixes as good networks give them: thirty a second, with errors that are alike over `correlation_time`, and nothing else.
+fn fixes_alone(seed: u64, correlation_time: f64) -> Setup {
+    Setup { seed, rate: 30.0, fix_sigmas: (0.05, 0.015), correlation_time, ..Setup::default() }
+}
+
+fn median(mut errors: Vec<f64>) -> f64 {
+    errors.sort_by(f64::total_cmp);
+    errors[errors.len() / 2]
+}
+
+/// How far each fix puts the base from where it was.
+fn errors_of_fixes(walk: &Walk, setup: &Setup) -> Vec<f64> {
+    let camera_from_base = mounting(walk, setup).base_from_camera.inverse();
+    let fixes = walk.events.iter().filter_map(|(_, measurement)| match measurement {
+        Measurement::Absolute(fix) => Some((fix.stamp, fix.map_from_camera * camera_from_base)),
+        _ => None,
+    });
+    fixes.map(|(stamp, base)| (base.translation - walk.map_from_base(stamp).translation).norm()).collect()
+}
+
+#[test]
+fn where_nothing_measures_the_motion_the_estimate_is_as_good_as_the_fixes_and_true() {
+    for correlation_time in [0.1, 1.0, 5.0] {
+        let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
+        for seed in 200..210 {
+            let setup = fixes_alone(seed, correlation_time);
+            let walk = Walk::new(&setup);
+            let run = run(&walk, &setup);
+            fused.extend(run.errors(&walk).map(|(_, error)| error));
+            alone.extend(errors_of_fixes(&walk, &setup));
+            nees.push(run.mean_nees(&walk));
+        }
+        let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
+        println!("{correlation_time} s: median {ratio:.3} of the fixes', mean NEES {nees:.2}");
+        assert!(ratio < 1.02, "{ratio} of the fixes' median with errors alike over {correlation_time} s");
+        assert!((2.0..6.6).contains(&nees), "mean NEES {nees} with errors alike over {correlation_time} s");
+    }
+}
+
+#[test]
+fn a_wrong_fix_that_was_not_gated_is_left_with_the_next_ones() {
+    let setup = fixes_alone(21, 1.0);
+    let (right, mut wrong) = (Walk::new(&setup), Walk::new(&setup));
+    wrong.change_fixes(10.0, 10.01, |fix| {
+        fix.map_from_camera.translation.y += 0.25;
+        true
+    });
+    let (right, wrong) = (run(&right, &setup), run(&wrong, &setup));
+    let accepted = wrong.verdicts.iter().find(|(stamp, _)| *stamp == at(10.0)).unwrap().1;
+    assert_eq!(accepted, Verdict::Accepted);
+    let pairs = right.estimates.iter().zip(&wrong.estimates).filter(|(right, _)| right.stamp >= at(10.0));
+    let apart: Vec<f64> =
+        pairs.map(|(a, b)| (a.map_from_base.translation - b.map_from_base.translation).norm()).collect();
+    println!("{:.3?}", &apart[..12]);
+    assert!(apart[0] < 0.15 && apart[5] < 0.02 && apart[10..].iter().all(|apart| *apart < 0.005), "{apart:?}");
+}
+
+#[test]
+fn late_fixes_without_measured_motion_do_no_harm() {
+    let setup = fixes_alone(22, 1.0);
+    let mut walk = Walk::new(&setup);
+    for (index, (arrival, measurement)) in walk.events.iter_mut().enumerate() {
+        if index % 4 == 0 && matches!(measurement, Measurement::Absolute(_)) {
+            *arrival = *arrival + Duration::from_millis(150);
+        }
+    }
+    walk.events.sort_by_key(|(arrival, _)| *arrival);
+    let run = run(&walk, &setup);
+    let (median, nees) = (median(run.errors(&walk).map(|(_, error)| error).collect()), run.mean_nees(&walk));
+    println!("median {median:.3} m, mean NEES {nees:.2}");
+    assert!(median < 1.05 * self::median(errors_of_fixes(&walk, &setup)) && nees < 6.6, "{median} m, NEES {nees}");
+}

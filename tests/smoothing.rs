@@ -234,3 +234,18 @@ fn the_smoothed_covariance_is_true_over_many_walks() {
         assert!((mean - 6.0).abs() < 0.9, "mean NEES {mean} ± {deviation} where 6 is true, {setup:?}");
     }
 }
+
+#[test]
+fn fixes_that_err_alike_are_not_averaged_where_nothing_measures_the_motion() {
+    let of_walk = |seed: u64| {
+        let setup = Setup { seed, rate: 30.0, fix_sigmas: (0.05, 0.015), correlation_time: 1.0, ..Setup::default() };
+        let (walk, causal, runs) = smooth(&setup);
+        let smoothed = median(runs[0].poses.iter().map(|pose| error(&walk, pose.stamp, pose.map_from_base)).collect());
+        let causal = median(causal.iter().map(|pose| error(&walk, pose.stamp, pose.map_from_base)).collect());
+        (mean_nees(&walk, &runs[0].poses), smoothed / causal)
+    };
+    let (nees, ratios): (Vec<f64>, Vec<f64>) = (200..206).map(of_walk).unzip();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    println!("mean NEES {:.2}, {:.3} of the causal error", mean(&nees), mean(&ratios));
+    assert!((2.0..6.6).contains(&mean(&nees)) && mean(&ratios) < 1.0, "{nees:?}, {ratios:?}");
+}

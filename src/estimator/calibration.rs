@@ -20,7 +20,7 @@ use crate::{Error, Result, Stamp};
 /// 90 % quantile of chi-square with six degrees of freedom.
 const CHI_SQUARE_90: f64 = 10.645;
 /// Degrees of freedom of the t distribution that the errors are taken for: heavy tails.
-const TAILS: f64 = 4.0;
+pub(super) const TAILS: f64 = 4.0;
 /// Fewest errors that tell a 90 % quantile.
 const FEWEST_ERRORS: usize = 20;
 /// How many times the sum of an autocorrelation its window is.

@@ -71,7 +71,7 @@ impl Estimator {
             return self.gate(fix, map_from_base, square.sqrt());
         }
         let Some(window) = &mut self.window else { return Ok(Verdict::Waiting) };
-        let added = window.add_fix(&fix, &self.config);
+        let added = window.add_fix(&fix, (&covariance, square), &self.sources, &self.config);
         match self.guarded(fix.stamp, added)? {
             Ok(()) => {
                 self.forget_waiting();

@@ -8,7 +8,8 @@
 //! camera. Works with any subset: fixes alone, with odometry, with relative poses, with an IMU.
 //!
 //! The errors of a network's successive fixes are alike: they are discounted as samples of a Gauss-Markov process (see
-//! [`news`]), or the covariance would be a lie.
+//! [`news`]), or the covariance would be a lie. Where nothing measured the motion between them there is nothing to
+//! average, and the newest says nearly all: it is joined with the estimate as two answers that err alike.
 
 use crate::config::{EstimatorConfig, USUAL_CORRELATION_TIME};
 use crate::geometry::{PoseCovariance, Se3};

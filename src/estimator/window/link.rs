@@ -2,11 +2,12 @@
 
 use nalgebra::{Vector3, Vector6};
 
-use super::{ImuModel, Window};
+use super::{ImuModel, Unmeasured, Window};
 use crate::config::EstimatorConfig;
 use crate::estimator::Rejection;
 use crate::estimator::motion::Motion;
 use crate::estimator::sources::Sources;
+use crate::geometry::Matrix6;
 use crate::graph::{BetweenFactor, FactorId, Gaussian, ImuFactor, Key, VectorBetweenFactor};
 use crate::imu::IntervalRefusal;
 use crate::{Result, Stamp};
@@ -15,14 +16,15 @@ use crate::{Result, Stamp};
 const VELOCITY_WALK: f64 = 2.0;
 
 impl Window {
-    /// The factors between two neighbours.
+    /// The factors between two neighbours; where nothing measured the motion, the link is wider by `slack`.
     pub(super) fn link(
         &mut self,
         (from, earlier): (u64, Stamp),
         (to, later): (u64, Stamp),
+        slack: Matrix6,
         sources: &Sources,
         config: &EstimatorConfig,
-    ) -> Result<Vec<FactorId>> {
+    ) -> Result<(Vec<FactorId>, Option<Unmeasured>)> {
         let mut link = Vec::new();
         let mut measured = sources.has_relative(earlier, later);
         if let Some(motion) = sources.odometry_motion(earlier, later)? {
@@ -32,14 +34,14 @@ impl Window {
         if let Some(imu) = self.imu {
             measured |= self.imu_link((from, earlier), (to, later), imu, sources, config, &mut link)?;
         }
-        if !measured {
-            let unknown = sources.unknown(earlier, later)?;
-            link.push(self.between(from, to, unknown)?);
-        }
-        Ok(link)
+        let unmeasured = match measured {
+            true => None,
+            false => Some(self.unmeasured((from, earlier), (to, later), slack, sources)?),
+        };
+        Ok((link, unmeasured))
     }
 
-    fn between(&mut self, from: u64, to: u64, motion: Motion) -> Result<FactorId> {
+    pub(super) fn between(&mut self, from: u64, to: u64, motion: Motion) -> Result<FactorId> {
         let motion = motion.of_fixed_body(self.base_from_body());
         let noise = Gaussian::from_covariance(&motion.covariance.matrix())?;
         self.lag.add(Box::new(BetweenFactor::new(Key::pose(from), Key::pose(to), motion.earlier_from_later, noise)?))

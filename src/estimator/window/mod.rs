@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use nalgebra::{Matrix6, Vector3, Vector6};
 
+mod intersection;
 mod link;
 
 use super::Rejection;
@@ -22,6 +23,7 @@ use crate::graph::{
 };
 use crate::imu::{ImuBias, ImuNoise, NavState};
 use crate::{Error, Result, Stamp};
+use intersection::Intersection;
 use link::imu_keys;
 
 /// The IMU's part in a window.
@@ -56,7 +58,17 @@ struct Keyframe {
     stamp: Stamp,
     /// The factors that measure the motion from the keyframe before.
     link: Vec<FactorId>,
+    /// What stands for that motion where nothing measured it.
+    unmeasured: Option<Unmeasured>,
     has_fix: bool,
+}
+
+/// A link by the robot's typical speed.
+#[derive(Debug)]
+struct Unmeasured {
+    factor: FactorId,
+    /// What was added to its covariance for the fix behind it, in the axes of the later base. See [`intersection`].
+    slack: Matrix6<f64>,
 }
 
 /// The window. See the module's text.
@@ -110,7 +122,8 @@ impl Window {
             let sigmas = Gaussian::from_sigmas(&Vector6::new(g, g, g, a, a, a))?;
             window.lag.add(Box::new(VectorPriorFactor::new(Key::bias(index), bias.to_vector(), sigmas)?))?;
         }
-        window.keyframes.push_back(Keyframe { index, stamp: agreement.stamp, link: Vec::new(), has_fix: true });
+        let stamp = agreement.stamp;
+        window.keyframes.push_back(Keyframe { index, stamp, link: Vec::new(), unmeasured: None, has_fix: true });
         Ok(window)
     }
 
@@ -197,15 +210,20 @@ impl Window {
         let (from, from_stamp) = (before.index, before.stamp);
         let (state, bias) = self.propagated(from, from_stamp, stamp, sources)?;
         let index = self.insert(state, bias)?;
+        let mut slack = Matrix6::zeros();
         if let Some(after) = self.keyframes.get_mut(place) {
             let (to, to_stamp) = (after.index, after.stamp);
-            for factor in std::mem::take(&mut after.link) {
+            let (link, unmeasured) = (std::mem::take(&mut after.link), after.unmeasured.take());
+            for factor in link.into_iter().chain(unmeasured.as_ref().map(|unmeasured| unmeasured.factor)) {
                 self.lag.remove(factor);
             }
-            self.keyframes[place].link = self.link((index, stamp), (to, to_stamp), sources, config)?;
+            slack = unmeasured.map_or(slack, |unmeasured| unmeasured.slack);
+            let (link, unmeasured) = self.link((index, stamp), (to, to_stamp), slack, sources, config)?;
+            slack = if unmeasured.is_some() { Matrix6::zeros() } else { slack };
+            (self.keyframes[place].link, self.keyframes[place].unmeasured) = (link, unmeasured);
         }
-        let link = self.link((from, from_stamp), (index, stamp), sources, config)?;
-        self.keyframes.insert(place, Keyframe { index, stamp, link, has_fix: false });
+        let (link, unmeasured) = self.link((from, from_stamp), (index, stamp), slack, sources, config)?;
+        self.keyframes.insert(place, Keyframe { index, stamp, link, unmeasured, has_fix: false });
         self.attach_relatives(stamp, sources, config).map(Ok)
     }
 
@@ -221,20 +239,35 @@ impl Window {
         Ok((self.lag.values().pose(key)? * body_from_base, covariance.composed_with(body_from_base)))
     }
 
-    /// Adds a fix to its keyframe, discounted by what its neighbours in time told already.
+    /// Adds a fix to its keyframe, discounted by what its neighbours in time told already; where nothing measured the
+    /// motion from the last one, as the [`intersection`] with the estimate, whose covariance there is `predicted` and
+    /// which lies at the squared Mahalanobis distance `square` from it.
     ///
     /// # Errors
     /// What the graph says; in the inner result [`Rejection::Duplicate`].
-    pub fn add_fix(&mut self, fix: &Fix, config: &EstimatorConfig) -> Result<std::result::Result<(), Rejection>> {
+    pub fn add_fix(
+        &mut self,
+        fix: &Fix,
+        (predicted, square): (&PoseCovariance, f64),
+        sources: &Sources,
+        config: &EstimatorConfig,
+    ) -> Result<std::result::Result<(), Rejection>> {
         let base_from_body = self.base_from_body();
         let known = self.keyframes.iter().filter(|keyframe| keyframe.has_fix).map(|keyframe| keyframe.stamp);
         let nearest = known.chain(self.last_fix).map(|stamp| stamp.seconds_since(fix.stamp).abs());
-        let share = nearest.min_by(f64::total_cmp).map_or(1.0, |seconds| news(seconds, config.correlation_time));
+        let nearest = nearest.min_by(f64::total_cmp).unwrap_or(f64::INFINITY);
+        let evidence = news(nearest, config.correlation_time);
         let Ok(place) = self.keyframes.binary_search_by_key(&fix.stamp, |keyframe| keyframe.stamp) else {
             return Err(Error::compute("estimator", "a fix without its keyframe"));
         };
-        if self.keyframes[place].has_fix || share <= 0.0 {
+        if self.keyframes[place].has_fix || evidence <= 0.0 {
             return Ok(Err(Rejection::Duplicate));
+        }
+        let mut share = evidence;
+        if let Some(open) = self.unmeasured_before(place, sources) {
+            let intersection = Intersection::new(nearest, config.correlation_time, square);
+            self.widen(open, place, predicted, intersection, sources)?;
+            share = intersection.share_of_fix();
         }
         let information = share * self.efficiency;
         let covariance = fix.covariance.composed_with(base_from_body).matrix() / information;
@@ -245,7 +278,7 @@ impl Window {
         self.lag.add(Box::new(factor))?;
         self.keyframes[place].has_fix = true;
         self.last_fix = self.last_fix.max(Some(fix.stamp));
-        self.evidence += share;
+        self.evidence += evidence;
         Ok(Ok(()))
     }
 
