@@ -48,8 +48,7 @@ def message(package, name, fields):
     return dataclass(kind)
 
 
-# Each service's types, made once: CycloneDDS shares what it knows of a type among all topics of the process, and what belongs
-# to a class that is gone is read again.
+# Each service's types, made once.
 MESSAGES = {name: (message(package, f"{kind}_Request", asked), message(package, f"{kind}_Response", answered))
             for name, (package, kind, asked, answered) in SERVICES.items()}
 
