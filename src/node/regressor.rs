@@ -15,7 +15,7 @@ impl Localizer for PoseRegressor {
 
     fn localize(&mut self, stamp: Stamp, pixels: RgbImage) -> Result<Localization> {
         let regression = self.regress(&PixelFrame { stamp, pixels })?;
-        let Regression { absolute, relative, evidence } = regression;
+        let Regression { absolute, relative, evidence, .. } = regression;
         Ok(Localization { absolute, relative, evidence })
     }
 

@@ -210,8 +210,8 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
     card.max_pair_interval = cards.iter().map(|card| card.max_pair_interval).fold(f64::INFINITY, f64::min);
     card.validation = ValidationRecord::default();
-    // It fits the weights of its own model alone.
-    card.autoencoder = None;
+    // They fit the weights of their own model alone.
+    (card.autoencoder, card.references) = (None, None);
     card.created_by = format!("vloc {}", env!("CARGO_PKG_VERSION"));
     card.training.command.clone_from(&job.command);
     card.name.clone_from(&job.name);
