@@ -33,6 +33,8 @@ use equations::{Equations, LEAST_POINTS, Scene, project};
 /// How far the points may move in the image, cells of the coarsest level, median over the points: beyond it the features at both
 /// ends have nothing in common.
 const FARTHEST: f64 = 4.0;
+/// Up to so many times the cost at the start an end is as good: what the last digits make of one minimum.
+const AS_GOOD: f64 = 1.0 + 1e-6;
 
 /// Aligns a pose to what references saw of `points`; of equal inputs equal answers. `levels` from coarse to fine.
 ///
@@ -55,7 +57,7 @@ pub fn align(camera: &CameraModel, start: Se3, points: &[Vector3<f64>], levels: 
     report.moved = moved(&scene, &start, &pose) / coarsest.map.stride();
     report.outcome = match () {
         () if !settled => Outcome::Unsettled,
-        () if report.final_cost > report.initial_cost => Outcome::Costlier,
+        () if report.final_cost > AS_GOOD * report.initial_cost => Outcome::Costlier,
         () if report.moved > FARTHEST => Outcome::TooFar,
         () => Outcome::Converged,
     };

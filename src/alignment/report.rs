@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// The steps became small: the aligned pose counts.
     Converged,
-    /// Too few points of the references are in view: the start stays.
+    /// Too few points of the references are in view, or they leave the pose open: the start stays.
     #[default]
     TooFewPoints,
     /// The steps did not become small within their number: the start stays.

@@ -62,7 +62,7 @@ fn a_known_offset_is_found() {
         assert_eq!(report.outcome, Outcome::Converged, "{report:?}");
         let error = truth().local(pose);
         assert!(error.fixed_rows::<3>(0).norm() < 0.005 && error.fixed_rows::<3>(3).norm() < 0.003, "{error}");
-        assert!(report.cost_ratio() < 0.1 && report.moved > 0.2 && report.points > 200, "{report:?}");
+        assert!(report.cost_ratio() < 0.25 && report.moved > 0.2 && report.points > 200, "{report:?}");
         assert_eq!(wall.align(start), (pose, report), "equal inputs, equal answers");
     }
 }

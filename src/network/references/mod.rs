@@ -161,9 +161,10 @@ impl References {
         };
         let poses = poses.to_poses(&units)?;
         let counts: Vec<usize> = numbers(&take("points", &[count])?).into_iter().map(|count| count as usize).collect();
-        if counts.iter().sum::<usize>() != record.points {
-            let found = format!("{} over all frames", counts.iter().sum::<usize>());
-            return Err(Error::model(path, format!("{} points", record.points), found));
+        let fits = counts.iter().all(|count| *count <= record.points);
+        if !fits || counts.iter().sum::<usize>() != record.points {
+            let expected = format!("{} points over all frames, as in model.yaml", record.points);
+            return Err(Error::model(path, expected, format!("{counts:?}")));
         }
         let positions = numbers(&take("position", &[points, 3])?);
         let mut level = |name: &str| {

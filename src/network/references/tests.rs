@@ -59,7 +59,7 @@ fn a_file_says_what_was_in_memory_and_belongs_to_its_card() {
     let few = error(ReferencesRecord { frames: 3, ..record.clone() });
     assert!(few.contains("expected pose.translation of shape [3, 3], found [2, 3]"), "{few}");
     let less = error(ReferencesRecord { points: 1, ..record.clone() });
-    assert!(less.contains("expected 1 points, found 2 over all frames"), "{less}");
+    assert!(less.contains("expected 1 points over all frames, as in model.yaml, found [2, 0]"), "{less}");
     let whole = std::fs::read(&path).unwrap();
     std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
     let cut = error(record.clone());
