@@ -171,6 +171,8 @@ fn poses_beside_the_truth_come_closer_to_it() {
         let better = aligned.median_translation_error < plain.median_translation_error
             && aligned.median_rotation_error <= plain.median_rotation_error;
         assert_eq!(record.used, better);
+        let (own, measured) = (card.calibration, before.calibration);
+        assert!(own.translation_scale >= measured.translation_scale && own.rotation_scale >= measured.rotation_scale);
         if !record.used {
             let untouched = ModelCard { references: None, ..card };
             assert_eq!(untouched, before, "what is not used changes nothing");

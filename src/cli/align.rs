@@ -18,8 +18,8 @@ use crate::training::{Referenced, Referencing, add_references};
 /// of the encoder, after it was measured from points.
 ///
 /// The model folder gets references.safetensors (a few MB), and model.yaml what it does; the weights stay. Poses are aligned from
-/// now on where that was better on the validation frames; `vloc eval --align` says otherwise. Covariances stay those of the measured
-/// poses, too large rather than too small for aligned ones; `vloc calibrate` fits them on frames of your own.
+/// now on where that was better on the validation frames; `vloc eval --align` says otherwise. Covariances stay those
+/// of the measured poses, or become larger; `vloc calibrate` fits them on frames of your own.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   vloc align out/my_model --dataset my_scene

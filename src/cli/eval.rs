@@ -66,7 +66,7 @@ pub struct EvalArgs {
     #[arg(long, value_name = "N")]
     pub neighbours: Option<usize>,
     /// For a model with reference frames (vloc align): whether poses are aligned to them. Without it as its model.yaml says;
-    /// covariances are those of the poses before alignment either way.
+    /// covariances are the same either way.
     #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
     pub align: Option<bool>,
     /// Which image retrieval to compare with; each includes those before it.

@@ -221,11 +221,5 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
 /// The largest factors of several calibrations; fitted on nothing.
 fn largest(calibrations: impl Iterator<Item = Calibration>) -> Calibration {
     let none = Calibration { translation_scale: 0.0, rotation_scale: 0.0, ..Calibration::unfitted() };
-    calibrations.fold(none, |largest, one| Calibration {
-        translation_scale: largest.translation_scale.max(one.translation_scale),
-        rotation_scale: largest.rotation_scale.max(one.rotation_scale),
-        translation_floor: largest.translation_floor.max(one.translation_floor),
-        rotation_floor: largest.rotation_floor.max(one.rotation_floor),
-        ..largest
-    })
+    calibrations.fold(none, Calibration::or_larger)
 }

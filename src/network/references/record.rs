@@ -18,7 +18,7 @@ pub struct ReferencesRecord {
     pub frames: usize,
     /// Points in them.
     pub points: usize,
-    /// Whether poses are aligned to them; the card's errors are then those of aligned poses, its calibration never.
+    /// Whether poses are aligned to them; the card's errors are then those of aligned poses, its calibration serves both.
     pub used: bool,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,

@@ -4,9 +4,9 @@
 //! there are none from what the model says of a cell, if its own frame agrees. At the end the model answers on the validation
 //! frames with and without alignment, and keeps what is better.
 //!
-//! The calibration stays that of the measured poses. Validation frames lie beside the references: fitted to aligned poses there, the
-//! covariances would claim too much elsewhere (on a part of a kitchen that no reference shows, 4 % of the errors lay within their 90 %
-//! ellipsoids). As they are they are true or too large.
+//! No factor of the calibration becomes smaller than for measured poses. Validation frames lie beside the references: fitted to aligned
+//! poses there alone, the covariances would claim too much elsewhere (on a part of a kitchen that no reference shows, 4 % of
+//! the errors lay within their 90 % ellipsoids).
 
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ use crate::network::{Device, ModelCard, PoseRegressor, ValidationRecord, pose_di
 use crate::pnp::Correspondence;
 use crate::progress::Progress;
 use crate::sensor::DepthImage;
-use crate::training::calibrate::validated;
+use crate::training::calibrate::calibrate;
 use crate::training::ensemble::recorded_split;
 use crate::training::pairs::spread;
 use crate::training::run::frames_sha256;
@@ -68,7 +68,7 @@ impl Referencing {
 /// What reference frames do for their model.
 #[derive(Clone, Debug)]
 pub struct Referenced {
-    /// The new card; where aligned poses are better, with their errors.
+    /// The new card; where aligned poses are better, with their errors and covariances no smaller.
     pub card: ModelCard,
     /// Errors on the validation frames without and with alignment, where there are such frames.
     pub measured: Option<[ValidationRecord; 2]>,
@@ -135,15 +135,18 @@ pub fn add_references(
     let measured = |used: bool| {
         let card = ModelCard { references: Some(ReferencesRecord { used, ..record.clone() }), ..card.clone() };
         let regressor = PoseRegressor::load_with(card, &job.model, device)?;
-        validated(regressor, frames, &split.validation, &image)
+        calibrate(regressor, frames, &split.validation, &image, progress)
     };
     let (plain, aligned) = (measured(false)?, measured(true)?);
     let both = [plain.validation, aligned.validation];
+    // A card that used other references has the errors and factors of poses that were aligned to those.
+    let measured_alone = if was_used { plain } else { card };
     let card = match is_better(&both[1], &both[0]) {
-        true => aligned,
-        // The card has the errors of poses that were aligned to other references.
-        false if was_used => plain,
-        false => card,
+        true => {
+            let calibration = measured_alone.calibration.or_larger(aligned.calibration);
+            ModelCard { calibration, ..aligned }
+        }
+        false => measured_alone,
     };
     card.write(&job.model)?;
     Ok(Referenced { card, measured: Some(both) })
