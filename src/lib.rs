@@ -11,13 +11,14 @@
 //! |---|---|
 //! | 0 | [`geometry`], [`time`], [`error`], [`config`], [`progress`], [`memory`] |
 //! | 1 | [`sensor`]: what arrives, in our own types |
-//! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes; [`pnp`]: points and pixels to the pose that saw them |
+//! | 2 | [`vision`]: images to network-ready pixels; [`imu`]: readings to relative motion; [`msg`]: ROS messages as bytes; [`pnp`]: points and pixels to the pose that saw them; [`alignment`]: features to a better one |
 //! | 3 | `network`: pixels to poses (libtorch), with the index of `retrieval` for members that compare; [`graph`]: measurements to a trajectory with its covariance; `bag`: rosbag2 storage; [`retrieval`]: the most similar training images; [`evaluation`]: metrics and reports |
 //! | 4 | [`estimator`]: fixes, motion and IMU to one pose; [`dataset`]: files to frames with poses; [`synth`]: the synthetic world; `loss` |
 //! | 5 | [`middleware`]: the port and its adapters; `training` |
 //! | 6 | [`node`]: the localization node; `cli` |
 #![warn(missing_docs)]
 
+pub mod alignment;
 #[cfg(feature = "bag")]
 pub mod bag;
 #[cfg(all(feature = "torch", feature = "rtps", feature = "bag"))]

@@ -59,6 +59,7 @@ fn evaluation(results: &[FrameResult]) -> Evaluation {
         hindsight: None,
         training_path: (0..125).map(|index| moved(walk(1)[0].truth, -0.04 * f64::from(index))).collect(),
         evidence: Vec::new(),
+        alignments: Vec::new(),
         latencies: vec![Latency::new("forward pass", "cpu", 2, 1, &[Duration::from_millis(7)]).unwrap()],
         peak_memory: None,
     }

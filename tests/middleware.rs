@@ -49,6 +49,7 @@ fn write_model(folder: &Path, seed: i64) {
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
+        references: None,
         weights: WeightsRecord { precision: Precision::Single, sha256, parameters },
         members: Vec::new(),
         gallery: None,

@@ -53,6 +53,7 @@ fn card(network: NetworkConfig) -> ModelCard {
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
+        references: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         scenes: Vec::new(),

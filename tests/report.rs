@@ -73,6 +73,7 @@ fn evaluation(name: &str, results: &[FrameResult]) -> Evaluation {
         hindsight: None,
         training_path: results.iter().map(|result| result.truth.retract(&Twist::repeat(0.05))).collect(),
         evidence: Vec::new(),
+        alignments: Vec::new(),
         latencies: vec![Latency::new("network", "cpu", 1, 1, &durations).unwrap()],
         peak_memory: None,
     }

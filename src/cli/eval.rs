@@ -8,6 +8,7 @@ use clap::Args;
 use super::baselines::{RetrievalBaselines, baselines};
 use super::fused::{Fused, estimator_config, fuse};
 use super::report::Viewer;
+use crate::alignment::AlignmentReport;
 use crate::config::load_yaml;
 use crate::dataset::{self, Dataset, Split, SplitRule};
 use crate::evaluation::report::evaluated;
@@ -64,6 +65,10 @@ pub struct EvalArgs {
     /// model.yaml says, for which its covariances are calibrated.
     #[arg(long, value_name = "N")]
     pub neighbours: Option<usize>,
+    /// For a model with reference frames (vloc align): whether poses are aligned to them. Without it as its model.yaml says;
+    /// covariances are the same either way.
+    #[arg(long, value_name = "BOOL", action = clap::ArgAction::Set)]
+    pub align: Option<bool>,
     /// Which image retrieval to compare with; each includes those before it.
     #[arg(long, value_enum, default_value_t = RetrievalBaselines::DenseVlad)]
     pub retrieval: RetrievalBaselines,
@@ -131,6 +136,9 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     if let Some(count) = args.neighbours {
         regressor = regressor.with_neighbours(count)?;
     }
+    if let Some(align) = args.align {
+        regressor = regressor.with_alignment(align)?;
+    }
     let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
     let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;
     let peak_memory = memory::peak();
@@ -154,6 +162,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
         hindsight: None,
         training_path: poses(&split.train),
         evidence: localized.evidence(&regressor),
+        alignments: localized.alignments(),
         latencies: localized.timings().into_iter().map(|(step, times)| latency(step, times)).collect::<Result<_>>()?,
         peak_memory,
     };
@@ -218,6 +227,11 @@ impl Localized {
         let measures = regressor.card().network.scene_coordinates().is_some();
         let answers = self.answers.iter().filter(|_| measures);
         answers.map(|answer| answer.as_ref().and_then(|answer| answer.evidence)).collect()
+    }
+
+    /// How each pose was aligned; empty for a model that aligns none.
+    fn alignments(&self) -> Vec<AlignmentReport> {
+        self.answers.iter().flatten().filter_map(|answer| answer.alignment).collect()
     }
 
     /// What was timed: the parts of the network are those of [`StepTimes`](crate::network::StepTimes).

@@ -178,6 +178,7 @@ mod tests {
             absolute: AbsolutePose { stamp, map_from_camera: pose(index), covariance },
             relative: Some(RelativePose { previous_stamp, stamp, previous_from_current, covariance }),
             evidence: None,
+            alignment: None,
         }
     }
 

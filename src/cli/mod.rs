@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, each a `...Args` struct and a `run` function.
 
+mod align;
 mod autoencode;
 mod baselines;
 mod calibrate;
@@ -81,6 +82,8 @@ enum Command {
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.
     Calibrate(calibrate::CalibrateArgs),
+    /// Add reference frames to a scene-coordinates model, to which poses are aligned.
+    Align(align::AlignArgs),
     /// Train a pose auto-encoder for a model: what it makes of an image, from the pose alone.
     Autoencode(autoencode::AutoencodeArgs),
     /// Show what a model with a pose auto-encoder remembers at poses, as pictures.
@@ -116,6 +119,7 @@ impl Cli {
             Command::Train(_)
                 | Command::Pretrain(_)
                 | Command::Ensemble(_)
+                | Command::Align(_)
                 | Command::Autoencode(_)
                 | Command::Graph(_)
                 | Command::Compare(_)
@@ -134,6 +138,7 @@ impl Cli {
             Command::Pretrain(args) => pretrain::run(args),
             Command::Ensemble(args) => ensemble::run(args),
             Command::Calibrate(args) => calibrate::run(args),
+            Command::Align(args) => align::run(args),
             Command::Autoencode(args) => autoencode::run(args),
             Command::Picture(args) => picture::run(args),
             Command::Eval(args) => eval::run(args),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::trajectory_error::{Alignment, FramePairs, TrajectoryError, absolute, relative};
-use super::{Consistency, Evaluation, FrameResult, Latency, PointsSummary, PoseErrorSummary};
+use super::{AlignmentSummary, Consistency, Evaluation, FrameResult, Latency, PointsSummary, PoseErrorSummary};
 use crate::geometry::Se3;
 use crate::memory::mebibytes;
 use crate::{Error, Result};
@@ -33,6 +33,9 @@ pub struct Metrics {
     /// What the answers stand on, of a method that measures poses from points. Absent for any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub points: Option<PointsSummary>,
+    /// How poses were aligned to reference frames, of a method that does. Absent for any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alignment: Option<AlignmentSummary>,
     /// Timings, each with its device, threads and batch.
     pub latency: Vec<Latency>,
     /// The most that the process had in memory until the last frame was answered, MiB: program, libraries, model and images.
@@ -116,6 +119,7 @@ impl Metrics {
             trajectory: if truth.len() < 2 { None } else { Some(TrajectoryMetrics::new(&truth, &estimate)?) },
             consistency: Consistency::new(answered())?,
             points: PointsSummary::new(&evaluation.evidence),
+            alignment: AlignmentSummary::new(&evaluation.alignments),
             latency: evaluation.latencies.clone(),
             peak_memory_mib: evaluation.peak_memory.map(mebibytes),
         })

@@ -8,12 +8,14 @@
 //! - [`trajectory_error`]: ATE and RPE as `evo` has them.
 //! - [`consistency`]: is the covariance true (NEES, coverage)?
 //! - [`points`]: what answers stand on that were measured from points.
+//! - [`alignment`]: how the alignment of poses to reference frames went.
 //! - [`report`]: one HTML file with tables and pictures, of one evaluation or of several.
 //! - [`fusion_plots`]: pictures of a fused trajectory, its errors over time and its NEES.
 //! - [`latency`]: medians and 99th percentiles that name their device.
 //!
 //! Nothing here knows tensors, datasets or ROS.
 
+pub mod alignment;
 mod canvas;
 pub mod consistency;
 mod files;
@@ -32,11 +34,13 @@ pub mod trajectory_error;
 
 use std::path::Path;
 
+use crate::alignment::AlignmentReport;
 use crate::geometry::Se3;
 use crate::pnp::Evidence;
 use crate::sensor::AbsolutePose;
 use crate::{Error, Result, Stamp};
 
+pub use alignment::AlignmentSummary;
 pub use consistency::{Consistency, NeesSummary};
 pub use latency::Latency;
 pub use metrics::{Metrics, Provenance};
@@ -81,6 +85,8 @@ pub struct Evaluation {
     pub training_path: Vec<Se3>,
     /// What each answer stands on, one per frame, of a method that measures poses from points; empty for any other.
     pub evidence: Vec<Option<Evidence>>,
+    /// How the poses of the answers were aligned to reference frames, of a method that does; empty for any other.
+    pub alignments: Vec<AlignmentReport>,
     /// Timings that were taken in the same run.
     pub latencies: Vec<Latency>,
     /// The most bytes that the process had in memory until the last frame was answered, where that is known.

@@ -76,6 +76,9 @@ fn notes(metrics: &Metrics) -> String {
     if let Some(points) = &metrics.points {
         let _ = writeln!(text, "{points}");
     }
+    if let Some(alignment) = &metrics.alignment {
+        let _ = writeln!(text, "{alignment}");
+    }
     for latency in &metrics.latency {
         let _ = writeln!(
             text,

@@ -12,6 +12,7 @@ use super::pictures::PicturesConfig;
 use super::place_record::PlaceRecord;
 use super::pose_encoder::AutoencoderConfig;
 use super::pose_tensor::MapFromNormalized;
+use super::references::ReferencesRecord;
 use super::scene_coordinates::Supervision;
 use super::scene_record::SceneRecord;
 use super::uncertainty::Calibration;
@@ -280,6 +281,9 @@ pub struct ModelCard {
     /// the training poses, and each part has its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub large_place: Option<PlaceRecord>,
+    /// The training frames that poses can be aligned to, where some were added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub references: Option<ReferencesRecord>,
 }
 
 impl ModelCard {
@@ -362,6 +366,7 @@ impl ModelCard {
         }
         self.check_autoencoder(path)?;
         self.check_large_place(path)?;
+        self.check_references(path)?;
         self.check_scenes(path)?;
         (0..self.scenes.len()).try_for_each(|scene| self.of_scene(scene).check_place(path))?;
         self.check_place(path)?;

@@ -6,6 +6,7 @@
 //! - [`Gallery`] is the training images of a member that compares, `gallery.safetensors`.
 //! - [`PoseAutoencoder`] knows what the network makes of an image taken at a pose, `autoencoder.safetensors`; with it the
 //!   training poses refine a position, and [`PictureDecoder`] shows what is seen from one.
+//! - [`references::References`] are training frames to which a pose is aligned, `references.safetensors`.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
 //!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
 //!   the frame before is its own output.
@@ -42,6 +43,7 @@ mod pose_head;
 mod pose_network;
 mod pose_tensor;
 mod prediction;
+pub mod references;
 mod refinement;
 mod regressor;
 mod rotation_output;
@@ -77,7 +79,7 @@ pub use pose_encoder::{AutoencoderConfig, PoseEncoder};
 pub use pose_head::{Dropout, PoseOutput};
 pub use pose_network::{Features, OdometryStream, PoseNetwork};
 pub use pose_tensor::{MapFromNormalized, PoseTensor};
-pub use refinement::{affine_weights, nearest_poses};
+pub use refinement::{affine_weights, nearest_poses, pose_distance};
 pub use regressor::{PixelFrame, PoseRegressor, Regression};
 pub use saliency::Saliency;
 pub use scene_record::SceneRecord;

@@ -58,13 +58,15 @@ fn bounded(weights: DVector<f64>, equal: &DVector<f64>) -> DVector<f64> {
     equal + away * share
 }
 
-/// The indices of the `count` poses nearest to `pose`, the nearest first: by metres over `scale` plus radians, as
-/// validation adds them up.
+/// How far two poses are from each other: metres over `scale` plus radians, as validation adds them up.
+pub fn pose_distance(one: &Se3, other: &Se3, scale: f64) -> f64 {
+    let angle = (one.rotation.inverse() * other.rotation).angle();
+    (one.translation - other.translation).norm() / scale + angle
+}
+
+/// The indices of the `count` poses nearest to `pose`, the nearest first, by [`pose_distance`].
 pub fn nearest_poses(pose: &Se3, poses: &[Se3], scale: f64, count: usize) -> Vec<usize> {
-    let distance = |other: &Se3| {
-        let angle = (pose.rotation.inverse() * other.rotation).angle();
-        (pose.translation - other.translation).norm() / scale + angle
-    };
+    let distance = |other: &Se3| pose_distance(pose, other, scale);
     let mut distances: Vec<(f64, usize)> = poses.iter().map(distance).zip(0..).collect();
     let order = |a: &(f64, usize), b: &(f64, usize)| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1));
     let count = count.min(distances.len());

@@ -15,9 +15,11 @@ use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
+use super::references::{REFERENCES_FILE, References};
 use super::step_times::StepTimes;
 use super::temporal::History;
 use super::uncertainty::dropout_masks;
+use crate::alignment::AlignmentReport;
 use crate::pnp::Evidence;
 use crate::sensor::{AbsolutePose, PosePrior, RelativePose};
 use crate::{Error, Result, Stamp};
@@ -40,10 +42,12 @@ pub struct Regression {
     pub relative: Option<RelativePose>,
     /// What the absolute pose stands on, of a model that knows points; of an ensemble that of its first member.
     pub evidence: Option<Evidence>,
+    /// How the absolute pose was aligned to reference frames, of a model that does.
+    pub alignment: Option<AlignmentReport>,
 }
 
-/// An absolute pose, the relative one with the stamp that it begins at, and what the first stands on.
-type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
+/// An absolute pose, the relative one with the stamp that it begins at, what the first stands on, and how it was aligned.
+type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>, Option<AlignmentReport>);
 
 /// A model at work. It remembers the frame before: its features, and what it said of it itself.
 ///
@@ -56,6 +60,8 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>);
 /// A model that knows points ([`scene_coordinates`](super::scene_coordinates)) leaves the pose to geometry, and has no answer
 /// where too few points agree ([`Error::NoAnswer`]). Of a large place, whose parts have a head each, those parts are tried whose
 /// training images look most alike, and the pose that most points agree with counts.
+/// With reference frames whose card says so, the measured pose is aligned to what they saw ([`References::align`]); its covariance
+/// stays the measured one.
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
@@ -96,6 +102,7 @@ pub struct PoseRegressor {
     /// The number of the scene that it answers in, of several.
     scene: Option<usize>,
     autoencoder: Option<PoseAutoencoder>,
+    references: Option<References>,
     times: StepTimes,
 }
 
@@ -130,7 +137,10 @@ impl PoseRegressor {
         let autoencoder = autoencoder
             .map(|record| PoseAutoencoder::load(folder, record, &card.network, card.map_from_normalized, device));
         let autoencoder = autoencoder.transpose()?;
-        Ok(Self { autoencoder, ..Self::with_members(card, first, members) })
+        let references = card.references.as_ref();
+        let load = |record| References::load(&folder.join(REFERENCES_FILE), record, card.map_from_normalized);
+        let references = references.map(load).transpose()?;
+        Ok(Self { autoencoder, references, ..Self::with_members(card, first, members) })
     }
 
     /// A regressor over a network in memory, for validation while it trains.
@@ -144,8 +154,21 @@ impl PoseRegressor {
         let widths = &card.network.hidden;
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
-        let (half_precision, scene, autoencoder, times) = (false, None, None, StepTimes::default());
-        Self { card, first, others, one_trunk, masks, odometry_masks, half_precision, scene, autoencoder, times }
+        let (half_precision, scene, times) = (false, None, StepTimes::default());
+        let (autoencoder, references) = (None, None);
+        Self {
+            card,
+            first,
+            others,
+            one_trunk,
+            masks,
+            odometry_masks,
+            half_precision,
+            scene,
+            autoencoder,
+            references,
+            times,
+        }
     }
 
     /// Answers in the scene of this number, with its card; `None` for a model that knows one place.
@@ -197,6 +220,27 @@ impl PoseRegressor {
         };
         self.autoencoder = Some(autoencoder.with_neighbours(count)?);
         Ok(self)
+    }
+
+    /// Aligns poses to the reference frames of the model, or does not.
+    ///
+    /// # Errors
+    /// [`Error::Config`] where they should be and it has none.
+    pub fn with_alignment(mut self, align: bool) -> Result<Self> {
+        match &mut self.card.references {
+            Some(record) => record.used = align,
+            None if align => {
+                let expected = "a model with reference frames (vloc align adds them)";
+                return Err(Error::config("align", expected, format!("{}, which has none", self.card.name)));
+            }
+            None => (),
+        }
+        Ok(self)
+    }
+
+    /// The reference frames that poses are aligned to.
+    fn used_references(&self) -> Option<&References> {
+        self.references.as_ref().filter(|_| self.card.references.as_ref().is_some_and(|record| record.used))
     }
 
     /// The model's card; of a model of several scenes, as the scene in use has it.
@@ -291,7 +335,7 @@ impl PoseRegressor {
     }
 
     fn uncalibrated(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Regression> {
-        let (absolute, relative, evidence) = self.predict(frame, prior)?;
+        let (absolute, relative, evidence, alignment) = self.predict(frame, prior)?;
         let Prediction { pose: map_from_camera, raw_covariance: covariance } = absolute;
         let absolute = AbsolutePose { stamp: frame.stamp, map_from_camera, covariance };
         let relative = relative.map(|(previous_stamp, Prediction { pose, raw_covariance: covariance })| RelativePose {
@@ -300,13 +344,13 @@ impl PoseRegressor {
             previous_from_current: pose,
             covariance,
         });
-        Ok(Regression { absolute, relative, evidence })
+        Ok(Regression { absolute, relative, evidence, alignment })
     }
 
     fn predict(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Said> {
         let max_interval = self.card.max_pair_interval;
         self.members().for_each(|member| member.forget_unless_before(frame.stamp, max_interval));
-        let opinions = self.opinions(frame, prior).inspect_err(|_| self.reset())?;
+        let (opinions, alignment) = self.opinions(frame, prior).inspect_err(|_| self.reset())?;
         let absolute: Vec<Prediction> = opinions.iter().map(|opinion| opinion.absolute).collect();
         let relative: Vec<Prediction> = opinions.iter().filter_map(|opinion| Some(opinion.relative?.1)).collect();
         let spread = !self.card.cross_fitted;
@@ -317,26 +361,35 @@ impl PoseRegressor {
             None => None,
         };
         let evidence = opinions.first().and_then(|opinion| opinion.evidence);
-        Ok((Prediction::of_members(&absolute, spread)?, relative, evidence))
+        Ok((Prediction::of_members(&absolute, spread)?, relative, evidence, alignment))
     }
 
-    fn opinions(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Vec<Opinion>> {
+    fn opinions(
+        &mut self,
+        frame: &PixelFrame,
+        prior: Option<&PosePrior>,
+    ) -> Result<(Vec<Opinion>, Option<AlignmentReport>)> {
         let mut times = StepTimes::start(self.device());
         let input = self.input(frame)?;
         let half = self.half_precision && self.device().is_cuda();
         let look = || -> Result<_> {
             let shared = self.first.network.shared(&input, false);
             times.features();
-            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared)))
+            let maps = self.used_references().map(|references| references.maps(&self.first.network, &shared));
+            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared), maps.transpose()?.flatten()))
         };
-        let (answers, embedding) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
+        let (answers, embedding, maps) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
         times.answers();
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
         let (camera, answered) = (self.card.camera, self.members().zip(answers));
         let remember =
             |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), prior, parts);
-        let opinions = answered.map(remember).collect::<Result<Vec<_>>>();
+        let mut opinions = answered.map(remember).collect::<Result<Vec<_>>>();
+        let alignment = match (self.used_references(), maps, opinions.as_deref_mut()) {
+            (Some(references), Some(maps), Ok([opinion])) => Some(references.align_opinion(opinion, &maps, &camera)),
+            _ => None,
+        };
         times.poses();
         self.times = times;
         let mut opinions = opinions?;
@@ -346,7 +399,7 @@ impl PoseRegressor {
             let pose = opinion.absolute.pose;
             opinion.absolute.pose = guarded("refinement", || autoencoder.refine(pose, &embedding))??;
         }
-        Ok(opinions)
+        Ok((opinions, alignment))
     }
 
     /// What a pose auto-encoder that refines positions compares with its encodings: they know no frame before.

@@ -102,6 +102,17 @@ impl Calibration {
         }
     }
 
+    /// The larger of each factor and floor of both, and all else of this one: its ellipsoids hold those of both.
+    pub fn or_larger(self, other: Self) -> Self {
+        Self {
+            translation_scale: self.translation_scale.max(other.translation_scale),
+            rotation_scale: self.rotation_scale.max(other.rotation_scale),
+            translation_floor: self.translation_floor.max(other.translation_floor),
+            rotation_floor: self.rotation_floor.max(other.rotation_floor),
+            ..self
+        }
+    }
+
     /// Fits the factors to pairs of an *uncalibrated* covariance and the error `local(estimate, truth)`.
     ///
     /// First each block on its own, then both together, so that 90 % of the frames fall inside the ellipsoid of 90 %.

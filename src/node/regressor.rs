@@ -34,6 +34,6 @@ impl Localizer for PoseRegressor {
     }
 }
 
-fn localization(Regression { absolute, relative, evidence }: Regression) -> Localization {
+fn localization(Regression { absolute, relative, evidence, .. }: Regression) -> Localization {
     Localization { absolute, relative, evidence }
 }

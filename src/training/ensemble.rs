@@ -210,8 +210,8 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
     card.licence = licences.into_iter().collect::<Vec<_>>().join(" and ");
     card.max_pair_interval = cards.iter().map(|card| card.max_pair_interval).fold(f64::INFINITY, f64::min);
     card.validation = ValidationRecord::default();
-    // It fits the weights of its own model alone.
-    card.autoencoder = None;
+    // They fit the weights of their own model alone.
+    (card.autoencoder, card.references) = (None, None);
     card.created_by = format!("vloc {}", env!("CARGO_PKG_VERSION"));
     card.training.command.clone_from(&job.command);
     card.name.clone_from(&job.name);
@@ -221,11 +221,5 @@ fn copy_members(job: &Joining, cards: &[ModelCard]) -> Result<ModelCard> {
 /// The largest factors of several calibrations; fitted on nothing.
 fn largest(calibrations: impl Iterator<Item = Calibration>) -> Calibration {
     let none = Calibration { translation_scale: 0.0, rotation_scale: 0.0, ..Calibration::unfitted() };
-    calibrations.fold(none, |largest, one| Calibration {
-        translation_scale: largest.translation_scale.max(one.translation_scale),
-        rotation_scale: largest.rotation_scale.max(one.rotation_scale),
-        translation_floor: largest.translation_floor.max(one.translation_floor),
-        rotation_floor: largest.rotation_floor.max(one.rotation_floor),
-        ..largest
-    })
+    calibrations.fold(none, Calibration::or_larger)
 }

@@ -3,7 +3,7 @@
 //! - [`TrainingConfig`] is every choice, with presets; [`train`] is the way from a dataset to a model folder, and
 //!   [`train_scenes`] that from several to a model of several scenes, from random
 //!   weights, those of an encoder or ([`FineTuning`]) a finished model. [`join`] makes an ensemble of several;
-//!   [`autoencode`] trains a pose auto-encoder for a finished model; [`Trials`] finds the settings that a time budget allows.
+//!   [`autoencode`] trains a pose auto-encoder for a finished model, [`add_references`] gives one frames that poses are aligned to; [`Trials`] finds the settings that a time budget allows.
 //! - [`Trainer`] is the loop: an odometry step, then a pose step, each with its own [`Adam`]; both own the shared
 //!   layers (VLocNet, section III-D).
 //! - [`Pixels`] and [`FeatureCache`] are what it learns from: augmented images, or what a frozen trunk makes of them.
@@ -79,7 +79,7 @@ pub use pretrain::{
 };
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
-pub use scene_coordinates::SceneCoordinates;
+pub use scene_coordinates::{Referenced, Referencing, SceneCoordinates, add_references};
 pub use scene_points::ScenePoints;
 pub use scenes::SceneDataset;
 pub use schedule::{cycle, learning_rate};

@@ -229,6 +229,7 @@ fn train_on(
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
+        references: None,
         weights,
         members,
         gallery,

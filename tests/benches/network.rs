@@ -43,6 +43,7 @@ fn regressor(preset: &str, processor: tch::Device) -> PoseRegressor {
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
+        references: None,
         weights: WeightsRecord { precision: Precision::Single, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,

@@ -166,8 +166,13 @@ impl SceneCoordinateHead {
         self.points_in(features_nc, fast_products(features_nc.device()))
     }
 
+    /// Where the cells of both maps lie in the network's image, the finer first.
+    pub(in crate::network) fn grids(&self) -> [CellGrid; 2] {
+        self.grids
+    }
+
     /// The maps that features of cells are of, the finer first, `bchw`.
-    pub(super) fn maps<'a>(&self, shared: &'a Features) -> [&'a Tensor; 2] {
+    pub(in crate::network) fn maps<'a>(&self, shared: &'a Features) -> [&'a Tensor; 2] {
         self.stages.map(|stage| &shared.maps()[stage])
     }
 }

@@ -87,6 +87,7 @@ pub(in crate::training) fn train(
         calibration: Calibration::unfitted(),
         relative_calibration: None,
         autoencoder: None,
+        references: None,
         weights: WeightsRecord { precision: config.precision, sha256: String::new(), parameters: 0 },
         members: Vec::new(),
         gallery: None,

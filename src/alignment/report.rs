@@ -1,0 +1,49 @@
+//! How an alignment went.
+
+use serde::{Deserialize, Serialize};
+
+/// How an alignment ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The steps became small: the aligned pose counts.
+    Converged,
+    /// Too few points of the references are in view, or they leave the pose open: the start stays.
+    #[default]
+    TooFewPoints,
+    /// The steps did not become small within their number: the start stays.
+    Unsettled,
+    /// The image fits the references worse than at the start, which stays.
+    Costlier,
+    /// Farther from the start than features can be followed: the start stays.
+    TooFar,
+}
+
+/// How an alignment went; the default is that of an image that shares nothing with its references.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct AlignmentReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Points in view at the start.
+    pub points: usize,
+    /// Steps of all levels, repeated ones included.
+    pub iterations: usize,
+    /// Mean robust cost of the finest level at the start.
+    pub initial_cost: f64,
+    /// The same at the end.
+    pub final_cost: f64,
+    /// How far the points moved in the image, cells of the coarsest level, median.
+    pub moved: f64,
+}
+
+impl AlignmentReport {
+    /// Whether the aligned pose counts; else it is the start.
+    pub fn is_used(&self) -> bool {
+        self.outcome == Outcome::Converged
+    }
+
+    /// The cost at the end by that at the start.
+    pub fn cost_ratio(&self) -> f64 {
+        self.final_cost / self.initial_cost.max(f64::MIN_POSITIVE)
+    }
+}
