@@ -209,6 +209,13 @@ fn alignment_is_switched_on_and_off_and_reported() {
     assert!(report.points > 50 && report.iterations > 0, "{report:?}");
     assert_eq!(aligned.absolute.covariance, plain.absolute.covariance, "the measured one stays");
 
+    #[cfg(all(feature = "rtps", feature = "bag"))]
+    for use_alignment in [true, false] {
+        let config = vloc::config::Config { model: model.clone(), use_alignment, ..Default::default() };
+        let used = vloc::cli::node::load_model(&config).unwrap().card().references.as_ref().unwrap().used;
+        assert_eq!(used, use_alignment && card.references.as_ref().unwrap().used, "the node's parameter");
+    }
+
     // The file and its card belong together.
     let file = model.join(REFERENCES_FILE);
     let whole = std::fs::read(&file).unwrap();

@@ -173,7 +173,8 @@ pub fn load_model(config: &Config) -> Result<PoseRegressor> {
         return Err(Error::config("model", "a model folder, by --model FOLDER or -p model:=FOLDER", "none"));
     }
     let device: Device = config.device.parse()?;
-    PoseRegressor::load_in(&config.model, &config.scene, device)
+    let regressor = PoseRegressor::load_in(&config.model, &config.scene, device)?;
+    if config.use_alignment { Ok(regressor) } else { regressor.with_alignment(false) }
 }
 
 async fn localize<P: Live>(config: &Config, names: &Names) -> Result<()> {

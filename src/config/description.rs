@@ -7,7 +7,7 @@ use std::collections::HashMap;
 const EXPLAINED: &str = include_str!("../../config/vloc.yaml");
 
 /// Parameters that are read at start only: they decide which sockets are opened, name files, or say in which map poses are.
-const READ_ONLY: [&str; 11] = [
+const READ_ONLY: [&str; 12] = [
     "scene",
     "autostart",
     "device",
@@ -16,6 +16,7 @@ const READ_ONLY: [&str; 11] = [
     "camera_info_file",
     "odometry_source",
     "use_imu",
+    "use_alignment",
     "saved_pose_filepath",
     "initialize_at_saved_pose",
     "use_sim_time",

@@ -83,6 +83,8 @@ pub struct Config {
     pub use_estimator: bool,
     /// Whether a model that measures poses begins its search where the estimate expects the camera, while the robot is tracked.
     pub use_pose_prior: bool,
+    /// Whether poses are aligned to the reference frames of a model, where its card says that this is better.
+    pub use_alignment: bool,
     /// How fixes become one pose.
     pub estimator: EstimatorConfig,
     /// Most poses of `path`; 0: it is not published.
@@ -172,6 +174,7 @@ impl Default for Config {
             clock_jump_threshold: 1.0,
             use_estimator: true,
             use_pose_prior: true,
+            use_alignment: true,
             estimator: EstimatorConfig::default(),
             path_length: 1000,
             diagnostics_period: 1.0,
