@@ -245,6 +245,16 @@ fn what_cannot_have_references_is_refused() {
     let stopped = add_references(&referencing(&model), &room, Progress::Silent, &|| false).unwrap_err().to_string();
     assert!(stopped.ends_with("; the model is as it was"), "{stopped}");
     assert!(!model.join(REFERENCES_FILE).exists() && ModelCard::read(&model).unwrap().references.is_none());
+    let while_measuring = || !model.join(REFERENCES_FILE).exists();
+    let stopped =
+        add_references(&referencing(&model), &room, Progress::Silent, &while_measuring).unwrap_err().to_string();
+    assert!(
+        stopped.ends_with("; the reference frames are in the model, and poses are not aligned to them"),
+        "{stopped}"
+    );
+    assert!(!ModelCard::read(&model).unwrap().references.unwrap().used);
+    let nowhere = Referencing::of(work.path().join("nowhere")).unwrap_err().to_string();
+    assert!(nowhere.ends_with("split.yaml of its training, or the rule by --split, found no such folder"), "{nowhere}");
 
     // An image of nothing: alignment says so, and where there is an answer it stays.
     let card = add(&room, &referencing(&model)).unwrap().card;

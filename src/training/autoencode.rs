@@ -69,7 +69,7 @@ impl Autoencoding {
     /// The usual choices for a model, with the split that its folder has.
     ///
     /// # Errors
-    /// [`Error::Io`] when it has none; [`Error::Format`] when it is something else.
+    /// [`Error::Model`] when it has none; [`Error::Format`] when it is something else.
     pub fn of(model: PathBuf) -> Result<Self> {
         let split = recorded_split(&model)?;
         Ok(Self::with_split(model, split))

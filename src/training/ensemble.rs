@@ -140,9 +140,15 @@ fn check_folds(job: &Joining, cards: &[ModelCard], rules: Option<&[SplitRule]>) 
 /// The rule in the folder of a model, as its training left it.
 ///
 /// # Errors
-/// [`Error::Io`] when there is none; [`Error::Format`] when it is something else.
+/// [`Error::Model`] when there is none; [`Error::Format`] when it is something else.
 pub fn recorded_split(model: &Path) -> Result<SplitRule> {
-    load_yaml(&model.join(super::run::SPLIT_FILE))
+    let path = model.join(super::run::SPLIT_FILE);
+    if !path.is_file() {
+        let expected = "the folder of a model with the split.yaml of its training, or the rule by --split";
+        let found = if model.is_dir() { "no split.yaml in it" } else { "no such folder" };
+        return Err(Error::model(model, expected, found));
+    }
+    load_yaml(&path)
 }
 
 fn check_kin(first: &ModelCard, card: &ModelCard, folder: &Path) -> Result<()> {

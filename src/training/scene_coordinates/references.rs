@@ -53,7 +53,7 @@ impl Referencing {
     /// The usual choices for a model, with the split that its folder has.
     ///
     /// # Errors
-    /// [`Error::Io`] when it has none; [`Error::Format`] when it is something else.
+    /// [`Error::Model`] when it has none; [`Error::Format`] when it is something else.
     pub fn of(model: PathBuf) -> Result<Self> {
         let split = recorded_split(&model)?;
         Ok(Self::with_split(model, split))
@@ -74,12 +74,12 @@ pub struct Referenced {
     pub measured: Option<[ValidationRecord; 2]>,
 }
 
-/// Chooses reference frames and puts them into the model folder. Asks `keep_going` before each frame.
+/// Chooses reference frames and puts them into the model folder. Asks `keep_going` before each image.
 ///
 /// # Errors
 /// Those of the model, the dataset and the split; [`Error::Model`] for a model that knows no points, and for an ensemble;
 /// [`Error::Config`] when the rule does not give the frames that trained the model, or for no frames or cells;
-/// [`Error::Interrupted`] after `keep_going` said no; [`Error::Compute`] where no frame shows a point.
+/// [`Error::Interrupted`] after `keep_going` said no: poses are not aligned to what was chosen; [`Error::Compute`] where no frame shows a point.
 pub fn add_references(
     job: &Referencing,
     dataset: &dyn Dataset,
@@ -92,50 +92,27 @@ pub fn add_references(
         let expected = format!("the rule and the dataset that {} was trained with", card.name);
         return Err(Error::config("split", expected, "other training frames"));
     }
-    let device = job.device.resolve()?;
-    let regressor = PoseRegressor::load_with(ModelCard { references: None, ..card.clone() }, &job.model, device)?;
     let preprocessor = Preprocessor::new(dataset.camera(), &card.camera)?;
-    let image = |index: usize| preprocessor.apply(&dataset.image(index)?);
-
-    // How features are compressed, then what the chosen frames saw.
-    let poses: Vec<Se3> = split.train.iter().map(|&index| frames[index].map_from_camera).collect();
-    let chosen = farthest(&poses, card.map_from_normalized.scale, job.frames).into_iter().map(|at| split.train[at]);
-    let chosen: Vec<usize> = chosen.collect();
-    let mut references = References::new(compressions(&regressor, &chosen, &image)?, card.map_from_normalized);
-    let bar = progress.steps("adding references", chosen.len() as u64);
-    for &index in &chosen {
-        if !keep_going() {
-            return Err(Error::Interrupted("; the model is as it was".to_owned()));
-        }
-        let (pixels, map_from_camera) = (image(index)?, frames[index].map_from_camera);
-        let maps = regressor.encoder_maps(&pixels)?;
-        let seen = match dataset.depth(index)? {
-            Some(depth) => measured_points(&card, &depth, spread_cells(&maps[0], job.cells)),
-            None => {
-                let believed = regressor.points(&pixels)?.unwrap_or_default();
-                believed_points(&card, &map_from_camera, &believed, spread_cells(&maps[0], job.cells))
-            }
-        };
-        references.add(map_from_camera, &references.compress(&maps)?, &seen);
-        bar.advance(1);
-    }
-    if references.points() == 0 {
-        let reason = "no training frame shows a point: neither a depth image nor the model says where";
-        return Err(Error::compute("reference frames", reason));
-    }
+    let image = |index: usize, left: &str| match keep_going() {
+        true => preprocessor.apply(&dataset.image(index)?),
+        false => Err(Error::Interrupted(format!("; {left}"))),
+    };
+    let as_it_was = |index| image(index, "the model is as it was");
+    let references = collect(job, (&card, &split.train), dataset, &as_it_was, progress)?;
 
     // The model folder: first with poses as they were.
-    let record = references.save(&job.model.join(REFERENCES_FILE))?;
     let was_used = card.references.as_ref().is_some_and(|record| record.used);
+    let record = references.save(&job.model.join(REFERENCES_FILE))?;
     let card = ModelCard { references: Some(record.clone()), ..card };
     card.write(&job.model)?;
     if split.validation.is_empty() {
         return Ok(Referenced { card, measured: None });
     }
+    let unused = |index| image(index, "the reference frames are in the model, and poses are not aligned to them");
     let measured = |used: bool| {
         let card = ModelCard { references: Some(ReferencesRecord { used, ..record.clone() }), ..card.clone() };
-        let regressor = PoseRegressor::load_with(card, &job.model, device)?;
-        calibrate(regressor, frames, &split.validation, &image, progress)
+        let regressor = PoseRegressor::load_with(card, &job.model, job.device.resolve()?)?;
+        calibrate(regressor, frames, &split.validation, &unused, progress)
     };
     let (plain, aligned) = (measured(false)?, measured(true)?);
     let both = [plain.validation, aligned.validation];
@@ -150,6 +127,42 @@ pub fn add_references(
     };
     card.write(&job.model)?;
     Ok(Referenced { card, measured: Some(both) })
+}
+
+/// Reference frames from those that trained the model of the card: how features are compressed, then what each chosen frame saw.
+fn collect(
+    job: &Referencing,
+    (card, train): (&ModelCard, &[usize]),
+    dataset: &dyn Dataset,
+    image: &dyn Fn(usize) -> Result<image::RgbImage>,
+    progress: Progress,
+) -> Result<References> {
+    let (frames, units) = (dataset.frames(), card.map_from_normalized);
+    let alone = ModelCard { references: None, ..card.clone() };
+    let regressor = PoseRegressor::load_with(alone, &job.model, job.device.resolve()?)?;
+    let poses: Vec<Se3> = train.iter().map(|&index| frames[index].map_from_camera).collect();
+    let chosen: Vec<usize> = farthest(&poses, units.scale, job.frames).into_iter().map(|at| train[at]).collect();
+    let mut references = References::new(compressions(&regressor, &chosen, image)?, units);
+    let bar = progress.steps("adding references", chosen.len() as u64);
+    for &index in &chosen {
+        let (pixels, map_from_camera) = (image(index)?, frames[index].map_from_camera);
+        let maps = regressor.encoder_maps(&pixels)?;
+        let cells = spread_cells(&maps[0], job.cells);
+        let seen = match dataset.depth(index)? {
+            Some(depth) => measured_points(card, &depth, cells),
+            None => {
+                let believed = regressor.points(&pixels)?.unwrap_or_default();
+                believed_points(card, &map_from_camera, &believed, cells)
+            }
+        };
+        references.add(map_from_camera, &references.compress(&maps)?, &seen);
+        bar.advance(1);
+    }
+    if references.points() == 0 {
+        let reason = "no training frame shows a point: neither a depth image nor the model says where";
+        return Err(Error::compute("reference frames", reason));
+    }
+    Ok(references)
 }
 
 /// The card of a model that can have reference frames.
