@@ -1,67 +1,83 @@
 #!/usr/bin/env bash
 # Trains and evaluates the family on 7-Scenes redkitchen (both splits) and in the synthetic room, and prints the tables.
-# It can be stopped at any time: started again, it goes on with the training that was interrupted.
+# It can be stopped at any time: started again, it goes on with the trainings that were interrupted.
 #
 #   scripts/benchmark_models.sh [PRESET ...]       all of them, the cheap ones first; but for mapnet-plus, which goes on
 #                                                  from a mapnet with a video of its own, and scene-coordinates, which
 #                                                  needs depth and has a resolution and a budget of its own
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
-#   OUT=out/benchmark     where models and evaluations go
+#   OUT=out/benchmark     where models, evaluations and what each of them said (log.txt) go
 #   EPOCHS=20 INPUT=96x72 BATCH=16   the budget of every member, the same for all: a night on two cores
 #   DEVICE=auto           where to compute
 #   THREADS=1             of one training: with one, a row can be had again bit for bit; 0 for all cores
+#   JOBS=1                members side by side, one per core while THREADS=1; times are then those of a busy machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=${DATA:-../shared/data} out=${OUT:-out/benchmark}
-epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto} threads=${THREADS:-1}
-thread_arguments=()
-[ "$threads" = 0 ] || thread_arguments=(--threads "$threads")
+data=${DATA:-../shared/data} out=${OUT:-out/benchmark} jobs=${JOBS:-1}
+export epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto} threads=${THREADS:-1}
 presets=("$@")
-[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned mapnet hourglass-pose nnnet-squeezenet
-  posenet-reprojection anchornet svs-pose nnnet relocnet branchnet bayesian-posenet lstm-pose vlocnet vlocnet-plus-plus
-  vlocnet-plus-plus-semantic dgrnets
-  ms-transformer)
+[ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned nnnet-squeezenet ms-transformer
+  posenet-reprojection anchornet branchnet bayesian-posenet lstm-pose relocnet nnnet mapnet hourglass-pose vlocnet
+  vlocnet-plus-plus vlocnet-plus-plus-semantic dgrnets svs-pose)
 scripts/setup.sh
 [ -r "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
 cargo build --release --bin vloc
 target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
-vloc=$target/release/vloc
-squeezenet=$data/weights/squeezenet1_0_imagenet.safetensors
+export vloc=$target/release/vloc
+squeezenet=$data/weights/squeezenet1_0_imagenet.safetensors unfrozen=config/training/vlocnet-squeezenet-unfrozen.yaml
 
-train_and_evaluate() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arguments of train]
-  local name=$1 preset=$2 dataset=$3 training_split=$4 test_split=$5 model=$out/$6/$1/model evaluation=$out/$6/$1/eval
+train_and_evaluate() { # FOLDER RETRIEVAL DATASET TRAINING_SPLIT TEST_SPLIT PRESET [more arguments of train]
+  local folder=$1 retrieval=$2 dataset=$3 training_split=$4 test_split=$5 preset=$6 model=$1/model evaluation=$1/eval resume=()
+  local one_thread=() log=$1/log.txt
   shift 6
+  mkdir -p "$folder"
+  [ "$threads" = 0 ] || one_thread=(--threads "$threads")
   if [ ! -e "$model/model.yaml" ]; then
-    local resume=()
-    [ -e "$model/checkpoint/state.json" ] && resume=(--resume)
-    printf '== %s: %s\n' "$name" "$model"
+    [ ! -e "$model/checkpoint/state.json" ] || resume=(--resume)
+    printf '== %s: training\n' "$folder"
     "$vloc" train --dataset "$dataset" --split "$training_split" --preset "$preset" --input "$input" --epochs "$epochs" \
-      --batch-size "$batch" --device "$device" "${thread_arguments[@]}" --out "$model" "$@" "${resume[@]}"
+      --batch-size "$batch" --device "$device" "${one_thread[@]}" --out "$model" "$@" "${resume[@]}" >>"$log" 2>&1 || failed "$log"
   fi
-  [ -e "$evaluation/metrics.json" ] ||
-    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --out "$evaluation" \
-      >/dev/null
+  if [ ! -e "$evaluation/metrics.json" ]; then
+    printf '== %s: evaluation\n' "$folder"
+    "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --retrieval "$retrieval" \
+      --out "$evaluation" >>"$log" 2>&1 || failed "$log"
+  fi
 }
 
+failed() { # LOG
+  tail -n 1 "$1" >&2
+  exit 1
+}
+export -f train_and_evaluate failed
+
 on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
-  local preset
+  local preset retrieval=dense-vlad folder=$out/$1
+  shift
+  member() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arguments of train]
+    local name=$1 preset=$2 dataset=$3 training=$4 test=$5
+    shift 5
+    printf '%q ' train_and_evaluate "$folder/$name" "$retrieval" "$dataset" "$training" "$test" "$preset" "$@"
+    printf '\0'
+    retrieval=thumbnail # one evaluation compares with everything, for all of them
+  }
   for preset in "${presets[@]}"; do
-    if [ "$preset" = vlocnet-plus-plus-semantic ] && [ ! -e "$2/labels.yaml" ]; then
-      printf '%s: no labels in %s\n' "$preset" "$2"
+    if [ "$preset" = vlocnet-plus-plus-semantic ] && [ ! -e "$1/labels.yaml" ]; then
+      printf '%s: no labels in %s\n' "$preset" "$1" >&2
     elif [ "$preset" = nnnet-squeezenet ]; then
-      [ ! -r "$squeezenet" ] || train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"
+      [ ! -r "$squeezenet" ] || member "$preset" "$preset" "$@" --weights "$squeezenet"
     elif [ "$preset" = vlocnet-squeezenet ]; then
       if [ -r "$squeezenet" ]; then
-        train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet"
-        train_and_evaluate "$preset-fine-tuned" "$preset" "$2" "$3" "$4" "$1" --weights "$squeezenet" --unfreeze
+        member "$preset" "$preset" "$@" --weights "$squeezenet"
+        member "$preset-fine-tuned" "$preset" "$@" --weights "$squeezenet" --config "$unfrozen"
       fi
-      train_and_evaluate "$preset-from-scratch" "$preset" "$2" "$3" "$4" "$1" --unfreeze
+      member "$preset-from-scratch" "$preset" "$@" --config "$unfrozen"
     else
-      train_and_evaluate "$preset" "$preset" "$2" "$3" "$4" "$1"
+      member "$preset" "$preset" "$@"
     fi
-  done
-  python3 scripts/benchmark_table.py "$out/$1"
+  done | xargs -0 -r -n 1 -P "$jobs" bash -euo pipefail -c || printf '%s: not all of them came to their end\n' "$folder" >&2
+  python3 scripts/benchmark_table.py "$folder"
 }
 
 if [ -d "$data/redkitchen" ]; then

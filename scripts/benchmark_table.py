@@ -53,12 +53,12 @@ def fusion(folder):
     return [f"{percentile(fused, share) / percentile(alone, share):.2f}" for share in (0.5, 0.99)]
 
 
-def row(folder, metrics):
+def row(folder, metrics, baselines):
     model = folder / "model"
     card, timing = (model / "model.yaml").read_text(), (model / "timing.yaml").read_text()
     own, nees = metrics["method"]["errors"], metrics["consistency"]["pose"]
     network = next(latency for latency in metrics["latency"] if latency["step"] == "network")
-    named = {baseline["name"]: baseline["errors"] for baseline in metrics["baselines"]}
+    named = {baseline["name"]: baseline["errors"] for baseline in baselines}
     blind = named.pop("mean training pose")
     retrieval = [errors for name, errors in named.items() if "oracle" not in name]
     mark = "" if all(beats(own, errors) for errors in retrieval) else " †"
@@ -77,13 +77,13 @@ def main():
         sys.exit(f"{sys.argv[1]}: expected folders with eval/metrics.json, found none; run scripts/benchmark_models.sh")
     read = {folder: json.loads((folder / "eval/metrics.json").read_text()) for folder in folders}
     order = sorted(folders, key=lambda folder: read[folder]["method"]["errors"]["median_translation_error"])
-    first = read[order[0]]
+    first = max(read.values(), key=lambda metrics: len(metrics["baselines"]))
     titles = ["model", "median", "25 cm 2°", "50 cm 5°", "wrong", "NEES (6)", "90 % ellipsoid", "fused median",
               "fused 99 %", "parameters", "forward", "training"]
     print(f"\n{first['provenance']['dataset']}, {first['provenance']['split']}, {first['method']['errors']['frames']} frames\n")
     print("| " + " | ".join(titles) + " |\n|" + "---|" * len(titles))
     for folder in order:
-        print("| " + " | ".join(row(folder, read[folder])) + " |")
+        print("| " + " | ".join(row(folder, read[folder], first["baselines"])) + " |")
     for baseline in first["baselines"]:
         errors = baseline["errors"]
         print("| " + " | ".join([baseline["name"], pose(errors), percent(errors["recall_25cm_2deg"]),
