@@ -52,6 +52,47 @@ fn the_estimator_answers_once_fixes_agree_and_odometry_carries_it_on() {
 }
 
 #[test]
+fn an_image_of_an_unknown_place_is_crossed_by_how_the_camera_moved() {
+    let poses = |outgoing: Vec<Outgoing>| {
+        let fused = outgoing.into_iter().map(|out| match out {
+            Outgoing::Pose(pose) => *pose,
+            other => panic!("{other:?}"),
+        });
+        fused.collect::<Vec<StampedPose>>()
+    };
+    let driven = |config: Config| {
+        let mut bench = Bench::new(config);
+        bench.give(calibration(), at(0));
+        bench.give(mounting(), at(0));
+        let known: Vec<Outgoing> = (1..=12).flat_map(|i| bench.image(100 * i, 100)).collect();
+        let unknown: Vec<Vec<Outgoing>> = (13..=16).map(|i| bench.image(100 * i, 232)).collect();
+        (bench, known, unknown)
+    };
+    let config = Config { use_odometry: false, tf_broadcast: false, ..estimating() };
+    let (mut bench, known, unknown) = driven(config.clone());
+    let last =
+        known.into_iter().filter_map(|out| if let Outgoing::Pose(pose) = out { Some(*pose) } else { None }).next_back();
+    let mut expected = last.unwrap().map_from_base;
+    let base_step = base_from_camera() * step() * base_from_camera().inverse();
+    let mut sigma = 0.0;
+    for (i, outgoing) in unknown.into_iter().enumerate() {
+        let [pose] = <[StampedPose; 1]>::try_from(poses(outgoing)).unwrap();
+        expected = expected * base_step;
+        assert_eq!(pose.stamp, at(1300 + 100 * i as i64));
+        let error = pose.map_from_base.local(expected).norm();
+        assert!(error < 1e-3, "{i}: {error}");
+        let now = pose.covariance.worst_sigmas().0;
+        assert!(now > sigma, "nothing corrects what is carried on: {now} after {sigma}");
+        sigma = now;
+    }
+    let values: BTreeMap<_, _> = bench.report().values.into_iter().collect();
+    assert_eq!((&*values["poses/carried"], &*values["refused/place_unknown"]), ("4", "4"));
+
+    let (_, _, alone) = driven(Config { use_estimator: false, ..config });
+    assert!(alone.iter().all(Vec::is_empty), "without the estimator nothing carries on: {alone:?}");
+}
+
+#[test]
 fn the_network_is_told_where_the_camera_is_expected_while_the_robot_is_tracked() {
     let priors = |config: Config| {
         let mut bench = Bench::ready(config);

@@ -243,6 +243,7 @@ fn a_room_is_learned_and_poses_are_measured_in_it() {
     let evidence = answer.evidence.unwrap();
     assert!(evidence.inliers <= evidence.asked && evidence.share() > 0.05 && evidence.residual < 2.5, "{evidence:?}");
     assert_points_are_where_the_camera_sees_them(&regressor, &room);
+    assert_a_covered_view_tells_no_motion(&folders[0], &room);
     assert_knows_no_other_place(&mut regressor);
 }
 
@@ -266,6 +267,20 @@ fn assert_points_are_where_the_camera_sees_them(regressor: &PoseRegressor, room:
     let no_points = PoseRegressor::load(&elsewhere, Device::Cpu).unwrap();
     let image = RgbImage::new(no_points.card().network.input.width, no_points.card().network.input.height);
     assert!(no_points.points(&image).unwrap().is_none());
+}
+
+/// A strip of an image spreads too little for a pose, and is too little to follow: no motion is made up.
+fn assert_a_covered_view_tells_no_motion(folder: &Path, room: &Room) {
+    let card = ModelCard { relative_calibration: Some(Calibration::unfitted()), ..ModelCard::read(folder).unwrap() };
+    card.write(folder).unwrap();
+    let mut regressor = PoseRegressor::load(folder, Device::Cpu).unwrap();
+    regressor.regress(&PixelFrame { stamp: Stamp::from_nanos(0), pixels: room.images[20].clone() }).unwrap();
+    assert!(regressor.motion().is_none(), "a frame with a pose tells no motion");
+    let mut pixels = room.images[21].clone();
+    pixels.enumerate_pixels_mut().filter(|(x, ..)| *x >= 56).for_each(|(_, _, pixel)| pixel.0 = [90; 3]);
+    let answer = regressor.regress(&PixelFrame { stamp: Stamp::from_nanos(100_000_000), pixels });
+    assert!(matches!(answer, Err(Error::NoAnswer { .. })), "{answer:?}");
+    assert!(regressor.motion().is_none(), "{:?}", regressor.motion());
 }
 
 /// What shows nothing of the room has no answer, in 99 of 100 images at least: black, white, noise, another room, and where
@@ -307,6 +322,10 @@ fn frames_that_are_set_apart_in_turn_say_how_far_poses_err() {
     assert!((40..=60).contains(&frames), "of 60 frames that were set apart: {:?}", card.calibration);
     assert!((0.88..=1.0).contains(&coverage_90) && translation_scale == rotation_scale, "{:?}", card.calibration);
     assert_eq!(card.validation.frames, 0, "there was no validation");
+    // Frames are followed from keyframes among them: by how much more than the residuals say these motions err.
+    let motions = card.relative_calibration.unwrap();
+    println!("{motions:?}");
+    assert!(motions.frames >= 20 && (1.0..20.0).contains(&motions.translation_scale), "{motions:?}");
     for (folds, epochs, key) in [(1, 4, "folds"), (21, 4, "folds"), (4, 0, "fold_epochs")] {
         job.config.scene_coordinates = Some(SceneCoordinates { folds, fold_epochs: epochs, ..settings });
         let error = job.config.check().unwrap_err().to_string();

@@ -32,10 +32,15 @@ pub(super) struct Scene<'a> {
 pub(super) struct Equations {
     matrix: Matrix6,
     gradient: Vector6,
+    /// Σ w rᵀr.
+    squares: f64,
+    channels: usize,
     /// Mean over all points; one out of view costs as much as the worst.
     pub cost: f64,
     /// In view.
     pub points: usize,
+    /// Of these, with descriptors nearer than where the cost levels off.
+    pub agreeing: usize,
     /// Their mean depth, metres.
     pub depth: f64,
 }
@@ -43,9 +48,11 @@ pub(super) struct Equations {
 impl Equations {
     /// Those at a pose; `None` where too few points are in view.
     pub(super) fn at(scene: &Scene, level: &Level, map_from_camera: &Se3) -> Option<Self> {
-        let mut sums = Self { matrix: Matrix6::zeros(), gradient: Vector6::zeros(), cost: 0.0, points: 0, depth: 0.0 };
+        let (matrix, gradient, channels) = (Matrix6::zeros(), Vector6::zeros(), level.map.channels());
+        let (cost, squares, depth) = (0.0, 0.0, 0.0);
+        let mut sums = Self { matrix, gradient, squares, channels, cost, points: 0, agreeing: 0, depth };
         let camera_from_map = map_from_camera.inverse();
-        for (point, descriptor) in scene.points.iter().zip(level.descriptors.chunks_exact(level.map.channels())) {
+        for (point, descriptor) in scene.points.iter().zip(level.descriptors.chunks_exact(channels)) {
             let in_camera = camera_from_map * *point;
             let seen = project(scene.camera, &in_camera).and_then(|pixel| level.map.compare(&pixel, descriptor));
             let Some(Comparison { squared, gradient, curvature }) = seen else {
@@ -56,13 +63,22 @@ impl Equations {
             let jacobian = pixel_jacobian(scene.camera, &in_camera);
             sums.matrix += jacobian.transpose() * (weight * curvature) * jacobian;
             sums.gradient += jacobian.transpose() * (weight * gradient);
+            sums.squares += weight * squared;
             sums.cost += cost;
             sums.points += 1;
+            sums.agreeing += usize::from(squared < SCALE * SCALE);
             sums.depth += in_camera.z;
         }
         sums.cost /= scene.points.len().max(1) as f64;
         sums.depth /= sums.points.max(1) as f64;
         (sums.points >= LEAST_POINTS && sums.cost.is_finite()).then_some(sums)
+    }
+
+    /// Covariance of the right perturbation at a minimum, as if all numbers of all descriptors erred independently and alike; `None`
+    /// where the points leave the pose open.
+    pub(super) fn covariance(&self) -> Option<Matrix6> {
+        let variance = self.squares / (self.points * self.channels) as f64;
+        self.matrix.cholesky().map(|factor| factor.inverse() * variance)
     }
 
     /// The step with its damping, of each direction by how well it is determined (Marquardt 1963); `None` where one is not.
@@ -73,7 +89,7 @@ impl Equations {
 }
 
 /// Where a point in front of a rectified camera is seen, pixels.
-pub(super) fn project(camera: &CameraModel, in_camera: &Vector3<f64>) -> Option<Vector2<f64>> {
+pub fn project(camera: &CameraModel, in_camera: &Vector3<f64>) -> Option<Vector2<f64>> {
     (in_camera.z > NEAREST).then(|| {
         let seen = in_camera.xy() / in_camera.z;
         Vector2::new(camera.fx * seen.x + camera.cx, camera.fy * seen.y + camera.cy)

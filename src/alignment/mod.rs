@@ -23,12 +23,12 @@ use nalgebra::Vector3;
 use crate::geometry::Se3;
 use crate::sensor::CameraModel;
 
-pub use equations::Level;
+pub use equations::{Level, project};
 pub use feature_map::FeatureMap;
 pub use report::{AlignmentReport, Outcome};
 
 use descent::{Descent, descend};
-use equations::{Equations, LEAST_POINTS, Scene, project};
+use equations::{Equations, LEAST_POINTS, Scene};
 
 /// How far the points may move in the image, cells of the coarsest level, median over the points: beyond it the features at both
 /// ends have nothing in common.
@@ -53,7 +53,7 @@ pub fn align(camera: &CameraModel, start: Se3, points: &[Vector3<f64>], levels: 
         Descent { pose, settled, .. } = descent;
     }
     let Some(after) = Equations::at(&scene, finest, &pose) else { return (start, report) };
-    report.final_cost = after.cost;
+    (report.final_cost, report.agreeing, report.covariance) = (after.cost, after.agreeing, after.covariance());
     report.moved = moved(&scene, &start, &pose) / coarsest.map.stride();
     report.outcome = match () {
         () if !settled => Outcome::Unsettled,

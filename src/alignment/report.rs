@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::geometry::Matrix6;
+
 /// How an alignment ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,6 +28,8 @@ pub struct AlignmentReport {
     pub outcome: Outcome,
     /// Points in view at the start.
     pub points: usize,
+    /// Points that look at the end as they should, at the finest level: nearer than where the cost levels off.
+    pub agreeing: usize,
     /// Steps of all levels, repeated ones included.
     pub iterations: usize,
     /// Mean robust cost of the finest level at the start.
@@ -34,6 +38,9 @@ pub struct AlignmentReport {
     pub final_cost: f64,
     /// How far the points moved in the image, cells of the coarsest level, median.
     pub moved: f64,
+    /// Covariance of the right perturbation of the aligned pose as the finest level has it, if all its numbers erred independently;
+    /// `None` where the points leave the pose open.
+    pub covariance: Option<Matrix6>,
 }
 
 impl AlignmentReport {

@@ -17,6 +17,7 @@ use crate::network::device::{Device, describe, set_threads};
 use crate::network::{PixelFrame, PoseRegressor, Regression};
 use crate::pnp::Evidence;
 use crate::progress::Progress;
+use crate::sensor::RelativePose;
 use crate::vision::Preprocessor;
 use crate::{Error, Result, memory};
 
@@ -170,7 +171,7 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     let fused = match args.fused {
         true => {
             let (frames, alone) = ((dataset.as_ref(), &*split.test), (&evaluation, &*localized.results));
-            Some(fuse(frames, alone, &localized.answers, &estimator, &args.out.join("fused"))?)
+            Some(fuse(frames, alone, &localized.motions, &estimator, &args.out.join("fused"))?)
         }
         false => None,
     };
@@ -214,6 +215,8 @@ fn read_split(file: Option<&Path>, dataset: &dyn Dataset) -> Result<(String, Spl
 struct Localized {
     results: Vec<FrameResult>,
     answers: Vec<Option<Regression>>,
+    /// How the camera moved to each frame, where that is known.
+    motions: Vec<Option<RelativePose>>,
     /// Why there is none, per frame.
     reasons: Vec<Option<String>>,
     prepare: Vec<Duration>,
@@ -284,6 +287,10 @@ fn localize(
         let answer = answer.inspect_err(|error| tracing::warn!("{}: no answer: {error}", info.name));
         localized.reasons.push(answer.as_ref().err().map(reason));
         let answer = answer.ok();
+        localized.motions.push(match &answer {
+            Some(regression) => regression.relative.clone(),
+            None => regressor.motion(),
+        });
         localized.results.push(FrameResult {
             name: info.name.clone(),
             stamp: info.stamp,

@@ -17,8 +17,7 @@ use crate::evaluation::fusion_plots::write_pictures;
 use crate::evaluation::report::{Section, fused};
 use crate::evaluation::{Baseline, Evaluation, FrameResult, Metrics};
 use crate::geometry::Se3;
-use crate::network::Regression;
-use crate::sensor::AbsolutePose;
+use crate::sensor::{AbsolutePose, RelativePose};
 
 /// What the estimator made of the answers, beside the answers themselves.
 pub struct Fused {
@@ -57,18 +56,18 @@ pub(super) fn estimator_config(args: &EvalArgs) -> Result<EstimatorConfig> {
 }
 
 /// Fuses the answers to the test frames and writes `folder`. `alone` is the evaluation of the answers themselves, whose
-/// results are `results`; `answers` are in the same order.
+/// results are `results`; `motions`, how the camera moved to each frame as the model says, are in the same order.
 ///
 /// # Errors
 /// A parameter out of range, an estimator that cannot go on, a file that cannot be written.
 pub(super) fn fuse(
     (dataset, test): (&dyn Dataset, &[usize]),
     (alone, results): (&Evaluation, &[FrameResult]),
-    answers: &[Option<Regression>],
+    motions: &[Option<RelativePose>],
     config: &EstimatorConfig,
     folder: &Path,
 ) -> Result<Fused> {
-    let estimates = estimates(dataset.frames(), test, answers, config)?;
+    let estimates = estimates((dataset.frames(), test), results, motions, config)?;
     let bound = with_true_motion(dataset.frames(), test, results);
     let poses = results.iter().map(|result| result.estimate.as_ref().map(|estimate| estimate.map_from_camera));
     let evaluation = Evaluation {
@@ -119,15 +118,15 @@ fn with_true_motion(frames: &[FrameInfo], test: &[usize], results: &[FrameResult
 
 /// The estimate at each test frame; none where there is nothing honest to say.
 fn estimates(
-    frames: &[FrameInfo],
-    test: &[usize],
-    answers: &[Option<Regression>],
+    (frames, test): (&[FrameInfo], &[usize]),
+    answers: &[FrameResult],
+    motions: &[Option<RelativePose>],
     config: &EstimatorConfig,
 ) -> Result<Vec<FrameResult>> {
     let mut before: Option<usize> = None;
     let mut estimator = Estimator::new(config.clone())?;
     let mut fused = Vec::with_capacity(test.len());
-    for (&index, answer) in test.iter().zip(answers) {
+    for ((&index, answer), motion) in test.iter().zip(answers).zip(motions) {
         let frame = &frames[index];
         let goes_on = goes_on(frames, before, index);
         if !goes_on {
@@ -135,11 +134,11 @@ fn estimates(
             // The base is the camera: a dataset knows no robot.
             estimator.set_mounting(Mounting { base_from_camera: Se3::identity(), base_from_imu: None });
         }
-        if let Some(regression) = answer {
-            if let Some(relative) = regression.relative.as_ref().filter(|_| goes_on) {
-                estimator.add_relative(relative)?;
-            }
-            estimator.add_absolute(&regression.absolute)?;
+        if let Some(motion) = motion.as_ref().filter(|_| goes_on) {
+            estimator.add_relative(motion)?;
+        }
+        if let Some(absolute) = &answer.estimate {
+            estimator.add_absolute(absolute)?;
         }
         let estimate = estimator.step()?.filter(|estimate| estimate.stamp == frame.stamp);
         fused.push(FrameResult {
@@ -163,22 +162,29 @@ mod tests {
     use super::*;
     use crate::Stamp;
     use crate::geometry::{Matrix6, So3};
-    use crate::sensor::RelativePose;
     use nalgebra::Vector3;
 
     fn pose(index: usize) -> Se3 {
         Se3::new(So3::identity(), Vector3::new(0.1 * index as f64, 0.0, 0.0))
     }
 
-    fn answer(frames: &[FrameInfo], previous: usize, index: usize) -> Regression {
-        let (previous_stamp, stamp, covariance) =
-            (frames[previous].stamp, frames[index].stamp, Matrix6::identity() * 1e-4);
-        let previous_from_current = pose(previous).inverse() * pose(index);
-        Regression {
-            absolute: AbsolutePose { stamp, map_from_camera: pose(index), covariance },
-            relative: Some(RelativePose { previous_stamp, stamp, previous_from_current, covariance }),
-            evidence: None,
-            alignment: None,
+    fn covariance() -> Matrix6 {
+        Matrix6::identity() * 1e-4
+    }
+
+    fn answer(frame: &FrameInfo) -> FrameResult {
+        let FrameInfo { stamp, map_from_camera, .. } = *frame;
+        let estimate = Some(AbsolutePose { stamp, map_from_camera, covariance: covariance() });
+        FrameResult { name: frame.name.clone(), stamp, truth: map_from_camera, estimate }
+    }
+
+    fn motion(before: &FrameInfo, frame: &FrameInfo) -> RelativePose {
+        let previous_from_current = before.map_from_camera.inverse() * frame.map_from_camera;
+        RelativePose {
+            previous_stamp: before.stamp,
+            stamp: frame.stamp,
+            previous_from_current,
+            covariance: covariance(),
         }
     }
 
@@ -222,12 +228,20 @@ mod tests {
         };
         let frames: Vec<FrameInfo> = (0..12).map(frame).collect();
         let test = [0, 1, 2, 5, 6, 7, 8, 9, 10];
-        let mut answers = vec![Some(Regression { relative: None, ..answer(&frames, 0, 0) })];
-        answers.extend(test.windows(2).map(|pair| Some(answer(&frames, pair[0], pair[1]))));
-        answers[5] = None;
-        let fused = estimates(&frames, &test, &answers, &EstimatorConfig::default()).unwrap();
-        let answered: Vec<bool> = fused.iter().map(|frame| frame.estimate.is_some()).collect();
-        assert_eq!(answered, [false, true, true, false, true, false, true, false, true]);
+        let mut answers: Vec<FrameResult> = test.iter().map(|&index| answer(&frames[index])).collect();
+        answers[5].estimate = None;
+        let measured = test.windows(2).map(|pair| Some(motion(&frames[pair[0]], &frames[pair[1]])));
+        let mut motions: Vec<Option<RelativePose>> = std::iter::once(None).chain(measured).collect();
+        let answered = |motions: &[Option<RelativePose>]| {
+            let fused = estimates((&frames, &test), &answers, motions, &EstimatorConfig::default()).unwrap();
+            fused.into_iter().map(|frame| frame.estimate.is_some()).collect::<Vec<bool>>()
+        };
+        let with_motion = answered(&motions);
+        assert_eq!(with_motion, [false, true, true, false, true, true, true, false, true], "a gap is crossed");
+        motions[5] = None;
+        let without = answered(&motions);
+        assert_eq!(without, [false, true, true, false, true, false, true, false, true]);
+        let fused = estimates((&frames, &test), &answers, &motions, &EstimatorConfig::default()).unwrap();
         for frame in fused.iter().filter(|frame| frame.estimate.is_some()) {
             // Where nothing measured the motion, the robot is expected to stay.
             assert!(frame.error().translation < 0.01, "{frame:?}");

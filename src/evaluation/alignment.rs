@@ -92,6 +92,7 @@ mod tests {
             initial_cost: 0.2,
             final_cost,
             moved: 0.5,
+            ..AlignmentReport::default()
         };
         let reports = [
             report(Outcome::Converged, 0.1),

@@ -256,7 +256,8 @@ pub struct ModelCard {
     pub validation: ValidationRecord,
     /// What makes its covariances true.
     pub calibration: Calibration,
-    /// The same of its relative poses; absent where they were not measured: then that of the absolute ones serves both.
+    /// The same of its relative poses; absent where they were not measured: then that of the absolute ones serves both, and a model
+    /// that knows points tells no motion ([`PoseRegressor::motion`](super::PoseRegressor::motion)).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relative_calibration: Option<Calibration>,
     /// The weights; of an ensemble, those of its first member.

@@ -18,8 +18,9 @@ use super::pose_head::{Dropout, PoseOutput};
 use super::pose_network::{Features, PoseNetwork};
 use super::pose_tensor::{MapFromNormalized, numbers};
 use super::prediction::Prediction;
-use super::scene_coordinates::{self, PlaceIndex, SceneCoordinateHead, describe};
+use super::scene_coordinates::{self, MeasuredPose, PlaceIndex, SceneCoordinateHead, describe};
 use super::temporal::History;
+use super::visual_odometry::Seen;
 use crate::pnp::{Correspondence, Evidence};
 use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result, Stamp};
@@ -63,12 +64,14 @@ impl Answer {
 }
 
 /// What a member says of a frame in metres: where it was, and how it moved since the frame of the stamp.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Opinion {
     pub(super) absolute: Prediction,
     pub(super) relative: Option<(Stamp, Prediction)>,
     /// Where geometry gave the absolute one.
     pub(super) evidence: Option<Evidence>,
+    /// What it agreed with there.
+    pub(super) seen: Vec<Seen>,
 }
 
 /// A large place: which part of it a frame may show, and the units of each.
@@ -209,10 +212,12 @@ impl Member {
         parts: bool,
     ) -> Result<Opinion> {
         let (output, relative, odometry_features) = match answer {
-            Answer::Compared(absolute) => return Ok(Opinion { absolute, relative: None, evidence: None }),
+            Answer::Compared(absolute) => {
+                return Ok(Opinion { absolute, relative: None, evidence: None, seen: Vec::new() });
+            }
             Answer::Seen(by_part) => {
-                let (absolute, evidence) = scene_coordinates::best_pose(camera, &by_part, prior)?;
-                return Ok(Opinion { absolute, relative: None, evidence: Some(evidence) });
+                let MeasuredPose { pose, evidence, seen } = scene_coordinates::best_pose(camera, &by_part, prior)?;
+                return Ok(Opinion { absolute: pose, relative: None, evidence: Some(evidence), seen });
             }
             Answer::Regressed { absolute, relative, odometry_features } => (absolute, relative, odometry_features),
         };
@@ -227,7 +232,7 @@ impl Member {
             _ => None,
         };
         self.previous = Some(Previous { stamp, odometry_features, output });
-        Ok(Opinion { absolute, relative, evidence: None })
+        Ok(Opinion { absolute, relative, evidence: None, seen: Vec::new() })
     }
 }
 

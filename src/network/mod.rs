@@ -7,6 +7,7 @@
 //! - [`PoseAutoencoder`] knows what the network makes of an image taken at a pose, `autoencoder.safetensors`; with it the
 //!   training poses refine a position, and [`PictureDecoder`] shows what is seen from one.
 //! - [`references::References`] are training frames to which a pose is aligned, `references.safetensors`.
+//! - [`visual_odometry`] follows the camera where a member that knows points has no answer.
 //! - [`PoseRegressor`] is inference: a frame in, an absolute and (of a member that has it) a relative pose out, each
 //!   with a covariance; of an ensemble, the mean of its members. It takes no pose from anywhere; what it remembers of
 //!   the frame before is its own output.
@@ -57,6 +58,7 @@ mod step_times;
 mod temporal;
 pub mod transformer;
 pub mod uncertainty;
+pub mod visual_odometry;
 
 pub use anchors::Anchored;
 pub use autoencoder::{AUTOENCODER_FILE, PoseAutoencoder};

@@ -15,10 +15,11 @@ use super::input::input_tensor;
 use super::member::{Answer, Member, Opinion};
 use super::pose_network::{Features, PoseNetwork};
 use super::prediction::Prediction;
-use super::references::{REFERENCES_FILE, References};
+use super::references::{REFERENCES_FILE, References, encoder_maps};
 use super::step_times::StepTimes;
 use super::temporal::History;
 use super::uncertainty::dropout_masks;
+use super::visual_odometry::VisualOdometry;
 use crate::alignment::AlignmentReport;
 use crate::pnp::Evidence;
 use crate::sensor::{AbsolutePose, PosePrior, RelativePose};
@@ -59,7 +60,8 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>, Option<A
 /// that scene. An image that shows another, as the network says, has no answer ([`Error::OtherScene`]).
 /// A model that knows points ([`scene_coordinates`](super::scene_coordinates)) leaves the pose to geometry, and has no answer
 /// where too few points agree ([`Error::NoAnswer`]). Of a large place, whose parts have a head each, those parts are tried whose
-/// training images look most alike, and the pose that most points agree with counts.
+/// training images look most alike, and the pose that most points agree with counts. Where there is no answer,
+/// [`PoseRegressor::motion`] tells how the camera moved.
 /// With reference frames whose card says so, the measured pose is aligned to what they saw ([`References::align`]); its covariance
 /// stays the measured one.
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
@@ -103,6 +105,7 @@ pub struct PoseRegressor {
     scene: Option<usize>,
     autoencoder: Option<PoseAutoencoder>,
     references: Option<References>,
+    pub(super) odometry: VisualOdometry,
     times: StepTimes,
 }
 
@@ -155,6 +158,7 @@ impl PoseRegressor {
         let odometry_masks = masks.iter().zip(widths).map(|(mask, width)| mask.narrow(1, 0, *width)).collect();
         let one_trunk = others.iter().all(|other| other.has_trunk_of(&first));
         let (half_precision, scene, times) = (false, None, StepTimes::default());
+        let odometry = VisualOdometry::default();
         let (autoencoder, references) = (None, None);
         Self {
             card,
@@ -167,6 +171,7 @@ impl PoseRegressor {
             scene,
             autoencoder,
             references,
+            odometry,
             times,
         }
     }
@@ -239,7 +244,7 @@ impl PoseRegressor {
     }
 
     /// The reference frames that poses are aligned to.
-    fn used_references(&self) -> Option<&References> {
+    pub(super) fn used_references(&self) -> Option<&References> {
         self.references.as_ref().filter(|_| self.card.references.as_ref().is_some_and(|record| record.used))
     }
 
@@ -286,6 +291,7 @@ impl PoseRegressor {
     /// Forgets the frame before: the next has neither a relative pose nor a history.
     pub fn reset(&mut self) {
         self.members().for_each(Member::reset);
+        self.odometry.reset();
     }
 
     fn members(&mut self) -> impl Iterator<Item = &mut Member> {
@@ -350,7 +356,11 @@ impl PoseRegressor {
     fn predict(&mut self, frame: &PixelFrame, prior: Option<&PosePrior>) -> Result<Said> {
         let max_interval = self.card.max_pair_interval;
         self.members().for_each(|member| member.forget_unless_before(frame.stamp, max_interval));
-        let (opinions, alignment) = self.opinions(frame, prior).inspect_err(|_| self.reset())?;
+        let (opinions, alignment) = self.opinions(frame, prior).inspect_err(|error| match error {
+            // The camera is followed on, wherever it is.
+            Error::NoAnswer { .. } => self.members().for_each(Member::reset),
+            _ => self.reset(),
+        })?;
         let absolute: Vec<Prediction> = opinions.iter().map(|opinion| opinion.absolute).collect();
         let relative: Vec<Prediction> = opinions.iter().filter_map(|opinion| Some(opinion.relative?.1)).collect();
         let spread = !self.card.cross_fitted;
@@ -375,10 +385,10 @@ impl PoseRegressor {
         let look = || -> Result<_> {
             let shared = self.first.network.shared(&input, false);
             times.features();
-            let maps = self.used_references().map(|references| references.maps(&self.first.network, &shared));
-            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared), maps.transpose()?.flatten()))
+            let maps = encoder_maps(&self.first.network, &shared).filter(|_| self.others.is_empty());
+            Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared), maps))
         };
-        let (answers, embedding, maps) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
+        let (answers, embedding, raw) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
         times.answers();
         self.check_scene(&answers)?;
         let parts = self.card.network.crop.is_some_and(|crop| crop.count > 1);
@@ -386,8 +396,9 @@ impl PoseRegressor {
         let remember =
             |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), prior, parts);
         let mut opinions = answered.map(remember).collect::<Result<Vec<_>>>();
-        let alignment = match (self.used_references(), maps, opinions.as_deref_mut()) {
-            (Some(references), Some(maps), Ok([opinion])) => Some(references.align_opinion(opinion, &maps, &camera)),
+        let maps = self.follow(frame.stamp, raw, &opinions)?;
+        let alignment = match (self.used_references(), &maps, opinions.as_deref_mut()) {
+            (Some(references), Some(maps), Ok([opinion])) => Some(references.align_opinion(opinion, maps, &camera)),
             _ => None,
         };
         times.poses();

@@ -29,6 +29,11 @@ pub trait Localizer: Send {
         let _ = prior;
         self.localize(stamp, pixels)
     }
+    /// How the camera moved to the last image, where [`Localizer::localize`] had no answer to it ([`Error::NoAnswer`]) but it shares
+    /// something with one before it.
+    fn motion(&self) -> Option<RelativePose> {
+        None
+    }
     /// Time over which the errors of its successive answers are alike, seconds; `None` where it was not measured.
     fn correlation_time(&self) -> Option<f64> {
         None
@@ -79,6 +84,8 @@ pub struct Answer {
     pub epoch: u64,
     /// What the network says, or why it says nothing.
     pub result: Result<Localization, (Reason, Error)>,
+    /// Of an image whose place is not known, how the camera moved to it all the same.
+    pub motion: Option<RelativePose>,
     /// Seconds of work on it, where time is measured.
     pub seconds: Option<f64>,
 }
@@ -119,7 +126,11 @@ impl<L: Localizer> Worker<L> {
                 _ => (Reason::NetworkFailed, error),
             })
         });
-        Answer { stamp, frame_id, epoch: job.epoch, result, seconds: None }
+        let motion = match &result {
+            Err((Reason::PlaceUnknown, _)) => self.localizer.motion().filter(is_usable),
+            _ => None,
+        };
+        Answer { stamp, frame_id, epoch: job.epoch, result, motion, seconds: None }
     }
 }
 
@@ -151,10 +162,12 @@ fn pixels(job: &Job) -> Result<RgbImage, (Reason, Error)> {
 
 fn usable(localization: Localization) -> Result<Localization> {
     let relative = localization.relative.as_ref();
-    if localization.absolute.map_from_camera.is_finite()
-        && relative.is_none_or(|relative| relative.previous_from_current.is_finite())
-    {
+    if localization.absolute.map_from_camera.is_finite() && relative.is_none_or(is_usable) {
         return Ok(localization);
     }
     Err(Error::compute("network", "a pose that is not finite"))
+}
+
+fn is_usable(relative: &RelativePose) -> bool {
+    relative.previous_from_current.is_finite()
 }

@@ -5,7 +5,7 @@ use image::RgbImage;
 use super::{Localization, Localizer};
 use crate::network::device::describe;
 use crate::network::{PixelFrame, PoseRegressor, Regression};
-use crate::sensor::{CameraModel, PosePrior};
+use crate::sensor::{CameraModel, PosePrior, RelativePose};
 use crate::{Result, Stamp};
 
 impl Localizer for PoseRegressor {
@@ -19,6 +19,10 @@ impl Localizer for PoseRegressor {
 
     fn localize_near(&mut self, stamp: Stamp, pixels: RgbImage, prior: &PosePrior) -> Result<Localization> {
         self.regress_near(&PixelFrame { stamp, pixels }, prior).map(localization)
+    }
+
+    fn motion(&self) -> Option<RelativePose> {
+        PoseRegressor::motion(self)
     }
 
     fn correlation_time(&self) -> Option<f64> {

@@ -66,6 +66,8 @@ pub(super) struct Answers {
     poses: Vec<(Se3, Se3)>,
     /// Relative poses; `None` where there is none, or another run begins.
     steps: Vec<Option<Step>>,
+    /// How the camera moved from keyframes, of models that know points ([`PoseRegressor::motion`]).
+    motions: Vec<Step>,
     /// Frames that were taken for those of another scene, or whose pose could not be measured.
     unanswered: usize,
 }
@@ -83,10 +85,15 @@ impl Answers {
         image: &dyn Fn(usize) -> Result<RgbImage>,
     ) -> Result<()> {
         let mut before = None;
+        let mut run: Vec<(Stamp, Se3)> = Vec::new();
         self.runs += 1;
+        regressor.rehearse_motion();
         for &index in validation {
             let frame = PixelFrame { stamp: frames[index].stamp, pixels: image(index)? };
-            let Regression { absolute, relative, .. } = match regressor.regress_uncalibrated(&frame) {
+            let answer = regressor.regress_uncalibrated(&frame);
+            run.push((frame.stamp, frames[index].map_from_camera));
+            self.motions.extend(regressor.raw_motion().and_then(|motion| Step::within(&run, motion)));
+            let Regression { absolute, relative, .. } = match answer {
                 Err(Error::OtherScene { .. } | Error::NoAnswer { .. }) => {
                     (before, self.unanswered) = (None, self.unanswered + 1);
                     continue;
@@ -155,8 +162,10 @@ impl Answers {
             }
             false => card.calibration = Calibration::fit(&self.fits)?,
         }
+        let measures = card.network.scene_coordinates().is_some();
+        let of_motion = if measures { alone(&self.motions)? } else { relative_calibration(&self.steps)? };
         // Frames too far apart for relative poses say nothing against what is known of them.
-        card.relative_calibration = relative_calibration(&self.steps)?.or(card.relative_calibration);
+        card.relative_calibration = of_motion.or(card.relative_calibration);
         Ok(card)
     }
 }
@@ -167,12 +176,31 @@ struct Step {
     truth: Se3,
 }
 
+impl Step {
+    /// The truth beside how the camera moved to the last frame of a run, of which stamps and true poses are known.
+    fn within(run: &[(Stamp, Se3)], estimate: &RelativePose) -> Option<Self> {
+        let at = |stamp: Stamp| Some(run.iter().rev().find(|(known, _)| *known == stamp)?.1);
+        let truth = at(estimate.previous_stamp)?.inverse() * at(estimate.stamp)?;
+        Some(Self { estimate: estimate.clone(), truth })
+    }
+
+    /// Its covariance and its error.
+    fn fit(&self) -> (Matrix6, Vector6) {
+        (self.estimate.covariance, self.estimate.previous_from_current.local(self.truth))
+    }
+}
+
+/// Factors with which motions are true one by one; `None` with too few of them.
+fn alone(motions: &[Step]) -> Result<Option<Calibration>> {
+    let fits: Vec<(Matrix6, Vector6)> = motions.iter().map(Step::fit).collect();
+    (fits.len() >= MIN_CALIBRATION_FRAMES).then(|| Calibration::fit(&fits)).transpose()
+}
+
 /// Factors with which steps are true alone, and what they add up to over [`CHAIN_SECONDS`] as well: errors of successive
 /// steps are alike, so that sums of them err by more than independent ones would, and a filter adds them up. `None` with
 /// too few of them.
 fn relative_calibration(steps: &[Option<Step>]) -> Result<Option<Calibration>> {
-    let alone = |step: &Step| (step.estimate.covariance, step.estimate.previous_from_current.local(step.truth));
-    let alone: Vec<(Matrix6, Vector6)> = steps.iter().flatten().map(alone).collect();
+    let alone: Vec<(Matrix6, Vector6)> = steps.iter().flatten().map(Step::fit).collect();
     let chains: Vec<(Matrix6, Vector6)> = (0..steps.len()).filter_map(|start| chain(&steps[start..])).collect();
     if alone.len() < MIN_CALIBRATION_FRAMES {
         return Ok(None);

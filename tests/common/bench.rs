@@ -15,13 +15,14 @@ use vloc::middleware::{Diagnostics, Incoming, Input, Level, Names, Outgoing, Pic
 use vloc::msg::sensor_msgs;
 use vloc::node::{Core, Localization, Localizer, Worker};
 use vloc::pnp::Evidence;
-use vloc::sensor::{AbsolutePose, CameraModel, Image, PosePrior};
+use vloc::sensor::{AbsolutePose, CameraModel, Image, PosePrior, RelativePose};
 use vloc::{Error, Result, Stamp};
 
 pub const CAMERA: &str = "camera_optical_frame";
 
 /// Says a pose that grows with the brightness of the image; fails on black images, and takes a [`picture`] of brightness
-/// 231 for another scene's.
+/// 231 for another scene's. One of brightness 232 it has no answer to, but knows that the camera moved by [`step`] since the
+/// last one.
 #[derive(Clone, Default)]
 pub struct Brightness {
     pub delay: Duration,
@@ -30,6 +31,15 @@ pub struct Brightness {
     pub evidence: Option<Evidence>,
     /// Where it was told to expect the camera, image by image.
     pub priors: Arc<Mutex<Vec<Option<Se3>>>>,
+    /// The last image whose motion it knows.
+    pub followed: Option<Stamp>,
+    /// To the last image, where it had no answer.
+    pub motion: Option<RelativePose>,
+}
+
+/// How the camera moves from one image of brightness 232 to the next.
+pub fn step() -> Se3 {
+    Se3::new(So3::exp(&Vector3::new(0.0, 0.01, 0.0)), Vector3::new(0.02, 0.0, 0.01))
 }
 
 pub fn map_from_camera(brightness: u8) -> Se3 {
@@ -52,13 +62,17 @@ impl Localizer for Brightness {
         self.look(stamp, &pixels)
     }
 
+    fn motion(&self) -> Option<RelativePose> {
+        self.motion.clone()
+    }
+
     fn reset(&mut self) {
         self.resets += 1;
     }
 }
 
 impl Brightness {
-    fn look(&self, stamp: Stamp, pixels: &RgbImage) -> Result<Localization> {
+    fn look(&mut self, stamp: Stamp, pixels: &RgbImage) -> Result<Localization> {
         assert_eq!(pixels.dimensions(), (32, 24));
         std::thread::sleep(self.delay);
         match pixels.get_pixel(16, 12).0[0] {
@@ -66,7 +80,18 @@ impl Brightness {
             231 if pixels.get_pixel(0, 0).0[0] == 255 => {
                 Err(Error::OtherScene { expected: "hall".into(), found: "lab".into(), probability: 0.9 })
             }
+            232 if pixels.get_pixel(0, 0).0[0] == 255 => {
+                let covariance = Matrix6::identity() * 1e-3;
+                self.motion = self.followed.replace(stamp).map(|previous_stamp| RelativePose {
+                    previous_stamp,
+                    stamp,
+                    previous_from_current: step(),
+                    covariance,
+                });
+                Err(Error::NoAnswer { reason: "300 cells asked, 3 points agree, 25 are needed".into() })
+            }
             brightness => {
+                self.followed = Some(stamp);
                 let covariance = Matrix6::identity() * 0.01;
                 let map_from_camera = map_from_camera(brightness);
                 Ok(Localization {

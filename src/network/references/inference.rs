@@ -17,14 +17,6 @@ use crate::{Error, Result};
 pub type EncoderMaps = [(Tensor, (f64, f64)); 2];
 
 impl References {
-    /// The maps of a frame as the alignment reads them; `None` for a network that knows no points.
-    ///
-    /// # Errors
-    /// Those of [`References::compress`].
-    pub(in crate::network) fn maps(&self, network: &PoseNetwork, shared: &Features) -> Result<Option<[FeatureMap; 2]>> {
-        encoder_maps(network, shared).map(|maps| self.compress(&maps)).transpose()
-    }
-
     /// Aligns what was measured of a frame; its covariance stays that of the measurement.
     pub(in crate::network) fn align_opinion(
         &self,
@@ -55,7 +47,8 @@ impl PoseRegressor {
     }
 }
 
-fn encoder_maps(network: &PoseNetwork, shared: &Features) -> Option<EncoderMaps> {
+/// The maps of a frame that poses are aligned in; `None` for a network that knows no points.
+pub(in crate::network) fn encoder_maps(network: &PoseNetwork, shared: &Features) -> Option<EncoderMaps> {
     let head = network.coordinates()?;
     let [fine, coarse] = head.maps(shared).map(|map| map.get(0).to_kind(Kind::Float));
     let [fine_grid, coarse_grid] = head.grids().map(|grid| (grid.stride, grid.first));

@@ -30,6 +30,8 @@ use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
 pub use compression::Compression;
+pub use inference::EncoderMaps;
+pub(in crate::network) use inference::encoder_maps;
 pub use record::{REFERENCES_FILE, ReferencesRecord};
 
 /// The most that the file may take.

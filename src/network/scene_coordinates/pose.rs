@@ -7,6 +7,7 @@ use super::head::SceneCoordinateHead;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
+use crate::network::visual_odometry::Seen;
 use crate::pnp::{Correspondence, Evidence, PnpConfig, PoseSolver};
 use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result};
@@ -21,6 +22,16 @@ const MIN_INLIERS: usize = 25;
 /// How far the inliers spread along the direction in which they spread least, of the diagonal: half of what cells all over an
 /// image of 4:3 do. Where a place is unknown, a few neighbouring cells agree by chance, since what is said of them is alike.
 const MIN_SPREAD: f64 = 0.08;
+
+/// A pose that was measured from points.
+pub(in crate::network) struct MeasuredPose {
+    /// With the covariance that the residuals leave.
+    pub(in crate::network) pose: Prediction,
+    /// What it stands on.
+    pub(in crate::network) evidence: Evidence,
+    /// The pixels that agree with it, each with a point on its ray, as deep as the one that it was said to show.
+    pub(in crate::network) seen: Vec<Seen>,
+}
 
 /// What the cells of a frame that are asked show, by each of some heads in its units, with their pixels in the network's image,
 /// which is rectified.
@@ -61,12 +72,12 @@ pub(in crate::network) fn best_pose(
     camera: &CameraModel,
     by_head: &[Vec<Correspondence>],
     prior: Option<&PosePrior>,
-) -> Result<(Prediction, Evidence)> {
+) -> Result<MeasuredPose> {
     let pose = |points: &[Correspondence]| pose(camera, points, prior);
     let (first, others) = by_head.split_first().map_or((&[][..], &[][..]), |(first, others)| (&first[..], others));
     others.iter().map(|points| pose(points)).fold(pose(first), |best, other| match (&best, &other) {
         (Err(_), Ok(_)) => other,
-        (Ok((_, known)), Ok((_, new))) if stands_better(new, known) => other,
+        (Ok(known), Ok(new)) if stands_better(&new.evidence, &known.evidence) => other,
         _ => best,
     })
 }
@@ -81,11 +92,7 @@ fn stands_better(one: &Evidence, other: &Evidence) -> bool {
 ///
 /// # Errors
 /// [`Error::NoAnswer`] where too few agree: the image shows another place, or hardly anything.
-fn pose(
-    camera: &CameraModel,
-    correspondences: &[Correspondence],
-    prior: Option<&PosePrior>,
-) -> Result<(Prediction, Evidence)> {
+fn pose(camera: &CameraModel, correspondences: &[Correspondence], prior: Option<&PosePrior>) -> Result<MeasuredPose> {
     let inlier_threshold = INLIER_SHARE * f64::from(camera.width);
     let solver = PoseSolver::new(PnpConfig {
         inlier_threshold,
@@ -99,8 +106,15 @@ fn pose(
     };
     let asked = correspondences.len();
     let solution = solution.map_err(|reason| Error::NoAnswer { reason: format!("{asked} cells asked, {reason}") })?;
+    let evidence = Evidence::new(asked, &solution);
     let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());
-    Ok((Prediction { pose, raw_covariance }, Evidence::new(asked, &solution)))
+    let camera_from_map = pose.inverse();
+    let on_ray = |&at: &usize| {
+        let (Correspondence { pixel, point }, ray) = (correspondences[at], camera.ray(&correspondences[at].pixel));
+        (pixel, ray * ((camera_from_map * point).z / ray.z))
+    };
+    let seen = solution.inliers.iter().map(on_ray).collect();
+    Ok(MeasuredPose { pose: Prediction { pose, raw_covariance }, evidence, seen })
 }
 
 #[cfg(test)]
@@ -134,8 +148,8 @@ mod tests {
         let room = |x: f64| Se3::new(So3::exp(&Vector3::new(0.1, 0.4, 0.0)), Vector3::new(x, 0.5, 0.2));
         let by_head = [said(&room(0.0), 0.6, 1), said(&room(7.0), 0.4, 2)];
         let found = |prior: Option<Se3>| {
-            let (prediction, evidence) = best_pose(&camera(), &by_head, prior.map(PosePrior::new).as_ref()).unwrap();
-            (prediction.pose.translation.x.round(), evidence.expected)
+            let found = best_pose(&camera(), &by_head, prior.map(PosePrior::new).as_ref()).unwrap();
+            (found.pose.pose.translation.x.round(), found.evidence.expected)
         };
         assert_eq!(found(None), (0.0, false), "the one that most points agree with");
         let moved = Se3::new(So3::exp(&Vector3::new(0.0, 0.02, 0.0)), Vector3::new(0.02, 0.0, 0.01));

@@ -7,12 +7,18 @@ use crate::geometry::{PoseCovariance, Se3, TransformError};
 use crate::middleware::{Outgoing, StampedPose, StampedTransform};
 use crate::node::health::Reason;
 use crate::node::localizer::Localization;
+use crate::pnp::Evidence;
+use crate::sensor::{AbsolutePose, RelativePose};
 use crate::{Error, Result, Stamp};
 
-/// A pose of the camera on its way to the robot's frames.
+/// What the network says of an image, on its way to the robot's frames.
 #[derive(Debug)]
 pub(super) struct Fix {
-    localization: Localization,
+    stamp: Stamp,
+    /// Where the camera was; `None` of an image that tells no place, only how the camera moved.
+    absolute: Option<AbsolutePose>,
+    relative: Option<RelativePose>,
+    evidence: Option<Evidence>,
     frame_id: String,
     seconds: Option<f64>,
     pub(super) deadline: Stamp,
@@ -25,7 +31,17 @@ pub(super) struct Fix {
 impl Fix {
     /// An answer of the network that may wait until `deadline`.
     pub(super) fn new(answer: Localization, frame_id: String, seconds: Option<f64>, deadline: Stamp) -> Self {
-        Self { localization: answer, frame_id, seconds, deadline, base_from_camera: None, estimate: None }
+        let Localization { absolute, relative, evidence } = answer;
+        let (stamp, absolute) = (absolute.stamp, Some(absolute));
+        let (base_from_camera, estimate) = (None, None);
+        Self { stamp, absolute, relative, evidence, frame_id, seconds, deadline, base_from_camera, estimate }
+    }
+
+    /// How the camera moved to an image whose place is not known.
+    pub(super) fn of_motion(motion: RelativePose, frame_id: String, deadline: Stamp) -> Self {
+        let (stamp, relative) = (motion.stamp, Some(motion));
+        let (absolute, evidence, seconds, base_from_camera, estimate) = (None, None, None, None, None);
+        Self { stamp, absolute, relative, evidence, frame_id, seconds, deadline, base_from_camera, estimate }
     }
 }
 
@@ -51,11 +67,13 @@ impl Core {
     /// From the camera's pose to the robot's (`absolute_pose`), to the estimate (`pose`), and to `map -> odom`.
     fn advance(&mut self, fix: &mut Fix, now: Stamp) -> Result<Progress, (Reason, Error)> {
         let Some(base_from_camera) = self.mount(fix, now)? else { return Ok(Progress::Waits) };
-        let stamp = fix.localization.absolute.stamp;
         let estimate = match fix.estimate.take() {
             Some(estimate) => estimate,
-            None if !self.config.use_estimator => self.pass_through(fix, base_from_camera)?,
-            None if !self.estimator.is_covered(stamp) && now <= fix.deadline => return Ok(Progress::Waits),
+            None if !self.config.use_estimator => match &fix.absolute {
+                Some(camera) => self.pass_through(camera, base_from_camera)?,
+                None => return Ok(Progress::Done),
+            },
+            None if !self.estimator.is_covered(fix.stamp) && now <= fix.deadline => return Ok(Progress::Waits),
             None => match self.estimate(fix, base_from_camera).map_err(|error| (Reason::EstimatorFailed, error))? {
                 Some(estimate) => estimate,
                 None => return Ok(Progress::Done),
@@ -69,8 +87,7 @@ impl Core {
         if fix.base_from_camera.is_some() {
             return Ok(fix.base_from_camera);
         }
-        let stamp = fix.localization.absolute.stamp;
-        let base_from_camera = match self.mountings.camera(&self.transforms, &fix.frame_id, stamp) {
+        let base_from_camera = match self.mountings.camera(&self.transforms, &fix.frame_id, fix.stamp) {
             Err(TransformError::ExtrapolationIntoFuture { .. }) if now <= fix.deadline => return Ok(None),
             found => found.map_err(|error| {
                 let camera = self.mountings.camera_frame(&fix.frame_id);
@@ -79,10 +96,12 @@ impl Core {
             })?,
         };
         fix.base_from_camera = Some(base_from_camera);
-        self.health.answered(fix.seconds, fix.localization.evidence);
-        let alone = self.robot_pose(fix, base_from_camera)?;
-        self.health.fixed(&alone);
-        self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
+        if let Some(camera) = &fix.absolute {
+            self.health.answered(fix.seconds, fix.evidence);
+            let alone = self.robot_pose(camera, base_from_camera)?;
+            self.health.fixed(&alone);
+            self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));
+        }
         Ok(fix.base_from_camera)
     }
 
@@ -109,15 +128,16 @@ impl Core {
     /// Gives the network's answer to the estimator and publishes what that makes of it.
     fn estimate(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<Option<PoseEstimate>> {
         self.estimator.set_mounting(Mounting { base_from_camera, base_from_imu: self.mountings.imu() });
-        let stamp = fix.localization.absolute.stamp;
-        if let Some(given) = self.initial_pose.take_if(|given| given.stamp <= stamp) {
-            let since = if given.stamp == Stamp::default() { stamp } else { given.stamp };
+        if let Some(given) = self.initial_pose.take_if(|given| given.stamp <= fix.stamp) {
+            let since = if given.stamp == Stamp::default() { fix.stamp } else { given.stamp };
             self.estimator.start_at(since, given.map_from_base, &given.covariance)?;
         }
-        if let Some(relative) = &fix.localization.relative {
+        if let Some(relative) = &fix.relative {
             self.estimator.add_relative(relative)?;
         }
-        self.estimator.add_absolute(&fix.localization.absolute)?;
+        if let Some(absolute) = &fix.absolute {
+            self.estimator.add_absolute(absolute)?;
+        }
         let estimate = self.estimator.step()?;
         self.note_transitions();
         let Some(estimate) = estimate else { return Ok(None) };
@@ -130,6 +150,9 @@ impl Core {
             map_from_base: estimate.map_from_base,
             covariance: estimate.covariance,
         });
+        if fix.absolute.is_none() {
+            self.health.carried();
+        }
         let start = self.published.map_or(0, |(start, _)| start);
         self.published = Some((start, estimate.stamp));
         Ok(Some(estimate))
@@ -145,9 +168,8 @@ impl Core {
     }
 
     /// What the network alone says of the robot.
-    fn robot_pose(&self, fix: &Fix, base_from_camera: Se3) -> Result<StampedPose, (Reason, Error)> {
+    fn robot_pose(&self, camera: &AbsolutePose, base_from_camera: Se3) -> Result<StampedPose, (Reason, Error)> {
         let camera_from_base = base_from_camera.inverse();
-        let camera = &fix.localization.absolute;
         let covariance = PoseCovariance::new(&camera.covariance).map_err(|error| (Reason::NetworkFailed, error))?;
         Ok(StampedPose {
             stamp: camera.stamp,
@@ -158,8 +180,8 @@ impl Core {
     }
 
     /// Without the estimator: `pose` is what the network says.
-    fn pass_through(&mut self, fix: &Fix, base_from_camera: Se3) -> Result<PoseEstimate, (Reason, Error)> {
-        let pose = self.robot_pose(fix, base_from_camera)?;
+    fn pass_through(&mut self, camera: &AbsolutePose, base_from_camera: Se3) -> Result<PoseEstimate, (Reason, Error)> {
+        let pose = self.robot_pose(camera, base_from_camera)?;
         let StampedPose { stamp, map_from_base, covariance, .. } = pose;
         self.publish_pose(pose);
         Ok(PoseEstimate { stamp, map_from_base, covariance, state: State::Tracking, start: 0 })

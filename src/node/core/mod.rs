@@ -273,17 +273,23 @@ impl Core {
     /// Takes what the network made of a job, at `now`.
     pub fn finish(&mut self, answer: Answer, now: Stamp) {
         self.health.worked();
-        let localization = match answer.result {
+        let deadline = now + seconds(self.config.transform_timeout);
+        let (frame_id, seconds) = (answer.frame_id, answer.seconds);
+        let fix = match answer.result {
             Ok(_) if answer.epoch != self.intake.epoch() => {
                 let error = Error::message("image", "an image of this run of the clock", "one of the run before");
                 return self.health.refused(Reason::ClockJumped, &error);
             }
-            Ok(localization) => localization,
-            Err((reason, error)) => return self.health.refused(reason, &error),
+            Ok(localization) => Fix::new(localization, frame_id, seconds, deadline),
+            Err((reason, error)) => {
+                self.health.refused(reason, &error);
+                match answer.motion.filter(|_| self.config.use_estimator && answer.epoch == self.intake.epoch()) {
+                    Some(motion) => Fix::of_motion(motion, frame_id, deadline),
+                    None => return,
+                }
+            }
         };
-        let deadline = now + seconds(self.config.transform_timeout);
-        let (frame_id, seconds) = (answer.frame_id, answer.seconds);
-        self.waiting.push(Fix::new(localization, frame_id, seconds, deadline));
+        self.waiting.push(fix);
         // A clock that stands still would have them wait for ever.
         let surplus = self.waiting.len().saturating_sub(MOST_WAITING);
         self.waiting[..surplus].iter_mut().for_each(|fix| fix.deadline = Stamp::from_nanos(i64::MIN));

@@ -40,6 +40,7 @@ pub struct Health {
     refusals: BTreeMap<Reason, Refusals>,
     answers: u64,
     poses: u64,
+    carried: u64,
     transforms: u64,
     clock_jumps: u64,
     seconds: VecDeque<f64>,
@@ -144,6 +145,11 @@ impl Health {
         self.looking_since = Some(now);
         self.poses += 1;
         self.recent_poses += 1;
+    }
+
+    /// The pose was one of an image whose place is not known, carried on by how the camera moved.
+    pub fn carried(&mut self) {
+        self.carried += 1;
     }
 
     /// What the network alone says went out.

@@ -49,6 +49,7 @@ impl Health {
             "pose/rotation_sigma_deg",
             sigmas.map_or_else(unknown, |(_, rotation)| format!("{:.2}", rotation.to_degrees())),
         );
+        add("poses/carried", self.carried.to_string());
         add("network_answers", self.answers.to_string());
         if let Some(evidence) = &self.last_evidence {
             add("points/agreeing", format!("{} of {}", evidence.inliers, evidence.asked));

@@ -101,7 +101,6 @@ pub fn add_references(
     let references = collect(job, (&card, &split.train), dataset, &as_it_was, progress)?;
 
     // The model folder: first with poses as they were.
-    let was_used = card.references.as_ref().is_some_and(|record| record.used);
     let record = references.save(&job.model.join(REFERENCES_FILE))?;
     let card = ModelCard { references: Some(record.clone()), ..card };
     card.write(&job.model)?;
@@ -116,15 +115,13 @@ pub fn add_references(
     };
     let (plain, aligned) = (measured(false)?, measured(true)?);
     let both = [plain.validation, aligned.validation];
-    // A card that used other references has the errors and factors of poses that were aligned to those.
-    let measured_alone = if was_used { plain } else { card };
-    let card = match is_better(&both[1], &both[0]) {
-        true => {
-            let calibration = measured_alone.calibration.or_larger(aligned.calibration);
-            ModelCard { calibration, ..aligned }
-        }
-        false => measured_alone,
+    // Motions are not aligned; what the training knows of them, it knows from more frames.
+    let relative_calibration = card.relative_calibration.or(plain.relative_calibration);
+    let (calibration, measured) = match is_better(&both[1], &both[0]) {
+        true => (card.calibration.or_larger(aligned.calibration), aligned),
+        false => (card.calibration, plain),
     };
+    let card = ModelCard { calibration, relative_calibration, ..measured };
     card.write(&job.model)?;
     Ok(Referenced { card, measured: Some(both) })
 }
