@@ -14,7 +14,7 @@
 #   JOBS=1                members side by side, one per core while THREADS=1; times are then those of a busy machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=${DATA:-../shared/data} out=${OUT:-out/benchmark} jobs=${JOBS:-1}
+data=${DATA:-../shared/data} out=${OUT:-out/benchmark} jobs=${JOBS:-1} ended=0
 export epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto} threads=${THREADS:-1}
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned nnnet-squeezenet ms-transformer
@@ -37,23 +37,24 @@ train_and_evaluate() { # FOLDER RETRIEVAL DATASET TRAINING_SPLIT TEST_SPLIT PRES
     [ ! -e "$model/checkpoint/state.json" ] || resume=(--resume)
     printf '== %s: training\n' "$folder"
     "$vloc" train --dataset "$dataset" --split "$training_split" --preset "$preset" --input "$input" --epochs "$epochs" \
-      --batch-size "$batch" --device "$device" "${one_thread[@]}" --out "$model" "$@" "${resume[@]}" >>"$log" 2>&1 || failed "$log"
+      --batch-size "$batch" --device "$device" "${one_thread[@]}" --out "$model" "$@" "${resume[@]}" >>"$log" 2>&1 || failed "$log" $?
   fi
   if [ ! -e "$evaluation/metrics.json" ]; then
     printf '== %s: evaluation\n' "$folder"
     "$vloc" eval --dataset "$dataset" --split "$test_split" --model "$model" --device "$device" --fused --retrieval "$retrieval" \
-      --out "$evaluation" >>"$log" 2>&1 || failed "$log"
+      --out "$evaluation" >>"$log" 2>&1 || failed "$log" $?
   fi
 }
 
-failed() { # LOG
+failed() { # LOG STATUS
   tail -n 1 "$1" >&2
+  [ "$2" != 130 ] || exit 255 # interrupted: xargs begins no other
   exit 1
 }
 export -f train_and_evaluate failed
 
 on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
-  local preset retrieval=dense-vlad folder=$out/$1
+  local preset retrieval=dense-vlad folder=$out/$1 status=0
   shift
   member() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arguments of train]
     local name=$1 preset=$2 dataset=$3 training=$4 test=$5
@@ -76,7 +77,9 @@ on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
     else
       member "$preset" "$preset" "$@"
     fi
-  done | xargs -0 -r -n 1 -P "$jobs" bash -euo pipefail -c || printf '%s: not all of them came to their end\n' "$folder" >&2
+  done | xargs -0 -r -n 1 -P "$jobs" bash -euo pipefail -c || status=$?
+  [ "$status" != 124 ] || exit 130
+  [ "$status" = 0 ] || { ended=1 && printf '%s: not all of them came to their end\n' "$folder" >&2; }
   python3 scripts/benchmark_table.py "$folder"
 }
 
@@ -90,3 +93,4 @@ fi
 room=$out/labelled_room
 [ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
 on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml
+exit "$ended"

@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::inference::EncoderMaps;
 use crate::alignment::FeatureMap;
 use crate::{Error, Result};
 
@@ -9,6 +10,17 @@ use crate::{Error, Result};
 const KEPT: i64 = 16;
 /// A cell whose features are shorter has no direction.
 const SHORTEST: f64 = 1e-6;
+
+/// Both maps of the encoder, each by its compression, as they are compared.
+///
+/// # Errors
+/// Those of [`Compression::of`].
+pub(in crate::network) fn compress(
+    [of_fine, of_coarse]: &[Compression; 2],
+    [fine, coarse]: &EncoderMaps,
+) -> Result<[FeatureMap; 2]> {
+    Ok([of_fine.of(&fine.0, fine.1)?, of_coarse.of(&coarse.0, coarse.1)?])
+}
 
 /// What is left of a map: principal components, each cell of length 1 (PixLoc, section 3.1, normalizes as well).
 #[derive(Debug)]

@@ -30,6 +30,7 @@ use crate::sensor::CameraModel;
 use crate::{Error, Result};
 
 pub use compression::Compression;
+pub(in crate::network) use compression::compress;
 pub use inference::EncoderMaps;
 pub(in crate::network) use inference::encoder_maps;
 pub use record::{REFERENCES_FILE, ReferencesRecord};
@@ -51,6 +52,23 @@ struct Reference {
     descriptors: [Vec<f32>; 2],
 }
 
+/// The points that pixels of a frame show, and their descriptors at both levels, one after the other; pixels beyond one of its maps
+/// are left out.
+pub(in crate::network) fn described<'a>(
+    maps: &[FeatureMap; 2],
+    seen: impl IntoIterator<Item = &'a (Vector2<f64>, Vector3<f64>)>,
+) -> (Vec<Vector3<f64>>, [Vec<f32>; 2]) {
+    let (mut points, mut descriptors) = (Vec::new(), [Vec::new(), Vec::new()]);
+    for (pixel, point) in seen {
+        if let (Some(fine), Some(coarse)) = (maps[0].read(pixel), maps[1].read(pixel)) {
+            points.push(*point);
+            descriptors[0].extend(fine);
+            descriptors[1].extend(coarse);
+        }
+    }
+    (points, descriptors)
+}
+
 /// The reference frames of a model.
 #[derive(Debug)]
 pub struct References {
@@ -70,24 +88,15 @@ impl References {
     ///
     /// # Errors
     /// Those of [`Compression::of`].
-    pub fn compress(&self, maps_chw: &[(Tensor, (f64, f64)); 2]) -> Result<[FeatureMap; 2]> {
-        let [(fine, fine_grid), (coarse, coarse_grid)] = maps_chw;
-        let [fine_compression, coarse_compression] = &self.compressions;
-        Ok([fine_compression.of(fine, *fine_grid)?, coarse_compression.of(coarse, *coarse_grid)?])
+    pub fn compress(&self, maps_chw: &EncoderMaps) -> Result<[FeatureMap; 2]> {
+        compress(&self.compressions, maps_chw)
     }
 
     /// Adds a frame with what some of its pixels show, points in its camera; pixels beyond one of its maps are left out.
     pub fn add(&mut self, map_from_camera: Se3, maps: &[FeatureMap; 2], seen: &[(Vector2<f64>, Vector3<f64>)]) {
-        let mut frame = Reference { map_from_camera, points: Vec::new(), descriptors: [Vec::new(), Vec::new()] };
-        for (pixel, point) in seen {
-            if let (Some(fine), Some(coarse)) = (maps[0].read(pixel), maps[1].read(pixel)) {
-                frame.points.push(*point);
-                frame.descriptors[0].extend(fine);
-                frame.descriptors[1].extend(coarse);
-            }
-        }
+        let (points, descriptors) = described(maps, seen);
         self.poses.push(map_from_camera);
-        self.frames.push(frame);
+        self.frames.push(Reference { map_from_camera, points, descriptors });
     }
 
     /// How many points they have together.

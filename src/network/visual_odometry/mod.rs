@@ -20,7 +20,7 @@ mod inference;
 
 use nalgebra::{Vector2, Vector3};
 
-use super::references::{Compression, EncoderMaps};
+use super::references::{Compression, EncoderMaps, compress, described};
 use crate::alignment::{FeatureMap, Level, Outcome, align, project};
 use crate::geometry::Se3;
 use crate::sensor::{CameraModel, RelativePose};
@@ -39,7 +39,6 @@ const MOST_POINTS: usize = 400;
 /// two thirds, which holds the alignment where it began, a fifth.
 const LEAST_AGREEING: usize = 25;
 const LEAST_SHARE: f64 = 1.0 / 3.0;
-
 /// What moved less is where it was, cells of the coarse map.
 const STANDING: f64 = 0.05;
 
@@ -56,15 +55,8 @@ struct Keyframe {
 
 impl Keyframe {
     fn new(stamp: Stamp, maps: &[FeatureMap; 2], seen: &[Seen]) -> Self {
-        let mut keyframe = Self { stamp, points: Vec::new(), descriptors: [Vec::new(), Vec::new()] };
-        for (pixel, point) in seen.iter().step_by(seen.len().div_ceil(MOST_POINTS).max(1)) {
-            if let (Some(fine), Some(coarse)) = (maps[0].read(pixel), maps[1].read(pixel)) {
-                keyframe.points.push(*point);
-                keyframe.descriptors[0].extend(fine);
-                keyframe.descriptors[1].extend(coarse);
-            }
-        }
-        keyframe
+        let (points, descriptors) = described(maps, seen.iter().step_by(seen.len().div_ceil(MOST_POINTS).max(1)));
+        Self { stamp, points, descriptors }
     }
 }
 
@@ -104,8 +96,7 @@ impl VisualOdometry {
         if self.compressions.is_none() && has_pose {
             self.compressions = Some([0, 1].map(|level: usize| Compression::new(&raw[level].0.flatten(1, 2).tr())));
         }
-        let ([fine, coarse], Some([of_fine, of_coarse])) = (raw, &self.compressions) else { return Ok(None) };
-        Ok(Some([of_fine.of(&fine.0, fine.1)?, of_coarse.of(&coarse.0, coarse.1)?]))
+        self.compressions.as_ref().map(|compressions| compress(compressions, raw)).transpose()
     }
 
     /// How the camera moved from a keyframe to the last frame, whose pose is not known; before calibration.
