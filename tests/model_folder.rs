@@ -249,6 +249,27 @@ fn what_was_before_counts_only_where_it_should() {
 }
 
 #[test]
+fn as_far_as_the_camera_went_it_comes_back_and_at_rest_it_went_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = VarStore::new(Processor::Cpu);
+    PoseNetwork::new(&store.root(), &small()).unwrap();
+    // Between two frames a camera turns by less than a right angle; random weights may say more.
+    let (_, mut rotation) = store.variables().into_iter().find(|(name, _)| name == "odometry.fc_wpqr.weight").unwrap();
+    tch::no_grad(|| rotation.copy_(&(&rotation * 0.1)));
+    write_store(folder.path(), small(), &store, Precision::Single);
+    let mut regressor = PoseRegressor::load(folder.path(), Device::Cpu).unwrap();
+    let mut motion = |seeds: [u64; 2]| {
+        regressor.reset();
+        let answers = [1.0, 1.1].into_iter().zip(seeds);
+        let answers = answers.map(|(seconds, seed)| regressor.regress(&frame(seconds, seed, &small())).unwrap());
+        answers.last().unwrap().relative.unwrap().previous_from_current
+    };
+    let (there, back, at_rest) = (motion([1, 2]), motion([2, 1]), motion([1, 1]));
+    assert!(there.log().norm() > 1e-3, "even random weights tell frames apart: {there:?}");
+    assert!((there * back).log().norm() < 1e-6 && at_rest.log().norm() < 1e-6, "{there:?}, {back:?}, {at_rest:?}");
+}
+
+#[test]
 fn an_image_of_another_size_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     write_model(folder.path(), small(), Precision::Single);

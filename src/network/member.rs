@@ -40,8 +40,8 @@ pub(super) enum Answer {
     Regressed {
         /// The absolute pose.
         absolute: PoseOutput,
-        /// The relative one.
-        relative: Option<PoseOutput>,
+        /// The relative one: the frame in the axes of the one before, and that one in the axes of the frame.
+        relative: Option<[PoseOutput; 2]>,
         /// What the next frame needs.
         odometry_features: Option<Tensor>,
     },
@@ -194,7 +194,8 @@ impl Member {
         };
         let current = odometry.features(shared, false);
         let before = previous.and_then(|previous| previous.odometry_features.as_ref());
-        let relative = before.map(|before| odometry.relative_samples(before, &current, odometry_masks));
+        let samples = |from: &Tensor, to: &Tensor| odometry.relative_samples(from, to, odometry_masks);
+        let relative = before.map(|before| [samples(before, &current), samples(&current, before)]);
         Ok(Answer::Regressed { absolute, relative, odometry_features: Some(current) })
     }
 
@@ -228,7 +229,10 @@ impl Member {
             false => Prediction::of_samples(&output, units)?,
         };
         let relative = match (before, relative) {
-            (Some(before), Some(output)) => Some((before, Prediction::of_samples(&output, &units.relative())?)),
+            (Some(before), Some([there, back])) => {
+                let of_motion = |output| Prediction::of_samples(output, &units.relative());
+                Some((before, Prediction::of_both_ways(of_motion(&there)?, of_motion(&back)?)?))
+            }
             _ => None,
         };
         self.previous = Some(Previous { stamp, odometry_features, output });

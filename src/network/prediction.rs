@@ -11,6 +11,9 @@
 //!
 //!   Where the Σᵢ are calibrated to what each member errs by on frames of its own (folds), their mean alone is an upper
 //!   bound already: the square of a mean error is at most the mean of the squares (Jensen). δᵢ would count twice.
+//! - Of two frames: the mean of the motion from one to the other and of the inverse of the motion back
+//!   ([`Prediction::of_both_ways`]). What a network adds to every motion, whatever the frames show, cancels, and a camera
+//!   that did not move has not moved: the log of this mean changes its sign with the order of the frames.
 
 use tch::Kind;
 use tch::Tensor;
@@ -34,6 +37,17 @@ impl Prediction {
         let poses = output.pose().to_poses(units)?;
         let variances = variances(output.log_variance_b6().map(|rows| rows.narrow(0, 0, 1)), units);
         Ok(Self { pose: poses[0], raw_covariance: raw_covariance(poses[0], &variances, &poses[1..])? })
+    }
+
+    /// The motion, by less than a right angle, of which one prediction is `there`, and that of its inverse `back`. Their
+    /// covariances are averaged, as if they erred alike.
+    ///
+    /// # Errors
+    /// When a number is not finite.
+    pub(super) fn of_both_ways(there: Self, back: Self) -> Result<Self> {
+        let adjoint = back.pose.adjoint();
+        let raw_covariance = adjoint * back.raw_covariance * adjoint.transpose();
+        Self::of_members(&[there, Self { pose: back.pose.inverse(), raw_covariance }], false)
     }
 
     /// The mean over all rows as the prediction, the rows as samples of it: parts of one image.
@@ -132,6 +146,43 @@ mod tests {
                 let difference = covariance[(row, column)] - mixture.raw_covariance[(row, column)];
                 assert!(difference.abs() < 0.02 * scale(row) * scale(column), "{row} {column}: {difference}");
             }
+        }
+    }
+
+    fn certain(pose: Se3) -> Prediction {
+        Prediction { pose, raw_covariance: Matrix6::identity() * 1e-18 }
+    }
+
+    #[test]
+    fn what_is_added_to_every_motion_cancels() {
+        let bias = Se3::exp(&Vector6::new(0.05, -0.02, 0.03, 0.02, 0.04, -0.03));
+        let said = |motion: Se3| certain(motion * bias);
+        let at_rest = Prediction::of_both_ways(said(Se3::identity()), said(Se3::identity())).unwrap();
+        assert!(at_rest.pose.log().amax() < 1e-12, "{}", at_rest.pose.log());
+
+        let motion = Se3::exp(&Vector6::new(0.02, 0.01, -0.03, 0.01, -0.02, 0.01));
+        let there = Prediction::of_both_ways(said(motion), said(motion.inverse())).unwrap();
+        assert!(there.pose.local(motion).norm() < 0.03 * bias.log().norm(), "{}", there.pose.local(motion));
+        let back = Prediction::of_both_ways(said(motion.inverse()), said(motion)).unwrap();
+        assert!((there.pose * back.pose).log().amax() < 1e-12);
+    }
+
+    #[test]
+    fn the_covariance_of_the_motion_back_is_turned_round() {
+        let motion = Se3::exp(&Vector6::new(1.0, -0.5, 2.0, 0.5, -0.3, 0.8));
+        let sigma = Vector6::new(0.05, 0.02, 0.03, 0.01, 0.04, 0.02) * 0.1;
+        let back = Prediction { pose: motion.inverse(), raw_covariance: Matrix6::from_diagonal(&sigma.map(|x| x * x)) };
+        let found = Prediction::of_both_ways(certain(motion), back).unwrap().raw_covariance;
+        let mut generator = ChaCha8Rng::seed_from_u64(5);
+        let draws = (0..100_000).map(|_| {
+            let normal = Vector6::from_fn(|_, _| StandardNormal.sample(&mut generator));
+            motion.local(back.pose.retract(&normal.component_mul(&sigma)).inverse())
+        });
+        let drawn = draws.map(|xi| xi * xi.transpose()).sum::<Matrix6>() / 100_000.0;
+        let scale = |axis: usize| drawn[(axis, axis)].sqrt();
+        for (row, column) in (0..6).flat_map(|row| (0..6).map(move |column| (row, column))) {
+            let difference = drawn[(row, column)] - 2.0 * found[(row, column)];
+            assert!(difference.abs() < 0.02 * scale(row) * scale(column), "{row} {column}: {difference}");
         }
     }
 
