@@ -7,7 +7,7 @@ mod robot;
 
 use std::time::Duration;
 
-use nalgebra::{Matrix6, Vector3};
+use nalgebra::{Matrix6, Vector3, Vector6};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use robot::{Measurement, Setup, Walk, assert_positive, at, config, mounting};
@@ -15,6 +15,7 @@ use vloc::Stamp;
 use vloc::config::EstimatorConfig;
 use vloc::estimator::{Cause, Estimator, OdometryNoise as WhiteNoise, PoseEstimate, Rejection, State, Verdict};
 use vloc::geometry::{Se3, So3};
+use vloc::sensor::RelativePose;
 use vloc::synth::{ImuErrors, OdometryNoise};
 
 /// What came out of a walk.
@@ -479,6 +480,77 @@ fn where_nothing_measures_the_motion_the_estimate_is_as_good_as_the_fixes_and_tr
         println!("{correlation_time} s: median {ratio:.3} of the fixes', mean NEES {nees:.2}");
         assert!(ratio < 1.02, "{ratio} of the fixes' median with errors alike over {correlation_time} s");
         assert!((2.0..6.6).contains(&nees), "mean NEES {nees} with errors alike over {correlation_time} s");
+    }
+}
+
+/// As an untrained odometry: it says a third of the motion, and how far off that is.
+fn say_a_third(walk: &mut Walk) {
+    for (_, measurement) in &mut walk.events {
+        if let Measurement::Relative(relative) = measurement {
+            let motion = relative.previous_from_current.log();
+            let error = motion * (2.0 / 3.0);
+            let (t, r) = (error.fixed_rows::<3>(0).norm() + 1e-3, error.fixed_rows::<3>(3).norm() + 1e-3);
+            relative.previous_from_current = Se3::exp(&(motion - error));
+            relative.covariance = Matrix6::from_diagonal(&Vector6::new(t, t, t, r, r, r).map(|sigma| sigma * sigma));
+        }
+    }
+}
+
+#[test]
+fn relative_poses_that_tell_less_than_the_fixes_do_no_harm() {
+    for says_a_third in [false, true] {
+        let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
+        for seed in 200..210 {
+            let setup = Setup { relative: Some(if says_a_third { 0.0 } else { 1.0 }), ..fixes_alone(seed, 5.0) };
+            let mut walk = Walk::new(&setup);
+            if says_a_third {
+                say_a_third(&mut walk);
+            }
+            let run = run(&walk, &setup);
+            fused.extend(run.errors(&walk).map(|(_, error)| error));
+            alone.extend(errors_of_fixes(&walk, &setup));
+            nees.push(run.mean_nees(&walk));
+        }
+        let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
+        println!("a third: {says_a_third}, median {ratio:.3} of the fixes', mean NEES {nees:.2}");
+        assert!(ratio < 1.05 && (2.0..7.0).contains(&nees), "{ratio} of the fixes' median, mean NEES {nees}");
+    }
+}
+
+#[test]
+fn relative_poses_to_the_same_image_count_once_whatever_their_order() {
+    let setup = Setup { relative: Some(0.1), ..fixes_alone(23, 1.0) };
+    let run = |swapped: bool| {
+        let mut walk = Walk::new(&setup);
+        let mut before: Option<RelativePose> = None;
+        let mut events = Vec::new();
+        for (arrival, measurement) in walk.events {
+            let Measurement::Relative(relative) = &measurement else {
+                events.push((arrival, measurement));
+                continue;
+            };
+            // From the image before, and from the one before that.
+            let longer = before.replace(relative.clone()).map(|before| RelativePose {
+                previous_stamp: before.previous_stamp,
+                previous_from_current: before.previous_from_current * relative.previous_from_current,
+                ..relative.clone()
+            });
+            let mut both = vec![(arrival, measurement)];
+            both.extend(longer.map(|longer| (arrival, Measurement::Relative(longer))));
+            if swapped {
+                both.reverse();
+            }
+            events.extend(both);
+        }
+        walk.events = events;
+        self::run(&walk, &setup).estimates
+    };
+    let (one, other) = (run(false), run(true));
+    assert!(one.len() > 500 && one.len() == other.len());
+    for (one, other) in one.iter().zip(&other) {
+        let (apart, ratio) =
+            (one.map_from_base.local(other.map_from_base), [one, other].map(|e| e.covariance.matrix().trace()));
+        assert!(apart.norm() < 1e-4 && (ratio[0] / ratio[1] - 1.0).abs() < 1e-3, "{apart}, {ratio:?}");
     }
 }
 

@@ -120,6 +120,15 @@ impl Sources {
         }
     }
 
+    /// The motion by the relative pose of exactly this interval, else unknown.
+    ///
+    /// # Errors
+    /// When `later` is not after `earlier`.
+    pub fn relative_motion(&self, earlier: Stamp, later: Stamp) -> Result<Motion> {
+        let found = self.relatives_at(later).find(|relative| relative.earlier == earlier && relative.later == later);
+        found.map_or_else(|| self.unknown(earlier, later), |relative| Ok(relative.motion))
+    }
+
     /// A motion that nothing measured.
     ///
     /// # Errors

@@ -194,8 +194,7 @@ impl Member {
         };
         let current = odometry.features(shared, false);
         let before = previous.and_then(|previous| previous.odometry_features.as_ref());
-        let samples = |from: &Tensor, to: &Tensor| odometry.relative_samples(from, to, odometry_masks);
-        let relative = before.map(|before| [samples(before, &current), samples(&current, before)]);
+        let relative = before.map(|before| odometry.both_ways(before, &current, odometry_masks));
         Ok(Answer::Regressed { absolute, relative, odometry_features: Some(current) })
     }
 

@@ -418,15 +418,22 @@ impl OdometryStream {
         self.forward(previous_bchw, current_bchw, train, Dropout::training(train))
     }
 
-    /// The same of one pair, with the deterministic prediction in the first row and samples behind it.
-    pub(super) fn relative_samples(&self, previous: &Tensor, current: &Tensor, masks: &[Tensor]) -> PoseOutput {
-        self.forward(previous, current, false, Dropout::Masks(masks))
+    /// The pose of one current frame in the axes of one previous, and the other way, in one pass: each has the deterministic
+    /// prediction in its first row and samples behind it.
+    pub(super) fn both_ways(&self, previous: &Tensor, current: &Tensor, masks: &[Tensor]) -> [PoseOutput; 2] {
+        let embedding =
+            self.embed_pairs(&Tensor::cat(&[previous, current], 0), &Tensor::cat(&[current, previous], 0), false);
+        [0, 1].map(|row| self.head.regress(&embedding.narrow(0, row, 1), Dropout::Masks(masks)))
     }
 
     pub(super) fn forward(&self, previous: &Tensor, current: &Tensor, train: bool, dropout: Dropout) -> PoseOutput {
+        self.head.regress(&self.embed_pairs(previous, current, train), dropout)
+    }
+
+    fn embed_pairs(&self, previous: &Tensor, current: &Tensor, train: bool) -> Tensor {
         let mut maps = vec![Tensor::cat(&[previous, current], 1)];
         maps.extend(self.behind.forward(&maps[0], train));
-        self.head.regress(&self.head.embed(&[self.localizer.forward(&maps, train)]), dropout)
+        self.head.embed(&[self.localizer.forward(&maps, train)])
     }
 }
 

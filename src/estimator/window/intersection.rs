@@ -14,8 +14,11 @@
 //! if they were independent, no covariance is claimed that is too small, and errors that are not alike after all still
 //! average. In the graph the fix has the share `1 / (1 + ρ/κ)` of its information, and the link over the stretch is wider
 //! by `κ ρ P`. For ρ = 0 both are as if there were nothing to it.
+//!
+//! A relative pose (visual odometry) may be so uncertain that it is no better than nothing: when the estimate that it
+//! carries to the fix is less certain than the fix, the same bound tells more than the discount, and then it is taken.
 
-use super::{Unmeasured, Window};
+use super::{Keyframe, Unmeasured, Window};
 use crate::estimator::calibration::TAILS;
 use crate::estimator::sources::Sources;
 use crate::geometry::{Matrix6, PoseCovariance, Se3};
@@ -51,6 +54,15 @@ impl Intersection {
         1.0 / (1.0 + self.correlation / self.loss)
     }
 
+    /// Whether a fix of the covariance `of_fix` leaves an estimate of the covariance `of_estimate` more certain this way than
+    /// by the share `news` of its information: by the determinant of the information that both make, of which
+    /// `det(a P⁻¹ + b R⁻¹) = det(a R + b P) / (det P det R)`.
+    pub fn tells_more_than(self, news: f64, of_estimate: &PoseCovariance, of_fix: &PoseCovariance) -> bool {
+        let (p, r) = (of_estimate.matrix(), of_fix.matrix());
+        let joined = r / (1.0 + self.slack_of_estimate()) + p * self.share_of_fix();
+        joined.determinant() > (r + p * news).determinant()
+    }
+
     /// By how much the covariance of the estimate grows, in parts of itself.
     fn slack_of_estimate(self) -> f64 {
         self.correlation * self.loss
@@ -61,15 +73,23 @@ impl Window {
     /// The place of the newest keyframe, from that at `place` back to the last one with a fix, to which nothing measured
     /// the motion; `None` where everything is measured, and for a fix that comes later than one behind it: what the two
     /// have in common is in the estimate already, and a discount is all that is left.
-    pub(super) fn unmeasured_before(&self, place: usize, sources: &Sources) -> Option<usize> {
-        let stamp = self.keyframes[place].stamp;
-        let is_late = self.keyframes.range(place + 1..).any(|keyframe| keyframe.has_fix);
-        let arrives = |earlier| earlier < stamp && self.has_keyframe(earlier);
-        if is_late || sources.relatives_at(stamp).any(|relative| arrives(relative.earlier)) {
+    pub(super) fn unmeasured_before(&self, place: usize) -> Option<usize> {
+        if self.is_late(place) || !self.keyframes[place].relatives.is_empty() {
             return None;
         }
         let without_fix = |at: &usize| *at == place || !self.keyframes[*at].has_fix;
         (1..=place).rev().take_while(without_fix).find(|at| self.keyframes[*at].unmeasured.is_some())
+    }
+
+    /// Whether the motion to the keyframe at `place` from the one before it is known by a relative pose and nothing else.
+    pub(super) fn is_led_by_relative(&self, place: usize) -> bool {
+        let Keyframe { link, relatives, .. } = &self.keyframes[place];
+        let [(earlier, _)] = relatives.as_slice() else { return false };
+        !self.is_late(place) && link.is_empty() && place > 0 && self.keyframes[place - 1].stamp == *earlier
+    }
+
+    fn is_late(&self, place: usize) -> bool {
+        self.keyframes.range(place + 1..).any(|keyframe| keyframe.has_fix)
     }
 
     /// Widens the link to the keyframe at `open` for a fix at `place`, where the estimate of the base has the covariance
@@ -88,15 +108,38 @@ impl Window {
         let map_from_base = |index| -> Result<Se3> { Ok(self.lag.values().pose(Key::pose(index))? * body_from_base) };
         let fix_from_open = map_from_base(self.keyframes[place].index)?.inverse() * map_from_base(at.0)?;
         let mut slack: Matrix6 = predicted.composed_with(fix_from_open).matrix() * intersection.slack_of_estimate();
-        if let Some(unmeasured) = self.keyframes[open].unmeasured.take() {
-            self.lag.remove(unmeasured.factor);
-            slack += unmeasured.slack;
+        match self.keyframes[open].unmeasured.take() {
+            Some(unmeasured) => {
+                self.lag.remove(unmeasured.factor);
+                slack += unmeasured.slack;
+            }
+            None => {
+                for (_, factor) in &self.keyframes[open].relatives {
+                    self.lag.remove(*factor);
+                }
+            }
         }
         self.keyframes[open].unmeasured = Some(self.unmeasured(before, at, slack, sources)?);
         Ok(())
     }
 
-    /// A link of which nothing is known but the robot's typical speed, wider by `slack` in the axes of the later base.
+    /// Takes away what stands for a motion to the keyframe at `place` that a relative pose measures after all. Whether that
+    /// was for a fix already: then the relative pose is in the link, as wide as the fix asked for.
+    pub(super) fn measured_after_all(&mut self, place: usize, earlier: Stamp, sources: &Sources) -> Result<bool> {
+        let Some(unmeasured) = self.keyframes[place].unmeasured.take() else { return Ok(false) };
+        self.lag.remove(unmeasured.factor);
+        if unmeasured.slack == Matrix6::zeros() {
+            return Ok(false);
+        }
+        let [before, at] = [place - 1, place].map(|place| (self.keyframes[place].index, self.keyframes[place].stamp));
+        let measured = self.unmeasured(before, at, unmeasured.slack, sources)?;
+        self.keyframes[place].relatives.push((earlier, measured.factor));
+        self.keyframes[place].unmeasured = Some(measured);
+        Ok(true)
+    }
+
+    /// A link by a relative pose, or of which nothing is known but the robot's typical speed, wider by `slack` in the axes
+    /// of the later base.
     pub(super) fn unmeasured(
         &mut self,
         (from, earlier): (u64, Stamp),
@@ -104,7 +147,7 @@ impl Window {
         slack: Matrix6,
         sources: &Sources,
     ) -> Result<Unmeasured> {
-        let mut motion = sources.unknown(earlier, later)?;
+        let mut motion = sources.relative_motion(earlier, later)?;
         motion.covariance = PoseCovariance::new(&(motion.covariance.matrix() + slack))?;
         Ok(Unmeasured { factor: self.between(from, to, motion)?, slack })
     }
@@ -125,6 +168,18 @@ mod tests {
         }
         let (near, far) = (Intersection::new(0.1, 1.0, 1.0), Intersection::new(0.1, 1.0, 25.0));
         assert!(far.share_of_fix() < 0.6 * near.share_of_fix() && far.slack_of_estimate() < near.slack_of_estimate());
+    }
+
+    #[test]
+    fn it_tells_more_where_the_estimate_is_less_certain_than_the_fix() {
+        let fix = PoseCovariance::from_sigmas(0.1, 0.03).unwrap();
+        let (intersection, news) = (Intersection::new(0.033, 1.0, 1.0), crate::estimator::news(0.033, 1.0));
+        let tells_more = |metres, radians| {
+            intersection.tells_more_than(news, &PoseCovariance::from_sigmas(metres, radians).unwrap(), &fix)
+        };
+        assert!(
+            tells_more(0.2, 0.06) && tells_more(0.11, 0.033) && !tells_more(0.09, 0.027) && !tells_more(0.01, 0.003)
+        );
     }
 
     #[test]

@@ -58,12 +58,14 @@ struct Keyframe {
     stamp: Stamp,
     /// The factors that measure the motion from the keyframe before.
     link: Vec<FactorId>,
+    /// The relative poses that end here, by the stamp of their start.
+    relatives: Vec<(Stamp, FactorId)>,
     /// What stands for that motion where nothing measured it.
     unmeasured: Option<Unmeasured>,
     has_fix: bool,
 }
 
-/// A link by the robot's typical speed.
+/// A link by the robot's typical speed, or by a relative pose that told less than the fix behind it.
 #[derive(Debug)]
 struct Unmeasured {
     factor: FactorId,
@@ -123,7 +125,8 @@ impl Window {
             window.lag.add(Box::new(VectorPriorFactor::new(Key::bias(index), bias.to_vector(), sigmas)?))?;
         }
         let stamp = agreement.stamp;
-        window.keyframes.push_back(Keyframe { index, stamp, link: Vec::new(), unmeasured: None, has_fix: true });
+        let (link, relatives) = (Vec::new(), Vec::new());
+        window.keyframes.push_back(Keyframe { index, stamp, link, relatives, unmeasured: None, has_fix: true });
         Ok(window)
     }
 
@@ -223,7 +226,8 @@ impl Window {
             (self.keyframes[place].link, self.keyframes[place].unmeasured) = (link, unmeasured);
         }
         let (link, unmeasured) = self.link((from, from_stamp), (index, stamp), slack, sources, config)?;
-        self.keyframes.insert(place, Keyframe { index, stamp, link, unmeasured, has_fix: false });
+        let relatives = Vec::new();
+        self.keyframes.insert(place, Keyframe { index, stamp, link, relatives, unmeasured, has_fix: false });
         self.attach_relatives(stamp, sources, config).map(Ok)
     }
 
@@ -240,8 +244,8 @@ impl Window {
     }
 
     /// Adds a fix to its keyframe, discounted by what its neighbours in time told already; where nothing measured the
-    /// motion from the last one, as the [`intersection`] with the estimate, whose covariance there is `predicted` and
-    /// which lies at the squared Mahalanobis distance `square` from it.
+    /// motion from the last one, or too badly, as the [`intersection`] with the estimate, whose covariance there is
+    /// `predicted` and which lies at the squared Mahalanobis distance `square` from it.
     ///
     /// # Errors
     /// What the graph says; in the inner result [`Rejection::Duplicate`].
@@ -264,8 +268,14 @@ impl Window {
             return Ok(Err(Rejection::Duplicate));
         }
         let mut share = evidence;
-        if let Some(open) = self.unmeasured_before(place, sources) {
-            let intersection = Intersection::new(nearest, config.correlation_time, square);
+        let intersection = Intersection::new(nearest, config.correlation_time, square);
+        let open = match self.unmeasured_before(place) {
+            None if self.is_led_by_relative(place) => {
+                intersection.tells_more_than(evidence, predicted, &fix.covariance).then_some(place)
+            }
+            open => open,
+        };
+        if let Some(open) = open {
             self.widen(open, place, predicted, intersection, sources)?;
             share = intersection.share_of_fix();
         }
@@ -282,20 +292,27 @@ impl Window {
         Ok(Ok(()))
     }
 
-    /// Adds the relative poses at `stamp` whose two keyframes stand.
+    /// Adds the relative poses at `stamp` whose two keyframes stand and that are not there yet.
     ///
     /// # Errors
     /// What the graph says.
     pub fn attach_relatives(&mut self, stamp: Stamp, sources: &Sources, config: &EstimatorConfig) -> Result<()> {
         let base_from_body = self.base_from_body();
         for relative in sources.relatives_at(stamp) {
-            let (Ok(from), Ok(to)) = (self.at(relative.earlier), self.at(relative.later)) else { continue };
-            let (from, to) = (Key::pose(from.index), Key::pose(to.index));
+            let (Ok(from), Ok(to)) = (self.place(relative.earlier), self.place(relative.later)) else { continue };
+            if self.keyframes[to].relatives.iter().any(|(earlier, _)| *earlier == relative.earlier) {
+                continue;
+            }
+            if from + 1 == to && self.measured_after_all(to, relative.earlier, sources)? {
+                continue;
+            }
+            let keys = [from, to].map(|place| Key::pose(self.keyframes[place].index));
             let motion = relative.motion.of_fixed_body(base_from_body);
             let noise = Gaussian::from_covariance(&motion.covariance.matrix())?;
             let kernel = RobustKernel::huber(config.relative_robust_scale)?;
-            let factor = BetweenFactor::new(from, to, motion.earlier_from_later, noise)?.with_robust(kernel);
-            self.lag.add(Box::new(factor))?;
+            let factor = BetweenFactor::new(keys[0], keys[1], motion.earlier_from_later, noise)?.with_robust(kernel);
+            let factor = self.lag.add(Box::new(factor))?;
+            self.keyframes[to].relatives.push((relative.earlier, factor));
         }
         Ok(())
     }
@@ -339,9 +356,12 @@ impl Window {
     }
 
     fn at(&self, stamp: Stamp) -> Result<&Keyframe> {
+        self.place(stamp).map(|place| &self.keyframes[place])
+    }
+
+    fn place(&self, stamp: Stamp) -> Result<usize> {
         let found = self.keyframes.binary_search_by_key(&stamp, |keyframe| keyframe.stamp);
-        let missing = |_| Error::compute("estimator", format!("no keyframe at {stamp}"));
-        found.map(|place| &self.keyframes[place]).map_err(missing)
+        found.map_err(|_| Error::compute("estimator", format!("no keyframe at {stamp}")))
     }
 
     fn keys(&self, index: u64) -> Vec<Key> {
