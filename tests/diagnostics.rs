@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bench::*;
+use vloc::alignment::{AlignmentReport, Outcome};
 use vloc::config::{Config, EstimatorConfig, ImageTransport, OdometrySource, Reliability};
 use vloc::middleware::{Incoming, Input, Level, Link, Outgoing, Picture, Qos};
 use vloc::node::{Effect, Loaded, Localizer, ManagedNode, Worker};
@@ -289,6 +290,23 @@ fn a_camera_info_of_another_focal_length_is_told() {
     drive(&mut bench, 0..1, 30, |_| 100);
     let regressed = tell(&mut bench, 1000, Vec::new());
     assert!(!regressed.values.contains_key("points/agreeing"), "a regressor knows no points");
+}
+
+#[test]
+fn how_alignments_ended_is_told() {
+    let mut bench = equipped(alone());
+    for (seconds, outcome) in [(0..1, Outcome::Converged), (1..2, Outcome::TooFar), (2..3, Outcome::Converged)] {
+        let alignment = Some(AlignmentReport { outcome, ..AlignmentReport::default() });
+        bench.worker = Worker::new(Brightness { alignment, ..Brightness::default() });
+        drive(&mut bench, seconds, 30, |_| 100);
+    }
+    let told = tell(&mut bench, 3000, Vec::new());
+    let answers: u64 = told.values["network_answers"].parse().unwrap();
+    assert_eq!(told.values["alignment/not_used"], "10 too far");
+    assert_eq!(told.values["alignment/converged"], format!("{} of {answers}", answers - 10));
+    let mut bench = equipped(alone());
+    drive(&mut bench, 0..1, 30, |_| 100);
+    assert!(!tell(&mut bench, 1000, Vec::new()).values.contains_key("alignment/converged"), "nothing was aligned");
 }
 
 #[test]

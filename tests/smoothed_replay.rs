@@ -37,6 +37,7 @@ impl Localizer for Noisy {
             absolute: AbsolutePose { stamp, map_from_camera, covariance },
             relative: None,
             evidence: None,
+            alignment: None,
         })
     }
 

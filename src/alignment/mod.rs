@@ -25,7 +25,7 @@ use crate::sensor::CameraModel;
 
 pub use equations::{Level, project};
 pub use feature_map::FeatureMap;
-pub use report::{AlignmentReport, Outcome};
+pub use report::{AlignmentReport, Outcome, Outcomes};
 
 use descent::{Descent, descend};
 use equations::{Equations, LEAST_POINTS, Scene};

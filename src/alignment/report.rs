@@ -1,11 +1,13 @@
-//! How an alignment went.
+//! How an alignment went, and how many ended how.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::Matrix6;
 
 /// How an alignment ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The steps became small: the aligned pose counts.
@@ -19,6 +21,46 @@ pub enum Outcome {
     Costlier,
     /// Farther from the start than features can be followed: the start stays.
     TooFar,
+}
+
+impl Outcome {
+    /// In a few words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Converged => "converged",
+            Self::TooFewPoints => "too few points",
+            Self::Unsettled => "steps not small",
+            Self::Costlier => "cost rose",
+            Self::TooFar => "too far",
+        }
+    }
+}
+
+/// How many alignments ended how.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes(BTreeMap<Outcome, u64>);
+
+impl Outcomes {
+    /// One more.
+    pub fn count(&mut self, outcome: Outcome) {
+        *self.0.entry(outcome).or_default() += 1;
+    }
+
+    /// How many there were.
+    pub fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How many ended so.
+    pub fn of(&self, outcome: Outcome) -> u64 {
+        self.0.get(&outcome).copied().unwrap_or_default()
+    }
+
+    /// What kept the others from being used, such as "3 too few points, 1 cost rose"; empty where nothing did.
+    pub fn not_used(&self) -> String {
+        let others = self.0.iter().filter(|(outcome, _)| **outcome != Outcome::Converged);
+        others.map(|(outcome, count)| format!("{count} {}", outcome.text())).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// How an alignment went; the default is that of an image that shares nothing with its references.

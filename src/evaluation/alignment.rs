@@ -65,13 +65,16 @@ impl fmt::Display for AlignmentSummary {
             write!(formatter, ", to a median of {ratio:.2} of the cost at the start")?;
         }
         let kept = [
-            (too_few_points, "too few points"),
-            (unsettled, "steps not small"),
-            (costlier, "cost rose"),
-            (too_far, "too far"),
+            (too_few_points, Outcome::TooFewPoints),
+            (unsettled, Outcome::Unsettled),
+            (costlier, Outcome::Costlier),
+            (too_far, Outcome::TooFar),
         ];
-        let kept: Vec<String> =
-            kept.iter().filter(|(count, _)| **count > 0).map(|(count, why)| format!("{count} {why}")).collect();
+        let kept: Vec<String> = kept
+            .iter()
+            .filter(|(count, _)| **count > 0)
+            .map(|(count, why)| format!("{count} {}", why.text()))
+            .collect();
         match kept.is_empty() {
             true => Ok(()),
             false => write!(formatter, "; the others stay as they were measured: {}", kept.join(", ")),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use image::RgbImage;
 
 use super::health::Reason;
+use crate::alignment::AlignmentReport;
 use crate::middleware::Picture;
 use crate::pnp::Evidence;
 use crate::sensor::{AbsolutePose, CameraModel, PosePrior, RelativePose};
@@ -55,6 +56,8 @@ pub struct Localization {
     pub relative: Option<RelativePose>,
     /// What the absolute pose stands on, where geometry measured it.
     pub evidence: Option<Evidence>,
+    /// How it was aligned to reference frames, where the model has some.
+    pub alignment: Option<AlignmentReport>,
 }
 
 /// An image with what is needed to bring it to the network.

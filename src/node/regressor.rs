@@ -38,6 +38,6 @@ impl Localizer for PoseRegressor {
     }
 }
 
-fn localization(Regression { absolute, relative, evidence, .. }: Regression) -> Localization {
-    Localization { absolute, relative, evidence }
+fn localization(Regression { absolute, relative, evidence, alignment }: Regression) -> Localization {
+    Localization { absolute, relative, evidence, alignment }
 }

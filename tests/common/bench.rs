@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use image::RgbImage;
 use nalgebra::{Matrix6, Vector3};
+use vloc::alignment::AlignmentReport;
 use vloc::bag::{BagWriter, Storage};
 use vloc::config::Config;
 use vloc::geometry::{Se3, So3};
@@ -29,6 +30,8 @@ pub struct Brightness {
     pub resets: usize,
     /// What its answers stand on.
     pub evidence: Option<Evidence>,
+    /// How they were aligned.
+    pub alignment: Option<AlignmentReport>,
     /// Where it was told to expect the camera, image by image.
     pub priors: Arc<Mutex<Vec<Option<Se3>>>>,
     /// The last image whose motion it knows.
@@ -98,6 +101,7 @@ impl Brightness {
                     absolute: AbsolutePose { stamp, map_from_camera, covariance },
                     relative: None,
                     evidence: self.evidence,
+                    alignment: self.alignment,
                 })
             }
         }

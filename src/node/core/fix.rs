@@ -2,6 +2,7 @@
 //! `map -> odom`. [`Core::advance`] is that way; a fix that lacks a transform, odometry or IMU samples waits on it.
 
 use super::Core;
+use crate::alignment::Outcome;
 use crate::estimator::{Mounting, PoseEstimate, State};
 use crate::geometry::{PoseCovariance, Se3, TransformError};
 use crate::middleware::{Outgoing, StampedPose, StampedTransform};
@@ -19,6 +20,7 @@ pub(super) struct Fix {
     absolute: Option<AbsolutePose>,
     relative: Option<RelativePose>,
     evidence: Option<Evidence>,
+    alignment: Option<Outcome>,
     frame_id: String,
     seconds: Option<f64>,
     pub(super) deadline: Stamp,
@@ -31,17 +33,19 @@ pub(super) struct Fix {
 impl Fix {
     /// An answer of the network that may wait until `deadline`.
     pub(super) fn new(answer: Localization, frame_id: String, seconds: Option<f64>, deadline: Stamp) -> Self {
-        let Localization { absolute, relative, evidence } = answer;
+        let Localization { absolute, relative, evidence, alignment } = answer;
+        let alignment = alignment.map(|report| report.outcome);
         let (stamp, absolute) = (absolute.stamp, Some(absolute));
         let (base_from_camera, estimate) = (None, None);
-        Self { stamp, absolute, relative, evidence, frame_id, seconds, deadline, base_from_camera, estimate }
+        Self { stamp, absolute, relative, evidence, alignment, frame_id, seconds, deadline, base_from_camera, estimate }
     }
 
     /// How the camera moved to an image whose place is not known.
     pub(super) fn of_motion(motion: RelativePose, frame_id: String, deadline: Stamp) -> Self {
         let (stamp, relative) = (motion.stamp, Some(motion));
-        let (absolute, evidence, seconds, base_from_camera, estimate) = (None, None, None, None, None);
-        Self { stamp, absolute, relative, evidence, frame_id, seconds, deadline, base_from_camera, estimate }
+        let (absolute, evidence, alignment, seconds) = (None, None, None, None);
+        let (base_from_camera, estimate) = (None, None);
+        Self { stamp, absolute, relative, evidence, alignment, frame_id, seconds, deadline, base_from_camera, estimate }
     }
 }
 
@@ -97,7 +101,7 @@ impl Core {
         };
         fix.base_from_camera = Some(base_from_camera);
         if let Some(camera) = &fix.absolute {
-            self.health.answered(fix.seconds, fix.evidence);
+            self.health.answered(fix.seconds, fix.evidence, fix.alignment);
             let alone = self.robot_pose(camera, base_from_camera)?;
             self.health.fixed(&alone);
             self.outgoing.push(Outgoing::AbsolutePose(Box::new(alone)));

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::alignment::{Outcome, Outcomes};
 use crate::estimator::Transition;
 use crate::middleware::{Input, StampedPose};
 use crate::pnp::{Evidence, FocalHistory};
@@ -55,6 +56,8 @@ pub struct Health {
     /// What the network's last answer stands on, where geometry measured it.
     last_evidence: Option<Evidence>,
     focal: FocalHistory,
+    /// How the alignments of the model in use ended.
+    alignments: Outcomes,
     last_pose: Option<StampedPose>,
     estimate: Estimate,
     /// Where the network computes.
@@ -105,6 +108,7 @@ impl Health {
         self.working_since = None;
         self.model_error = None;
         self.last_evidence = None;
+        self.alignments = Outcomes::default();
         self.focal.clear();
     }
 
@@ -157,9 +161,11 @@ impl Health {
         self.last_fix = Some(Fix { stamp: alone.stamp, sigmas: alone.covariance.worst_sigmas() });
     }
 
-    /// The network answered; the work on its image took so many seconds, and `evidence` is what the answer stands on.
-    pub fn answered(&mut self, seconds: Option<f64>, evidence: Option<Evidence>) {
+    /// The network answered; the work on its image took so many seconds, `evidence` is what the answer stands on, and its
+    /// `alignment` ended so.
+    pub fn answered(&mut self, seconds: Option<f64>, evidence: Option<Evidence>, alignment: Option<Outcome>) {
         self.answers += 1;
+        alignment.into_iter().for_each(|outcome| self.alignments.count(outcome));
         self.last_evidence = evidence;
         if let Some(evidence) = evidence {
             self.focal.add(&evidence.focal);

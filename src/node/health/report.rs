@@ -3,6 +3,7 @@
 use super::arrivals::Arrivals;
 use super::silence::offers;
 use super::{Health, Reason, Situation};
+use crate::alignment::Outcome;
 use crate::memory::mebibytes;
 use crate::middleware::{Diagnostics, Input, Link};
 use crate::node::Phase;
@@ -56,6 +57,16 @@ impl Health {
             add("points/search", if evidence.expected { "near the expected pose" } else { "everywhere" }.to_owned());
             add("points/residual_px", format!("{:.2}", evidence.residual));
             add("points/focal_length", self.focal.summary().map_or_else(unknown, |summary| summary.to_string()));
+        }
+        if self.alignments.total() > 0 {
+            add(
+                "alignment/converged",
+                format!("{} of {}", self.alignments.of(Outcome::Converged), self.alignments.total()),
+            );
+            add(
+                "alignment/not_used",
+                Some(self.alignments.not_used()).filter(|text| !text.is_empty()).unwrap_or_else(none),
+            );
         }
         add("transforms", self.transforms.to_string());
         add("clock_jumps", self.clock_jumps.to_string());

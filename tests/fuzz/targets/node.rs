@@ -180,7 +180,12 @@ impl Localizer for Network {
             previous_from_current: before.inverse() * map_from_camera,
             covariance,
         });
-        Ok(Localization { absolute: AbsolutePose { stamp, map_from_camera, covariance }, relative, evidence: None })
+        Ok(Localization {
+            absolute: AbsolutePose { stamp, map_from_camera, covariance },
+            relative,
+            evidence: None,
+            alignment: None,
+        })
     }
 
     fn reset(&mut self) {
