@@ -555,6 +555,27 @@ fn relative_poses_to_the_same_image_count_once_whatever_their_order() {
 }
 
 #[test]
+fn relative_poses_that_come_behind_their_fixes_do_no_harm() {
+    let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
+    for seed in 200..205 {
+        let setup = Setup { relative: Some(0.02), ..fixes_alone(seed, 1.0) };
+        let mut walk = Walk::new(&setup);
+        for index in 1..walk.events.len() {
+            if let [(_, Measurement::Relative(_)), (_, Measurement::Absolute(_))] = walk.events[index - 1..=index] {
+                walk.events.swap(index - 1, index);
+            }
+        }
+        let run = run(&walk, &setup);
+        fused.extend(run.errors(&walk).map(|(_, error)| error));
+        alone.extend(errors_of_fixes(&walk, &setup));
+        nees.push(run.mean_nees(&walk));
+    }
+    let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
+    println!("median {ratio:.3} of the fixes', mean NEES {nees:.2}");
+    assert!(ratio < 1.02 && (1.0..6.6).contains(&nees), "{ratio} of the fixes' median, mean NEES {nees}");
+}
+
+#[test]
 fn a_wrong_fix_that_was_not_gated_is_left_with_the_next_ones() {
     let setup = fixes_alone(21, 1.0);
     let (right, mut wrong) = (Walk::new(&setup), Walk::new(&setup));
