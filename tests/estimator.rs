@@ -464,19 +464,25 @@ fn errors_of_fixes(walk: &Walk, setup: &Setup) -> Vec<f64> {
     fixes.map(|(stamp, base)| (base.translation - walk.map_from_base(stamp).translation).norm()).collect()
 }
 
+/// The estimates' median error by that of the fixes, and their mean NEES, over walks that `change` has changed.
+fn beside_the_fixes(setups: impl Iterator<Item = Setup>, change: impl Fn(&mut Walk)) -> (f64, f64) {
+    let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
+    for setup in setups {
+        let mut walk = Walk::new(&setup);
+        change(&mut walk);
+        let run = run(&walk, &setup);
+        fused.extend(run.errors(&walk).map(|(_, error)| error));
+        alone.extend(errors_of_fixes(&walk, &setup));
+        nees.push(run.mean_nees(&walk));
+    }
+    (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64)
+}
+
 #[test]
 fn where_nothing_measures_the_motion_the_estimate_is_as_good_as_the_fixes_and_true() {
     for correlation_time in [0.1, 1.0, 5.0] {
-        let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
-        for seed in 200..210 {
-            let setup = fixes_alone(seed, correlation_time);
-            let walk = Walk::new(&setup);
-            let run = run(&walk, &setup);
-            fused.extend(run.errors(&walk).map(|(_, error)| error));
-            alone.extend(errors_of_fixes(&walk, &setup));
-            nees.push(run.mean_nees(&walk));
-        }
-        let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
+        let setups = (200..210).map(|seed| fixes_alone(seed, correlation_time));
+        let (ratio, nees) = beside_the_fixes(setups, |_| {});
         println!("{correlation_time} s: median {ratio:.3} of the fixes', mean NEES {nees:.2}");
         assert!(ratio < 1.02, "{ratio} of the fixes' median with errors alike over {correlation_time} s");
         assert!((2.0..6.6).contains(&nees), "mean NEES {nees} with errors alike over {correlation_time} s");
@@ -498,21 +504,10 @@ fn say_a_third(walk: &mut Walk) {
 
 #[test]
 fn relative_poses_that_tell_less_than_the_fixes_do_no_harm() {
-    for says_a_third in [false, true] {
-        let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
-        for seed in 200..210 {
-            let setup = Setup { relative: Some(if says_a_third { 0.0 } else { 1.0 }), ..fixes_alone(seed, 5.0) };
-            let mut walk = Walk::new(&setup);
-            if says_a_third {
-                say_a_third(&mut walk);
-            }
-            let run = run(&walk, &setup);
-            fused.extend(run.errors(&walk).map(|(_, error)| error));
-            alone.extend(errors_of_fixes(&walk, &setup));
-            nees.push(run.mean_nees(&walk));
-        }
-        let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
-        println!("a third: {says_a_third}, median {ratio:.3} of the fixes', mean NEES {nees:.2}");
+    let setups = |share: f64| (200..210).map(move |seed| Setup { relative: Some(share), ..fixes_alone(seed, 5.0) });
+    let as_large_as_the_motion = beside_the_fixes(setups(1.0), |_| {});
+    for (ratio, nees) in [as_large_as_the_motion, beside_the_fixes(setups(0.0), say_a_third)] {
+        println!("median {ratio:.3} of the fixes', mean NEES {nees:.2}");
         assert!(ratio < 1.05 && (2.0..7.0).contains(&nees), "{ratio} of the fixes' median, mean NEES {nees}");
     }
 }
@@ -556,21 +551,14 @@ fn relative_poses_to_the_same_image_count_once_whatever_their_order() {
 
 #[test]
 fn relative_poses_that_come_behind_their_fixes_do_no_harm() {
-    let (mut fused, mut alone, mut nees) = (Vec::new(), Vec::new(), Vec::new());
-    for seed in 200..205 {
-        let setup = Setup { relative: Some(0.02), ..fixes_alone(seed, 1.0) };
-        let mut walk = Walk::new(&setup);
+    let setups = (200..205).map(|seed| Setup { relative: Some(0.02), ..fixes_alone(seed, 1.0) });
+    let (ratio, nees) = beside_the_fixes(setups, |walk| {
         for index in 1..walk.events.len() {
             if let [(_, Measurement::Relative(_)), (_, Measurement::Absolute(_))] = walk.events[index - 1..=index] {
                 walk.events.swap(index - 1, index);
             }
         }
-        let run = run(&walk, &setup);
-        fused.extend(run.errors(&walk).map(|(_, error)| error));
-        alone.extend(errors_of_fixes(&walk, &setup));
-        nees.push(run.mean_nees(&walk));
-    }
-    let (ratio, nees) = (median(fused) / median(alone), nees.iter().sum::<f64>() / nees.len() as f64);
+    });
     println!("median {ratio:.3} of the fixes', mean NEES {nees:.2}");
     assert!(ratio < 1.02 && (1.0..6.6).contains(&nees), "{ratio} of the fixes' median, mean NEES {nees}");
 }

@@ -58,8 +58,14 @@ impl Outcomes {
 
     /// What kept the others from being used, such as "3 too few points, 1 cost rose"; empty where nothing did.
     pub fn not_used(&self) -> String {
-        let others = self.0.iter().filter(|(outcome, _)| **outcome != Outcome::Converged);
+        let others = self.0.iter().filter(|(outcome, count)| **outcome != Outcome::Converged && **count > 0);
         others.map(|(outcome, count)| format!("{count} {}", outcome.text())).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl<const N: usize> From<[(Outcome, u64); N]> for Outcomes {
+    fn from(counts: [(Outcome, u64); N]) -> Self {
+        Self(counts.into())
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::pose_error::median;
-use crate::alignment::{AlignmentReport, Outcome};
+use crate::alignment::{AlignmentReport, Outcome, Outcomes};
 
 /// How poses were aligned, in a few numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -64,20 +64,15 @@ impl fmt::Display for AlignmentSummary {
         if let Some(ratio) = self.median_cost_ratio {
             write!(formatter, ", to a median of {ratio:.2} of the cost at the start")?;
         }
-        let kept = [
-            (too_few_points, Outcome::TooFewPoints),
-            (unsettled, Outcome::Unsettled),
-            (costlier, Outcome::Costlier),
-            (too_far, Outcome::TooFar),
-        ];
-        let kept: Vec<String> = kept
-            .iter()
-            .filter(|(count, _)| **count > 0)
-            .map(|(count, why)| format!("{count} {}", why.text()))
-            .collect();
-        match kept.is_empty() {
-            true => Ok(()),
-            false => write!(formatter, "; the others stay as they were measured: {}", kept.join(", ")),
+        let kept = Outcomes::from([
+            (Outcome::TooFewPoints, *too_few_points as u64),
+            (Outcome::Unsettled, *unsettled as u64),
+            (Outcome::Costlier, *costlier as u64),
+            (Outcome::TooFar, *too_far as u64),
+        ]);
+        match kept.not_used() {
+            none if none.is_empty() => Ok(()),
+            kept => write!(formatter, "; the others stay as they were measured: {kept}"),
         }
     }
 }
