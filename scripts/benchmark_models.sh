@@ -8,6 +8,7 @@
 #
 #   DATA=../shared/data   where redkitchen and the ImageNet weights of SqueezeNet are; without, the room alone
 #   OUT=out/benchmark     where models, evaluations and what each of them said (log.txt) go
+#   SETS="interpolation extrapolation synthetic"   which of them
 #   EPOCHS=20 INPUT=96x72 BATCH=16   the budget of every member, the same for all: a night on two cores
 #   DEVICE=auto           where to compute
 #   THREADS=1             of one training: with one, a row can be had again bit for bit; 0 for all cores
@@ -15,6 +16,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${DATA:-../shared/data} out=${OUT:-out/benchmark} jobs=${JOBS:-1} ended=0
+sets=${SETS:-interpolation extrapolation synthetic}
+for set in $sets; do
+  [[ " interpolation extrapolation synthetic " = *" $set "* ]] ||
+    { printf 'SETS has "%s": expected some of interpolation, extrapolation, synthetic\n' "$set" >&2 && exit 2; }
+done
 export epochs=${EPOCHS:-20} input=${INPUT:-96x72} batch=${BATCH:-16} device=${DEVICE:-auto} threads=${THREADS:-1}
 presets=("$@")
 [ ${#presets[@]} -gt 0 ] || presets=(vlocnet-squeezenet vlocnet-small posenet posenet-learned nnnet-squeezenet ms-transformer
@@ -54,6 +60,7 @@ failed() { # LOG STATUS
 export -f train_and_evaluate failed
 
 on_dataset() { # FOLDER DATASET TRAINING_SPLIT TEST_SPLIT
+  [[ " $sets " = *" $1 "* ]] || return 0
   local preset retrieval=dense-vlad folder=$out/$1 status=0
   shift
   member() { # NAME PRESET DATASET TRAINING_SPLIT TEST_SPLIT [more arguments of train]
@@ -91,6 +98,6 @@ else
   printf 'redkitchen is not in %s: the synthetic room alone was measured\n' "$data"
 fi
 room=$out/labelled_room
-[ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
+[[ " $sets " != *" synthetic "* ]] || [ -e "$room/TestSplit.txt" ] || "$vloc" synth --out "$room" --depth --labels
 on_dataset synthetic "$room" config/splits/synthetic_room.yaml config/splits/sequences.yaml
 exit "$ended"
