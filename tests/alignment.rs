@@ -1,4 +1,5 @@
-//! Reference frames for a model that knows points: poses are aligned to them, and bad input is refused.
+//! Reference frames: poses of a model that knows points are aligned to them, those of any other are measured from them, and bad
+//! input is refused.
 #![cfg(feature = "torch")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -159,7 +160,7 @@ fn poses_beside_the_truth_come_closer_to_it() {
     let before = ModelCard::read(&model).unwrap();
     for has_depth in [true, false] {
         room.has_depth = has_depth;
-        let Referenced { card, measured } = add(&room, &Referencing { frames: 16, ..referencing(&model) }).unwrap();
+        let Referenced { card, measured, .. } = add(&room, &Referencing { frames: 16, ..referencing(&model) }).unwrap();
         let record = card.references.clone().unwrap();
         assert!(record.frames == 16 && record.points > 500, "{record:?}");
         let bytes = std::fs::metadata(model.join(REFERENCES_FILE)).unwrap().len();
@@ -236,7 +237,10 @@ fn what_cannot_have_references_is_refused() {
     learn(&room, &model);
     let error = |job: Referencing| add(&room, &job).unwrap_err().to_string();
     let nothing = error(Referencing { frames: 0, ..referencing(&model) });
-    assert_eq!(nothing, "parameter references: expected at least one frame and one cell of each, found 0 and 300");
+    assert_eq!(
+        nothing,
+        "parameter references: expected at least one frame and one cell of each, found 0 and the usual"
+    );
     let other = error(Referencing { split: SplitRule::Separate { validation: None }, ..referencing(&model) });
     assert!(
         other.ends_with("the rule and the dataset that room was trained with, found other training frames"),
@@ -267,4 +271,125 @@ fn what_cannot_have_references_is_refused() {
     assert!(pose.is_finite() && (report.is_used() || pose == start), "{report:?}");
     let away = Se3 { translation: start.translation.map(|at| at + 1e3), ..start };
     assert_eq!(references.align(away, &maps, &room.camera).1.outcome, Outcome::TooFewPoints);
+}
+
+/// A small VLocNet that has hardly learned anything: seconds.
+fn learn_poses(room: &Room, out: &Path) {
+    let network = NetworkConfig {
+        input: InputSize { height: 120, width: 160 },
+        ..NetworkConfig::preset("vlocnet-small").unwrap()
+    };
+    let config = TrainingConfig {
+        network: Some(network),
+        epochs: 2,
+        batch_size: 8,
+        mixed_precision: false,
+        ..TrainingConfig::preset("vlocnet-small").unwrap()
+    };
+    let job = Job {
+        config,
+        split: split(),
+        pretrained: None,
+        from: None,
+        out: out.to_owned(),
+        name: "room".to_owned(),
+        licence: "Apache-2.0".to_owned(),
+        command: "test".to_owned(),
+        seed: 7,
+        resume: false,
+        device: Device::Cpu,
+    };
+    train(room, &job, Progress::Silent, &|| true).unwrap();
+}
+
+/// Median distance of the answers to the validation frames from the truth, metres, and how many have one.
+fn answered(room: &Room, regressor: &mut PoseRegressor) -> (f64, usize) {
+    let answers = (0..room.frames.len()).skip(1).step_by(2).filter_map(|index| {
+        let answer = regressor.regress(&room.frame(index)).ok()?;
+        Some(apart(&answer.absolute.map_from_camera, &room.frames[index].map_from_camera))
+    });
+    let mut errors: Vec<f64> = answers.collect();
+    errors.sort_by(f64::total_cmp);
+    (errors.get(errors.len() / 2).copied().unwrap_or(f64::INFINITY), errors.len())
+}
+
+#[test]
+fn what_a_regressor_proposes_is_measured_from_reference_frames() {
+    let _alone = alone();
+    let (work, mut room) = (tempfile::tempdir().unwrap(), Room::new(96));
+    let model = work.path().join("model");
+    learn_poses(&room, &model);
+    let before = ModelCard::read(&model).unwrap();
+
+    // Without depth nobody knows a point.
+    room.has_depth = false;
+    let error = add(&room, &referencing(&model)).unwrap_err().to_string();
+    assert!(error.contains("expected depth images beside the colours, or a model that knows points"), "{error}");
+    assert_eq!(ModelCard::read(&model).unwrap(), before);
+    room.has_depth = true;
+
+    let Referenced { card, measured, alone } = add(&room, &referencing(&model)).unwrap();
+    assert_eq!(card, ModelCard::read(&model).unwrap());
+    let ([plain, recognized], alone) = (measured.unwrap(), alone.unwrap());
+    println!("{plain:?}\n{recognized:?}\n{alone:?}");
+    assert!(recognized.median_translation_error < 0.5 * plain.median_translation_error);
+    let record = card.references.clone().unwrap();
+    assert!(record.used && record.calibration.is_some_and(|calibration| calibration.frames >= 20), "{record:?}");
+    assert_eq!((card.calibration, card.relative_calibration), (before.calibration, before.relative_calibration));
+
+    let load = |align: bool| PoseRegressor::load(&model, Device::Cpu).unwrap().with_alignment(align).unwrap();
+    let ((own, all), (measured, most)) = (answered(&room, &mut load(false)), answered(&room, &mut load(true)));
+    println!("{own:.3} m of {all} frames, {measured:.3} m of {most}");
+    assert!(all == 48 && most > 40 && measured < 0.5 * own, "{own} {measured} {most}");
+
+    let (mut plain, mut regressor) = (load(false), load(true));
+    let (said, answer) = (plain.regress(&room.frame(21)).unwrap(), regressor.regress(&room.frame(21)).unwrap());
+    assert!(said.evidence.is_none() && said.alignment.is_none());
+    assert!(answer.evidence.unwrap().inliers >= 25 && answer.alignment.is_some());
+    let sigma = |answer: &vloc::network::Regression| answer.absolute.covariance.fixed_view::<3, 3>(0, 0).trace().sqrt();
+    assert!(sigma(&answer) < 0.5 * sigma(&said), "{} {}", sigma(&answer), sigma(&said));
+    let next = regressor.regress(&room.frame(22)).unwrap();
+    assert!(next.relative.is_some(), "its own odometry goes on");
+
+    // A covered camera: no answer, and the camera is not followed either.
+    let covered = PixelFrame { stamp: room.frames[23].stamp, pixels: RgbImage::new(160, 120) };
+    let error = regressor.regress(&covered).unwrap_err();
+    assert!(matches!(error, vloc::Error::NoAnswer { .. }), "{error}");
+    assert!(error.to_string().contains("cells compared with reference frames"), "{error}");
+    assert!(regressor.motion().is_none());
+
+    // Fitted anew, the factors of measured poses change and those of the network's stay.
+    let image = |index: usize| Ok(room.images[index].clone());
+    let validation: Vec<usize> = (1..96).step_by(2).collect();
+    let anew = vloc::training::calibrate(load(true), &room.frames, &validation, &image, Progress::Silent).unwrap();
+    assert_eq!(anew.calibration, card.calibration);
+    assert_ne!(anew.references.unwrap().calibration, record.calibration);
+    // A card without them is refused: the network's would be a lie.
+    let record = vloc::network::references::ReferencesRecord { calibration: None, ..record };
+    let error = ModelCard { references: Some(record), ..card }.write(&model).unwrap_err().to_string();
+    assert!(
+        error.contains("references.calibration beside a model that regresses, found none; run vloc align"),
+        "{error}"
+    );
+}
+
+#[test]
+fn models_that_cannot_be_compared_are_refused() {
+    let (work, room) = (tempfile::tempdir().unwrap(), Room::new(8));
+    let model = work.path().join("model");
+    learn_poses(&room, &model);
+    let card = ModelCard::read(&model).unwrap();
+    let error = |card: &ModelCard| {
+        card.write(&model).unwrap();
+        add(&room, &referencing(&model)).unwrap_err().to_string()
+    };
+    let mut crop = card.clone();
+    crop.network.odometry = vloc::network::Odometry::None;
+    crop.network.temporal = vloc::network::Temporal::None;
+    crop.network.crop = Some(vloc::network::CropConfig { height: 96, width: 128, count: 1 });
+    let parts = error(&crop);
+    assert!(parts.contains("a single network whose maps show where things are, found one that sees parts"), "{parts}");
+    let mut vgg = card.clone();
+    vgg.network.encoder = vloc::network::EncoderConfig::Vgg16;
+    assert!(error(&vgg).contains("SqueezeNet and ResNets have such maps"));
 }

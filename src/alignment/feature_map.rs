@@ -67,6 +67,19 @@ impl FeatureMap {
         self.stride
     }
 
+    /// Rows and columns of cells.
+    pub fn size(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The cells, row by row: where the centre of each lies (column, row), pixels, and its features.
+    pub fn cells(&self) -> impl Iterator<Item = (Vector2<f64>, &[f32])> {
+        self.values.chunks_exact(self.channels).enumerate().map(|(cell, features)| {
+            let place = Vector2::new((cell % self.columns) as f64, (cell / self.columns) as f64);
+            (place.map(|at| self.first + self.stride * at), features)
+        })
+    }
+
     /// The features at a pixel (column, row); `None` beyond the centres of the outermost cells.
     pub fn read(&self, pixel: &Vector2<f64>) -> Option<Vec<f32>> {
         let Corners { cells: [a, b, c, d], right, down } = self.corners(pixel)?;

@@ -1,4 +1,4 @@
-//! `vloc align`: reference frames for a finished model that knows points.
+//! `vloc align`: reference frames for a finished model.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -14,15 +14,21 @@ use crate::network::{Device, ValidationRecord, device};
 use crate::progress::Progress;
 use crate::training::{Referenced, Referencing, add_references};
 
-/// Add reference frames to a scene-coordinates model: training frames to which the pose of a new frame is aligned by the features
-/// of the encoder, after it was measured from points.
+/// Add reference frames to a model: training frames with points (from depth images) by which poses are measured or aligned.
 ///
-/// The model folder gets references.safetensors (a few MB), and model.yaml what it does; the weights stay. Poses are aligned from
-/// now on where that was better on the validation frames; `vloc eval --align` says otherwise. Covariances stay those
-/// of the measured poses, or become larger; `vloc calibrate` fits them on frames of your own.
+/// Of a scene-coordinates model the pose of a new frame is aligned to them by the features of the encoder, after it was measured from
+/// points. What any other model says of a frame is a proposal then: the frame is compared with the references near it and with
+/// those that look alike, RANSAC finds the pose that what looks alike agrees with, and that pose is aligned; a frame in which too
+/// little is recognized has no answer. The encoder has to be SqueezeNet or a ResNet, of one scene, and to see the whole input.
+///
+/// The model folder gets references.safetensors (a few MB), and model.yaml what it does; the weights stay. References are used from
+/// now on where that was better on the validation frames; `vloc eval --align` says otherwise. Covariances of a
+/// scene-coordinates model stay those of the measured poses, or become larger; of other models they are fitted to validation frames and
+/// to training frames whose neighbours are left out. `vloc calibrate` fits them on frames of your own.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Examples:
   vloc align out/my_model --dataset my_scene
+  vloc align out/my_vlocnet --dataset my_scene --frames 400
   vloc eval --dataset my_scene --split config/splits/interpolation.yaml --model out/my_model --align false --out out/eval")]
 pub struct AlignArgs {
     /// The model folder.
@@ -40,9 +46,9 @@ pub struct AlignArgs {
     /// Training frames that become references, at most.
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub frames: usize,
-    /// Points of each, at most.
-    #[arg(long, value_name = "N", default_value_t = 300)]
-    pub cells: usize,
+    /// Points of each, at most; without it 300 of a scene-coordinates model and 500 of any other.
+    #[arg(long, value_name = "N")]
+    pub cells: Option<usize>,
     /// Where to compute: auto, cpu or cuda:N.
     #[arg(long, default_value = "auto")]
     pub device: Device,
@@ -73,21 +79,35 @@ pub fn run(args: &AlignArgs) -> Result<()> {
     Ok(())
 }
 
-fn print(args: &AlignArgs, Referenced { card, measured }: &Referenced) {
+fn print(args: &AlignArgs, Referenced { card, measured, alone }: &Referenced) {
     let Some(record) = &card.references else { return };
     let file = args.model.join(REFERENCES_FILE);
     println!("{}: {} reference frames with {} points", file.display(), record.frames, record.points);
     let medians = |errors: &ValidationRecord| {
         format!("{:.3} m {:.2} deg", errors.median_translation_error, errors.median_rotation_error.to_degrees())
     };
-    let taken = if record.used { "poses are aligned from now on" } else { "poses stay as they were measured" };
+    let (done, usual) = match alone {
+        Some(_) => ("measured from references", "as the network says them"),
+        None => ("aligned", "as they were measured"),
+    };
+    let taken = match record.used {
+        true => format!("poses are {done} from now on"),
+        false => format!("poses stay {usual}"),
+    };
     match measured {
-        Some([plain, aligned]) => println!(
-            "medians on {} validation frames {}, aligned {}: {taken}",
+        Some([plain, better]) => println!(
+            "medians on {} validation frames {}, {done} {}: {taken}",
             plain.frames,
             medians(plain),
-            medians(aligned)
+            medians(better)
         ),
         None => println!("no validation frames to measure on: {taken}; measure with vloc eval --align true"),
+    }
+    if let Some(alone) = alone {
+        println!(
+            "medians on {} training frames without the references near them {}, which the covariances know",
+            alone.frames,
+            medians(alone)
+        );
     }
 }

@@ -227,7 +227,7 @@ struct Localized {
 impl Localized {
     /// What each answer stands on; empty for a model that measures nothing.
     fn evidence(&self, regressor: &PoseRegressor) -> Vec<Option<Evidence>> {
-        let measures = regressor.card().network.scene_coordinates().is_some();
+        let measures = regressor.measures();
         let answers = self.answers.iter().filter(|_| measures);
         answers.map(|answer| answer.as_ref().and_then(|answer| answer.evidence)).collect()
     }

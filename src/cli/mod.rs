@@ -82,7 +82,7 @@ enum Command {
     Ensemble(ensemble::EnsembleArgs),
     /// Fit the covariances of a model anew, on frames that it was not trained on.
     Calibrate(calibrate::CalibrateArgs),
-    /// Add reference frames to a scene-coordinates model, to which poses are aligned.
+    /// Add reference frames to a model, by which poses are measured or aligned.
     Align(align::AlignArgs),
     /// Train a pose auto-encoder for a model: what it makes of an image, from the pose alone.
     Autoencode(autoencode::AutoencodeArgs),

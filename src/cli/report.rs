@@ -2,6 +2,7 @@
 //! network looks at, and what it finds alike.
 
 use image::RgbImage;
+use nalgebra::Vector3;
 
 use crate::dataset::{Dataset, Split};
 use crate::evaluation::report::{
@@ -11,6 +12,7 @@ use crate::evaluation::report::{
 use crate::evaluation::{Evaluation, FrameResult, PoseError};
 use crate::geometry::Se3;
 use crate::network::PoseRegressor;
+use crate::pnp::Correspondence;
 use crate::progress::Progress;
 use crate::retrieval::nearest;
 use crate::vision::Preprocessor;
@@ -25,6 +27,8 @@ const UNANSWERED: usize = 10;
 /// Training images whose cells are asked for the cloud of points, evenly chosen, and most points of all of them.
 const CLOUD_IMAGES: usize = 40;
 const MOST_POINTS: usize = 60_000;
+/// A frame and a reference frame of poses nearer than this, metres plus radians, are one: half the digits of a single are kept.
+const SAME_POSE: f64 = 1e-4;
 
 /// A data set as a model sees it.
 pub(super) struct Viewer<'a> {
@@ -74,12 +78,12 @@ impl Viewer<'_> {
 
     /// What a model of points says of some training images, and where it says nothing.
     fn beliefs(&self, results: &[FrameResult], reasons: &[Option<String>]) -> Result<Beliefs> {
-        let images = thinned(&self.split.train, CLOUD_IMAGES);
+        let images = self.believed();
         let steps = Progress::automatic().steps("points of the map", images.len() as u64);
         let mut cloud = Vec::new();
         for &index in &images {
             let pixels = self.pixels(index)?;
-            let points = self.regressor.points(&pixels)?.unwrap_or_default();
+            let points = self.points(index, &pixels)?;
             let every = (images.len() * points.len()).div_ceil(MOST_POINTS).max(1);
             let (width, height) = pixels.dimensions();
             cloud.extend(points.iter().step_by(every).map(|correspondence| {
@@ -100,6 +104,34 @@ impl Viewer<'_> {
         };
         let unanswered = thinned(&silent, UNANSWERED).into_iter().map(unanswered).collect::<Result<_>>()?;
         Ok(Beliefs { cloud, images: images.len(), unanswered })
+    }
+
+    /// The points of the reference frame that a training image became, in its camera, and the pose of that; `None` where it became none.
+    fn reference(&self, index: usize) -> Option<(Se3, &[Vector3<f64>])> {
+        let map_from_camera = self.dataset.frames()[index].map_from_camera;
+        self.regressor.reference_points().find(|(pose, _)| pose.local(map_from_camera).norm() < SAME_POSE)
+    }
+
+    /// The training images whose points are known, thinned.
+    fn believed(&self) -> Vec<usize> {
+        let train = &self.split.train;
+        if self.regressor.card().network.scene_coordinates().is_some() {
+            return thinned(train, CLOUD_IMAGES);
+        }
+        let references: Vec<usize> = train.iter().filter(|index| self.reference(**index).is_some()).copied().collect();
+        thinned(&references, CLOUD_IMAGES)
+    }
+
+    /// The points behind pixels of a training image, as the model says, or of the reference frame that it became.
+    fn points(&self, index: usize, pixels: &RgbImage) -> Result<Vec<Correspondence>> {
+        if let Some(points) = self.regressor.points(pixels)? {
+            return Ok(points);
+        }
+        let Some((map_from_camera, points)) = self.reference(index) else { return Ok(Vec::new()) };
+        let camera = &self.regressor.card().camera;
+        let seen =
+            |at: &Vector3<f64>| Some(Correspondence { pixel: camera.project(at)?, point: map_from_camera * *at });
+        Ok(points.iter().filter_map(seen).collect())
     }
 
     /// The training image that was taken nearest to a pose.

@@ -62,8 +62,9 @@ type Said = (Prediction, Option<(Stamp, Prediction)>, Option<Evidence>, Option<A
 /// where too few points agree ([`Error::NoAnswer`]). Of a large place, whose parts have a head each, those parts are tried whose
 /// training images look most alike, and the pose that most points agree with counts. Where there is no answer,
 /// [`PoseRegressor::motion`] tells how the camera moved.
-/// With reference frames whose card says so, the measured pose is aligned to what they saw ([`References::align`]); its covariance
-/// stays the measured one.
+/// With reference frames whose card says so, such a measured pose is aligned to what they saw ([`References::align`]); its covariance
+/// stays the measured one. What any other model says is a proposal then: the pose is measured from what is recognized of them
+/// ([`recognition`](super::references::recognition)), and has the covariance of that.
 /// With a pose auto-encoder whose card says so, the training poses nearest to its own answer refine the position
 /// ([`PoseAutoencoder::refine`]); the orientation stays, and so does what is remembered of the frame.
 ///
@@ -104,7 +105,7 @@ pub struct PoseRegressor {
     /// The number of the scene that it answers in, of several.
     scene: Option<usize>,
     autoencoder: Option<PoseAutoencoder>,
-    references: Option<References>,
+    pub(super) references: Option<References>,
     pub(super) odometry: VisualOdometry,
     times: StepTimes,
 }
@@ -253,6 +254,16 @@ impl PoseRegressor {
         &self.card
     }
 
+    /// Whether it says which points of the map a frame shows, and leaves the pose to geometry.
+    pub(super) fn knows_points(&self) -> bool {
+        self.card.network.scene_coordinates().is_some()
+    }
+
+    /// Whether geometry measures its poses, from points that it knows or that it recognizes; else a network says them.
+    pub fn measures(&self) -> bool {
+        self.knows_points() || self.card.recognizes()
+    }
+
     /// The number of the scene in use, of a model of several.
     pub fn scene(&self) -> Option<usize> {
         self.scene
@@ -322,7 +333,7 @@ impl PoseRegressor {
 
     fn calibrated(&self, mut regression: Regression) -> Result<Regression> {
         let ModelCard { calibration, relative_calibration, .. } = &self.card;
-        regression.absolute.covariance = calibration.apply(&regression.absolute.covariance)?;
+        regression.absolute.covariance = self.card.pose_calibration().apply(&regression.absolute.covariance)?;
         if let Some(relative) = &mut regression.relative {
             // Models of before had one calibration for both.
             relative.covariance = relative_calibration.unwrap_or(*calibration).apply(&relative.covariance)?;
@@ -385,7 +396,7 @@ impl PoseRegressor {
         let look = || -> Result<_> {
             let shared = self.first.network.shared(&input, false);
             times.features();
-            let maps = encoder_maps(&self.first.network, &shared).filter(|_| self.others.is_empty());
+            let maps = encoder_maps(&self.card.network, &shared).filter(|_| self.others.is_empty());
             Ok((self.answers(&input, &shared)?, self.refining_embedding(&shared), maps))
         };
         let (answers, embedding, raw) = guarded("network", || tch::no_grad(|| tch::autocast(half, look)))??;
@@ -395,16 +406,20 @@ impl PoseRegressor {
         let (camera, answered) = (self.card.camera, self.members().zip(answers));
         let remember =
             |(member, answer): (&mut Member, _)| member.remember(answer, (frame.stamp, &camera), prior, parts);
-        let mut opinions = answered.map(remember).collect::<Result<Vec<_>>>();
-        let maps = self.follow(frame.stamp, raw, &opinions)?;
-        let alignment = match (self.used_references(), &maps, opinions.as_deref_mut()) {
-            (Some(references), Some(maps), Ok([opinion])) => Some(references.align_opinion(opinion, maps, &camera)),
-            _ => None,
+        let opinions = answered.map(remember).collect::<Result<Vec<_>>>();
+        let maps = self.compressed(raw, &opinions)?;
+        let measured = opinions.and_then(|opinions| self.measured(opinions, maps.as_ref(), prior));
+        let (opinions, measured) = match measured {
+            Ok((opinions, report)) => (Ok(opinions), report),
+            Err(error) => (Err(error), None),
         };
+        self.follow(frame.stamp, maps.as_ref(), &opinions);
+        let mut opinions = opinions;
+        let alignment = measured.or_else(|| self.align(opinions.as_deref_mut().ok()?, maps.as_ref()));
         times.poses();
         self.times = times;
         let mut opinions = opinions?;
-        if let (Some(autoencoder), Some(embedding), Some(opinion)) =
+        if let (Some(autoencoder), Some(embedding), Some(opinion @ Opinion { evidence: None, .. })) =
             (&self.autoencoder, embedding, opinions.first_mut())
         {
             let pose = opinion.absolute.pose;

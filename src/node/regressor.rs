@@ -26,7 +26,7 @@ impl Localizer for PoseRegressor {
     }
 
     fn correlation_time(&self) -> Option<f64> {
-        self.card().calibration.correlation_time
+        self.card().pose_calibration().correlation_time
     }
 
     fn device(&self) -> String {

@@ -146,6 +146,27 @@ impl Answers {
         integrated_correlation_time(&runs)
     }
 
+    /// The calibration of poses that are measured from reference frames, by these answers and by those to frames whose neighbours were
+    /// left out, and that of motions, where they are enough; how long errors are alike is seen in these.
+    ///
+    /// # Errors
+    /// [`Error::Compute`] with too few answers; those of [`Calibration::fit`].
+    pub(super) fn calibrate_recognized(&self, alone: &Self) -> Result<(Calibration, Option<Calibration>)> {
+        let fits = [self.fits.as_slice(), &alone.fits].concat();
+        if fits.len() < MIN_CALIBRATION_FRAMES {
+            let asked = fits.len() + self.unanswered + alone.unanswered;
+            let reason = format!(
+                "expected {MIN_CALIBRATION_FRAMES} frames or more that are recognized, to calibrate covariances; found {} of {asked}: \
+                 give it a larger input, or more reference frames",
+                fits.len()
+            );
+            return Err(Error::compute("reference frames", reason));
+        }
+        let calibration = Calibration::fit_measured(&fits)?;
+        let correlation_time = self.correlation_time(&calibration);
+        Ok((Calibration { correlation_time, ..calibration }, self::alone(&self.motions)?))
+    }
+
     /// The card with the calibration that they show, as [`calibrate`] says.
     ///
     /// # Errors
@@ -159,6 +180,14 @@ impl Answers {
             false if card.network.scene_coordinates().is_some() => {
                 let calibration = Calibration::fit_measured(&self.fits)?;
                 card.calibration = Calibration { correlation_time: self.correlation_time(&calibration), ..calibration };
+            }
+            false if card.recognizes() => {
+                let calibration = Calibration::fit_measured(&self.fits)?;
+                let correlation_time = self.correlation_time(&calibration);
+                if let Some(record) = &mut card.references {
+                    record.calibration = Some(Calibration { correlation_time, ..calibration });
+                    record.motion_calibration = alone(&self.motions)?.or(record.motion_calibration);
+                }
             }
             false => card.calibration = Calibration::fit(&self.fits)?,
         }

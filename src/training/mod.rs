@@ -41,6 +41,7 @@ mod pictures;
 mod pixels;
 mod preset;
 mod pretrain;
+mod references;
 mod rotation;
 mod run;
 mod scene_coordinates;
@@ -77,9 +78,10 @@ pub use pixels::Pixels;
 pub use pretrain::{
     CARD_FILE as ENCODER_CARD_FILE, ENCODER_FILE, EncoderCard, Judged, Pretraining, Probe, pretrain, probe,
 };
+pub use references::{Referenced, Referencing, add_references};
 pub use rotation::rotate_view;
 pub use run::{Job, check_folder, recorded_config, train, train_scenes, train_with_video};
-pub use scene_coordinates::{Referenced, Referencing, SceneCoordinates, add_references};
+pub use scene_coordinates::SceneCoordinates;
 pub use scene_points::ScenePoints;
 pub use scenes::SceneDataset;
 pub use schedule::{cycle, learning_rate};

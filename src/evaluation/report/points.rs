@@ -42,8 +42,8 @@ pub struct Beliefs {
 /// When a picture cannot be drawn, or an image has no pixels.
 pub fn points(evaluation: &Evaluation, results: &[FrameResult], beliefs: &Beliefs) -> Result<Section> {
     let mut section = Section::new("What the poses stand on").with(
-        "Poses are measured: the model says for cells of an image which point of the map they show, and the pose is the one \
-         that most of these points agree with. Where too few agree there is no answer."
+        "Poses are measured: cells of an image show points of the map, as the model says or as they are recognized in reference \
+         frames, and the pose is the one that most of these points agree with. Where too few agree there is no answer."
             .to_owned(),
     );
     if let Some(summary) = PointsSummary::new(&evaluation.evidence) {

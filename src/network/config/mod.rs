@@ -123,6 +123,17 @@ impl NetworkConfig {
         self.shared_stages.unwrap_or(usual)
     }
 
+    /// The shared stages in whose maps frames are compared with reference frames, the finer first: an eighth and a sixteenth of the
+    /// resolution, or where streams share less, a quarter and an eighth. `None` for an encoder whose cells are not known.
+    pub(crate) fn alignment_stages(&self) -> Option<(usize, usize)> {
+        let (fine, coarse) = self.encoder.cell_stages()?;
+        match self.shared_stages() {
+            shared if shared > coarse => Some((fine, coarse)),
+            shared if shared > fine => Some((fine - 1, fine)),
+            _ => None,
+        }
+    }
+
     /// The stage in front of which the frame before is joined: the last of a stream's own, or behind all.
     pub(super) fn joining_stage(&self) -> usize {
         self.shared_stages().max(self.encoder.stages() - 1)

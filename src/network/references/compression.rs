@@ -56,6 +56,11 @@ impl Compression {
         FeatureMap::new(values, [rows, columns], grid)
     }
 
+    /// The same, of the same numbers.
+    pub(super) fn shallow_clone(&self) -> Self {
+        Self { mean_c: self.mean_c.shallow_clone(), basis_ck: self.basis_ck.shallow_clone() }
+    }
+
     /// Numbers per cell.
     pub(super) fn kept(&self) -> i64 {
         self.basis_ck.size()[1]

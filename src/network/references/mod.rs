@@ -1,10 +1,12 @@
-//! Reference frames of a model that knows points: training frames with what was seen of points in them, to which the pose of a
-//! new frame is aligned ([`crate::alignment`]).
+//! Reference frames of a model: training frames with what was seen of points in them, to which the pose of a new frame is aligned
+//! ([`crate::alignment`]).
 //!
 //! ```text
 //! new frame ─ maps of the encoder ─ compressed ─┐
 //! its pose from points ─ nearest references ────┴─ alignment, coarse to fine ─ pose
 //! ```
+//!
+//! A model that knows no points proposes a pose, and it is measured from what is recognized of the references ([`recognition`]).
 //!
 //! `references.safetensors` in the model folder has of each frame `pose.translation` (normalized) and `pose.quaternion`
 //! (w, x, y, z) of `map_from_camera` and the number of its `points`; of each point `position` in the axes of its camera (metres)
@@ -13,12 +15,14 @@
 
 mod compression;
 mod inference;
+mod matching;
+pub mod recognition;
 mod record;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use nalgebra::{Vector2, Vector3};
+use nalgebra::{DVector, Vector2, Vector3};
 use tch::{Device, Kind, Tensor};
 
 use super::checkpoint::{self, Precision, write_tensors};
@@ -50,6 +54,15 @@ struct Reference {
     points: Vec<Vector3<f64>>,
     /// Of each point, one after the other, at each level.
     descriptors: [Vec<f32>; 2],
+    /// How it looks altogether; `None` without points.
+    look: Option<DVector<f32>>,
+}
+
+impl Reference {
+    fn new(map_from_camera: Se3, points: Vec<Vector3<f64>>, descriptors: [Vec<f32>; 2]) -> Self {
+        let own = Self { map_from_camera, points, descriptors, look: None };
+        Self { look: own.seen_altogether(), ..own }
+    }
 }
 
 /// The points that pixels of a frame show, and their descriptors at both levels, one after the other; pixels beyond one of its maps
@@ -96,7 +109,7 @@ impl References {
     pub fn add(&mut self, map_from_camera: Se3, maps: &[FeatureMap; 2], seen: &[(Vector2<f64>, Vector3<f64>)]) {
         let (points, descriptors) = described(maps, seen);
         self.poses.push(map_from_camera);
-        self.frames.push(Reference { map_from_camera, points, descriptors });
+        self.frames.push(Reference::new(map_from_camera, points, descriptors));
     }
 
     /// How many points they have together.
@@ -142,7 +155,9 @@ impl References {
             tensors.extend(compression.tensors().map(|(part, tensor)| (format!("{name}.{part}"), tensor)));
         }
         let sha256 = write_tensors(&tensors, path, Precision::Single)?;
-        Ok(ReferencesRecord { frames: self.frames.len(), points: self.points(), used: false, sha256 })
+        let (calibration, motion_calibration) = (None, None);
+        let (frames, points) = (self.frames.len(), self.points());
+        Ok(ReferencesRecord { frames, points, used: false, sha256, calibration, motion_calibration })
     }
 
     /// Reads the file that a card speaks of.
@@ -194,7 +209,7 @@ impl References {
             let points = positions[3 * start..3 * (start + count)].chunks_exact(3).map(Vector3::from_column_slice);
             let descriptors = [of(&fine_values, fine), of(&coarse_values, coarse)];
             own.poses.push(map_from_camera);
-            own.frames.push(Reference { map_from_camera, points: points.collect(), descriptors });
+            own.frames.push(Reference::new(map_from_camera, points.collect(), descriptors));
             start += count;
         }
         Ok(own)

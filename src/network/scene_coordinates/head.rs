@@ -94,6 +94,11 @@ impl SceneCoordinateHead {
         &shared.maps()[self.stages[0]]
     }
 
+    /// The maps that features of cells are of, the finer first, `bchw`.
+    pub(super) fn maps<'a>(&self, shared: &'a Features) -> [&'a Tensor; 2] {
+        self.stages.map(|stage| &shared.maps()[stage])
+    }
+
     /// Where the cells lie in the network's image.
     pub fn grid(&self) -> &CellGrid {
         &self.grids[0]
@@ -164,16 +169,6 @@ impl SceneCoordinateHead {
     /// The points `n3` of cells that are asked.
     pub(super) fn points_asked(&self, features_nc: &Tensor) -> Tensor {
         self.points_in(features_nc, fast_products(features_nc.device()))
-    }
-
-    /// Where the cells of both maps lie in the network's image, the finer first.
-    pub(in crate::network) fn grids(&self) -> [CellGrid; 2] {
-        self.grids
-    }
-
-    /// The maps that features of cells are of, the finer first, `bchw`.
-    pub(in crate::network) fn maps<'a>(&self, shared: &'a Features) -> [&'a Tensor; 2] {
-        self.stages.map(|stage| &shared.maps()[stage])
     }
 }
 

@@ -13,15 +13,15 @@ use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result};
 
 /// Seed of every search: the same frame has the same answer.
-const SEED: u64 = 0;
+pub(in crate::network) const SEED: u64 = 0;
 /// Distance of an inlier, of the width of the image: ten pixels of 640 (ACE, section 4).
 const INLIER_SHARE: f64 = 10.0 / 640.0;
 
 /// Fewest points that agree: of foreign images up to 20 of a few hundred do.
-const MIN_INLIERS: usize = 25;
+pub(in crate::network) const MIN_INLIERS: usize = 25;
 /// How far the inliers spread along the direction in which they spread least, of the diagonal: half of what cells all over an
 /// image of 4:3 do. Where a place is unknown, a few neighbouring cells agree by chance, since what is said of them is alike.
-const MIN_SPREAD: f64 = 0.08;
+pub(in crate::network) const MIN_SPREAD: f64 = 0.08;
 
 /// A pose that was measured from points.
 pub(in crate::network) struct MeasuredPose {

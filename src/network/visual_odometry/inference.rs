@@ -6,15 +6,17 @@ use crate::network::device::guarded;
 use crate::network::member::Opinion;
 use crate::network::references::EncoderMaps;
 use crate::network::regressor::PoseRegressor;
+use crate::network::uncertainty::Calibration;
 use crate::sensor::RelativePose;
 use crate::{Error, Result, Stamp};
 
 impl PoseRegressor {
-    /// How the camera moved to the last frame, where a model that knows points had no answer to it ([`Error::NoAnswer`]) but sees points
-    /// of a frame before it (see [`visual_odometry`](super)). `None` of other models, and of one that was never calibrated for it.
+    /// How the camera moved to the last frame, where a model whose poses geometry measures had no answer to it ([`Error::NoAnswer`]) but
+    /// sees points of a frame before it (see [`visual_odometry`](super)). `None` of other models, and of one that was never
+    /// calibrated for it.
     pub fn motion(&self) -> Option<RelativePose> {
         let mut motion = self.raw_motion()?.clone();
-        motion.covariance = self.card().relative_calibration?.apply(&motion.covariance).ok()?;
+        motion.covariance = self.motion_calibration()?.apply(&motion.covariance).ok()?;
         Some(motion)
     }
 
@@ -28,20 +30,31 @@ impl PoseRegressor {
         self.odometry.rehearse();
     }
 
-    /// Follows the camera to a frame with these maps of the encoder and these opinions, which are then compressed as poses are aligned
-    /// in them; `None` where nobody needs them.
+    /// What makes the covariances of motions true; a network that regresses may have an odometry of its own, with its own.
+    fn motion_calibration(&self) -> Option<Calibration> {
+        match self.knows_points() {
+            true => self.card().relative_calibration,
+            false => self.card().references.as_ref()?.motion_calibration,
+        }
+    }
+
+    /// Whether it follows the camera from what it saw of points.
+    fn follows(&self) -> bool {
+        let sees_points = self.knows_points() || self.used_references().is_some();
+        sees_points && (self.odometry.rehearses || self.motion_calibration().is_some())
+    }
+
+    /// The maps of the encoder of a frame with these opinions, compressed as poses are aligned in them; `None` where nobody needs them.
     ///
     /// # Errors
     /// Those of [`Compression::of`](crate::network::references::Compression::of).
-    pub(in crate::network) fn follow(
+    pub(in crate::network) fn compressed(
         &mut self,
-        stamp: Stamp,
         raw: Option<EncoderMaps>,
         opinions: &Result<Vec<Opinion>>,
     ) -> Result<Option<[FeatureMap; 2]>> {
-        let follows = self.odometry.rehearses || self.card().relative_calibration.is_some();
         let is_seen = matches!(opinions, Ok(_) | Err(Error::NoAnswer { .. }));
-        let Some(raw) = raw.filter(|_| is_seen && (follows || self.used_references().is_some())) else {
+        let Some(raw) = raw.filter(|_| is_seen && (self.follows() || self.used_references().is_some())) else {
             return Ok(None);
         };
         let has_pose = opinions.is_ok();
@@ -49,16 +62,23 @@ impl PoseRegressor {
             Some(references) => references.compress(&raw).map(Some),
             None => own.odometry.compress(&raw, has_pose),
         };
-        let maps = guarded("compression of features", || tch::no_grad(|| compress(self)))??;
+        guarded("compression of features", || tch::no_grad(|| compress(self)))?
+    }
+
+    /// Follows the camera to a frame with these opinions and compressed maps.
+    pub(in crate::network) fn follow(
+        &mut self,
+        stamp: Stamp,
+        maps: Option<&[FeatureMap; 2]>,
+        opinions: &Result<Vec<Opinion>>,
+    ) {
+        let Some(maps) = maps.filter(|_| self.follows()) else { return };
         let camera = self.card().camera;
-        if let (Some(maps), true) = (&maps, follows) {
-            let odometry: &mut VisualOdometry = &mut self.odometry;
-            match opinions.as_deref() {
-                Ok([Opinion { absolute, seen, .. }]) => odometry.answered(stamp, maps, &camera, (absolute.pose, seen)),
-                Err(_) => odometry.unanswered(stamp, maps, &camera),
-                Ok(_) => (),
-            }
+        let odometry: &mut VisualOdometry = &mut self.odometry;
+        match opinions.as_deref() {
+            Ok([Opinion { absolute, seen, .. }]) => odometry.answered(stamp, maps, &camera, (absolute.pose, seen)),
+            Err(_) => odometry.unanswered(stamp, maps, &camera),
+            Ok(_) => (),
         }
-        Ok(maps)
     }
 }

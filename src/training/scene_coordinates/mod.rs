@@ -38,13 +38,12 @@ mod folds;
 mod lesson;
 mod partners;
 mod peak;
-mod references;
 mod run;
 mod settings;
 mod sight;
 mod sweep;
 mod units;
 
-pub use references::{Referenced, Referencing, add_references};
 pub(super) use run::train;
 pub use settings::SceneCoordinates;
+pub(in crate::training) use sight::Sight;

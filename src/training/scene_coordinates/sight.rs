@@ -7,21 +7,21 @@ use crate::network::encoder::CellGrid;
 use crate::sensor::{CameraModel, DepthImage};
 
 /// A frame, seen through a turned camera.
-pub(super) struct Sight<'a> {
+pub(in crate::training) struct Sight<'a> {
     /// The camera of the network's image.
-    pub(super) camera: &'a CameraModel,
+    pub(in crate::training) camera: &'a CameraModel,
     /// Of the frame as it was recorded.
-    pub(super) map_from_old: Se3,
+    pub(in crate::training) map_from_old: Se3,
     /// How the camera is turned.
-    pub(super) old_from_new: So3,
+    pub(in crate::training) old_from_new: So3,
     /// The depth image of the frame.
-    pub(super) depth: Option<&'a DepthImage>,
+    pub(in crate::training) depth: Option<&'a DepthImage>,
 }
 
 impl Sight<'_> {
     /// The cells of a map of `rows` x `columns` whose centres show a part of the recorded image: what lies beyond its edges is
     /// made up. By number, row by row.
-    pub(super) fn recorded(&self, grid: &CellGrid, [rows, columns]: [i64; 2]) -> Vec<i64> {
+    pub(in crate::training) fn recorded(&self, grid: &CellGrid, [rows, columns]: [i64; 2]) -> Vec<i64> {
         let CameraModel { width, height, .. } = *self.camera;
         let inside = |ray: &Vector3<f64>| {
             let Some(pixel) = self.camera.project(ray) else { return false };
@@ -32,7 +32,7 @@ impl Sight<'_> {
     }
 
     /// The point in the map that the centre of a cell shows, metres; `None` where no depth was measured.
-    pub(super) fn point(&self, grid: &CellGrid, column: i64, row: i64) -> Option<Vector3<f64>> {
+    pub(in crate::training) fn point(&self, grid: &CellGrid, column: i64, row: i64) -> Option<Vector3<f64>> {
         let ray = self.ray(grid, column, row);
         let depth = self.depth?;
         // Both cameras stand at one place, as far as the dataset says: the ray of one is a ray of the other.
