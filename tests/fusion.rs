@@ -239,6 +239,19 @@ fn clicked(stamp: Stamp, frame_id: &str, map_from_base: Se3) -> Incoming {
 }
 
 #[test]
+fn a_static_odometry_holds_no_answer_back() {
+    let mut bench = standing(estimating());
+    let transforms = vec![edge("odom", "base_link", at(0), Se3::identity())];
+    bench.give(Incoming::Transforms { transforms, is_static: true }, at(0));
+    bench.give(clicked(at(50), "map", map_from_camera(101) * base_from_camera().inverse()), at(60));
+    let mut outgoing = bench.give(Incoming::Image(Picture::Raw(picture(at(100), 100))), at(110));
+    outgoing.extend(bench.tick(at(120)));
+    let answers = outgoing.iter().filter(|out| matches!(out, Outgoing::Pose(_))).count();
+    let corrections = outgoing.iter().filter(|out| matches!(out, Outgoing::Transform(_))).count();
+    assert!(answers == 1 && corrections > 0, "{answers} poses, {corrections} transforms");
+}
+
+#[test]
 fn a_given_pose_starts_the_estimate_and_fixes_that_contradict_it_replace_it() {
     let there = |brightness: u8| map_from_camera(brightness) * base_from_camera().inverse();
     let first_pose = |bench: &mut Bench| {

@@ -4,7 +4,8 @@ usage: pack_dataset.py SEQUENCE_FOLDER BAG [--first N] [--count N] [--rate HZ] [
 
 Topics: /camera/image_raw (rgb8, raw), /camera/camera_info (pinhole, the principal point in the middle), /tf_static
 (base_link -> camera_optical_frame: looking ahead, 0.1 m in front of and 0.3 m above base_link) and /tf (odom ->
-base_link, standing still). Poses of the dataset are not in the bag.
+base_link, standing still: for the node's map -> odom; the camera moves, so replay it with -p use_odometry:=false). Poses of
+the dataset are not in the bag.
 """
 
 import argparse

@@ -20,7 +20,9 @@ impl Core {
             Err(error) => return self.health.refused(Reason::TransformRefused, &error.into()),
         }
         let bare = |name: &str| name.trim_start_matches('/').to_owned();
-        if self.is_active()
+        // What never changes was not measured.
+        if !is_static
+            && self.is_active()
             && self.config.use_estimator
             && self.config.use_odometry
             && bare(parent) == self.config.odom_frame_id
