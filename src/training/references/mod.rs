@@ -32,7 +32,7 @@ use collect::collect;
 const ALIGNED_CELLS: usize = 300;
 /// Cells of a frame that poses are measured from: of small inputs all. With 108 instead of 432 the medians on a kitchen were 0.055 m
 /// instead of 0.044 m.
-pub const RECOGNIZED_CELLS: usize = 500;
+const RECOGNIZED_CELLS: usize = 500;
 
 /// Which model gets reference frames, and how many.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub struct Referencing {
     /// Frames at most.
     pub frames: usize,
     /// Cells of each at most, evenly spread over the image; `None`: as many as usual, 300 of a model that knows points and
-    /// [`RECOGNIZED_CELLS`] of any other.
+    /// 500 of any other.
     pub cells: Option<usize>,
     /// Where to compute.
     pub device: Device,
