@@ -84,11 +84,10 @@ impl Reference {
     /// The descriptors of both levels of its points, one point per column.
     fn features_cn(&self) -> DMatrix<f32> {
         let (count, [fine, coarse]) = (self.points.len(), &self.descriptors);
-        let [own, around] =
-            [fine, coarse].map(|values| DMatrix::from_column_slice(values.len() / count, count, values));
-        let mut features_cn = own.resize_vertically(fine.len() / count + around.nrows(), 0.0);
-        features_cn.rows_mut(fine.len() / count, around.nrows()).copy_from(&around);
-        features_cn
+        let [own, around] = [fine, coarse].map(|values| values.len() / count);
+        let of_points = fine.chunks_exact(own).zip(coarse.chunks_exact(around));
+        let values = of_points.flat_map(|(own, around)| own.iter().chain(around).copied());
+        DMatrix::from_iterator(own + around, count, values)
     }
 
     /// How it looks altogether, as far as its points show; `None` without any.

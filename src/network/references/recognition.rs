@@ -18,8 +18,8 @@ use crate::alignment::{AlignmentReport, FeatureMap, Level, align};
 use crate::geometry::Se3;
 use crate::network::prediction::Prediction;
 use crate::network::refinement::nearest_poses;
-use crate::network::scene_coordinates::{MIN_INLIERS, MIN_SPREAD, MeasuredPose, SEED};
-use crate::pnp::{Correspondence, Evidence, FocalCheck, PnpConfig, PnpSolution, PoseSolver};
+use crate::network::scene_coordinates::{MIN_INLIERS, MIN_SPREAD, MeasuredPose, SEED, on_ray};
+use crate::pnp::{Correspondence, Evidence, FocalCheck, NoPose, PnpConfig, PnpSolution, PoseSolver};
 use crate::sensor::{CameraModel, PosePrior};
 use crate::{Error, Result};
 
@@ -47,52 +47,30 @@ impl References {
         camera: &CameraModel,
         prior: Option<&PosePrior>,
     ) -> Result<(MeasuredPose, AlignmentReport)> {
-        let cells = Cells::of(maps);
-        let expected = prior.map(PosePrior::map_from_camera);
+        let (cells, expected) = (Cells::of(maps), prior.map(PosePrior::map_from_camera));
         let compared = self.alike(expected.unwrap_or(proposed), &cells).into_iter();
         let of_frame = |index: usize| cells.matches(&self.frames[index]).into_iter().map(move |found| (index, found));
         let found: Vec<Found> = compared.flat_map(of_frame).collect();
-        let correspondences: Vec<Correspondence> = found.iter().map(|(_, found)| found.correspondence).collect();
-        let solver = PoseSolver::new(PnpConfig {
-            inlier_threshold: maps[0].stride(),
-            min_inliers: MIN_INLIERS,
-            min_spread: MIN_SPREAD,
-            ..PnpConfig::default()
-        })?;
-        let solution = match expected {
-            Some(expected) => solver.solve_near(expected, camera, &correspondences, SEED),
-            None => solver.solve(camera, &correspondences, SEED),
-        };
         let asked = cells.count();
-        let fail = |reason: String| Error::NoAnswer {
-            reason: format!("{asked} cells compared with reference frames, {reason}"),
-        };
-        let solution = solution.map_err(|reason| fail(reason.to_string()))?;
+        let unknown =
+            |reason| Error::NoAnswer { reason: format!("{asked} cells compared with reference frames, {reason}") };
+        let solution =
+            solve(camera, &found, (maps[0].stride(), expected))?.map_err(|reason| unknown(reason.to_string()))?;
 
-        // Several reference frames saw what a cell shows: it agrees once.
         let mut agreeing: Vec<Found> = solution.inliers.iter().map(|&at| found[at]).collect();
         let (pose, report) = self.align_to(&agreeing, solution.map_from_camera, maps, camera);
+        // Several reference frames saw what a cell shows: it agrees once, and errs once.
         agreeing.sort_by_key(|(_, found)| found.cell);
         agreeing.dedup_by_key(|(_, found)| found.cell);
-        let needed = MIN_INLIERS.max((LEAST_SHARE * asked as f64).ceil() as usize);
-        if agreeing.len() < needed {
-            return Err(fail(format!("{} agree, {needed} are needed", agreeing.len())));
-        }
-        if report.agreeing < LEAST_ALIKE {
-            let found = report.agreeing;
-            return Err(fail(format!("{found} points look as they did where they agree, {LEAST_ALIKE} are needed")));
-        }
+        is_verified(asked, agreeing.len(), report.agreeing).map_err(unknown)?;
+        let repeated = solution.inliers.len() as f64 / agreeing.len() as f64;
+        let raw_covariance = solution.covariance.matrix() * repeated;
+
         // Centres of cells do not tell a focal length: in a kitchen half of the frames asked for 0.95 of the true one.
         let focal = FocalCheck { sigma: f64::INFINITY, ..solution.focal };
         let evidence = Evidence { inliers: agreeing.len(), focal, ..Evidence::new(asked, &solution) };
-        let PnpSolution { covariance, inliers, .. } = solution;
-        let raw_covariance = covariance.matrix() * (inliers.len() as f64 / agreeing.len() as f64);
         let camera_from_map = pose.inverse();
-        let seen = agreeing.iter().map(|(_, Match { correspondence: Correspondence { pixel, point }, .. })| {
-            let ray = camera.ray(pixel);
-            (*pixel, ray * ((camera_from_map * *point).z / ray.z))
-        });
-        let seen = seen.collect();
+        let seen = agreeing.iter().map(|(_, found)| on_ray(camera, &camera_from_map, &found.correspondence)).collect();
         Ok((MeasuredPose { pose: Prediction { pose, raw_covariance }, evidence, seen }, report))
     }
 
@@ -141,5 +119,39 @@ impl References {
         });
         let level = |level: usize| Level { map: &maps[level], descriptors: &descriptors[level] };
         align(camera, start, &points, &[level(1), level(0)])
+    }
+}
+
+/// The pose that most matches agree with, to within a cell of `stride` pixels, near the expected one if there is one.
+fn solve(
+    camera: &CameraModel,
+    found: &[Found],
+    (stride, expected): (f64, Option<&Se3>),
+) -> Result<std::result::Result<PnpSolution, NoPose>> {
+    let solver = PoseSolver::new(PnpConfig {
+        inlier_threshold: stride,
+        min_inliers: MIN_INLIERS,
+        min_spread: MIN_SPREAD,
+        ..PnpConfig::default()
+    })?;
+    let correspondences: Vec<Correspondence> = found.iter().map(|(_, found)| found.correspondence).collect();
+    Ok(match expected {
+        Some(expected) => solver.solve_near(expected, camera, &correspondences, SEED),
+        None => solver.solve(camera, &correspondences, SEED),
+    })
+}
+
+/// Whether so many of the cells that were asked, and so many points that look as they should, make a pose believable.
+///
+/// # Errors
+/// What is missing.
+fn is_verified(asked: usize, agreeing: usize, alike: usize) -> std::result::Result<(), String> {
+    let needed = MIN_INLIERS.max((LEAST_SHARE * asked as f64).ceil() as usize);
+    match () {
+        () if agreeing < needed => Err(format!("{agreeing} agree, {needed} are needed")),
+        () if alike < LEAST_ALIKE => {
+            Err(format!("{alike} points look as they did where they agree, {LEAST_ALIKE} are needed"))
+        }
+        () => Ok(()),
     }
 }

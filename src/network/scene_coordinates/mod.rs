@@ -25,6 +25,8 @@ mod supervision;
 
 pub use head::SceneCoordinateHead;
 pub use place::{PlaceIndex, describe};
-pub(super) use pose::{MIN_INLIERS, MIN_SPREAD, MeasuredPose, SEED, all_correspondences, best_pose, correspondences};
+pub(super) use pose::{
+    MIN_INLIERS, MIN_SPREAD, MeasuredPose, SEED, all_correspondences, best_pose, correspondences, on_ray,
+};
 pub use products::fast_products;
 pub use supervision::Supervision;

@@ -4,6 +4,7 @@ use nalgebra::{Vector2, Vector3};
 use tch::Tensor;
 
 use super::head::SceneCoordinateHead;
+use crate::geometry::Se3;
 use crate::network::pose_network::Features;
 use crate::network::pose_tensor::{MapFromNormalized, numbers};
 use crate::network::prediction::Prediction;
@@ -109,12 +110,14 @@ fn pose(camera: &CameraModel, correspondences: &[Correspondence], prior: Option<
     let evidence = Evidence::new(asked, &solution);
     let (pose, raw_covariance) = (solution.map_from_camera, solution.covariance.matrix());
     let camera_from_map = pose.inverse();
-    let on_ray = |&at: &usize| {
-        let (Correspondence { pixel, point }, ray) = (correspondences[at], camera.ray(&correspondences[at].pixel));
-        (pixel, ray * ((camera_from_map * point).z / ray.z))
-    };
-    let seen = solution.inliers.iter().map(on_ray).collect();
+    let seen = solution.inliers.iter().map(|&at| on_ray(camera, &camera_from_map, &correspondences[at])).collect();
     Ok(MeasuredPose { pose: Prediction { pose, raw_covariance }, evidence, seen })
+}
+
+/// What a pixel shows in the axes of the camera: on its own ray, as deep as the point of the map that it is said to show.
+pub(in crate::network) fn on_ray(camera: &CameraModel, camera_from_map: &Se3, said: &Correspondence) -> Seen {
+    let ray = camera.ray(&said.pixel);
+    (said.pixel, ray * ((*camera_from_map * said.point).z / ray.z))
 }
 
 #[cfg(test)]
@@ -124,7 +127,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::geometry::{Se3, So3};
+    use crate::geometry::So3;
 
     fn camera() -> CameraModel {
         CameraModel::pinhole(320, 240, 262.5)
