@@ -244,7 +244,7 @@ fn what_poses_stand_on_is_drawn_as_it_was_measured() {
     assert!(
         page.contains("<h2>What the poses stand on</h2>") && page.contains("The rank correlation of share and error")
     );
-    assert!(page.contains("628 points that the model says for cells of 4 training images"), "{page}");
+    assert!(page.contains("628 points behind cells of 4 training images, as the model says"), "{page}");
     assert!(page.contains("Crosses: where 25 frames without an answer truly were."));
     let cloud = csv("point_cloud.svg");
     assert_eq!(cloud.matches("data:image/png;base64,").count(), 1);

@@ -129,8 +129,6 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     let (rule, split) = read_split(args.split.as_deref(), dataset.as_ref())?;
     set_threads(args.threads);
     let mut regressor = PoseRegressor::load_in(&args.model, &args.scene, args.device)?;
-    let measured = regressor.card().calibration.correlation_time;
-    estimator.correlation_time = estimator.correlation_time_for(measured);
     if let Some(count) = args.crops {
         regressor = regressor.with_crops(count)?;
     }
@@ -140,6 +138,8 @@ pub fn evaluate(args: &EvalArgs) -> Result<Evaluated> {
     if let Some(align) = args.align {
         regressor = regressor.with_alignment(align)?;
     }
+    let measured = regressor.card().pose_calibration().correlation_time;
+    estimator.correlation_time = estimator.correlation_time_for(measured);
     let preprocessor = Preprocessor::new(dataset.camera(), &regressor.card().camera)?;
     let localized = localize(dataset.as_ref(), &split, &preprocessor, &mut regressor)?;
     let peak_memory = memory::peak();

@@ -326,7 +326,7 @@ fn settings(args: &TrainArgs) -> Result<TrainingConfig> {
 
 /// What a new model does on its validation frames.
 pub(super) fn print_validation(card: &ModelCard) {
-    let (errors, calibration) = (&card.validation, &card.calibration);
+    let (errors, calibration) = (&card.validation, card.pose_calibration());
     if errors.frames == 0 {
         println!("no validation frames: how far it errs is not known; give the split a validation block");
         return;
@@ -349,6 +349,13 @@ pub(super) fn print_validation(card: &ModelCard) {
             "relative poses: {} pairs, 90 % ellipsoid covers {:.0} %",
             relative.frames,
             100.0 * relative.coverage_90
+        );
+    }
+    if let Some(motion) = card.references.as_ref().and_then(|record| record.motion_calibration) {
+        println!(
+            "motions without an answer: {} pairs, 90 % ellipsoid covers {:.0} %",
+            motion.frames,
+            100.0 * motion.coverage_90
         );
     }
     if let Some(segmentation) = &errors.segmentation {
