@@ -82,6 +82,23 @@ fn split() -> SplitRule {
     SplitRule::Separate { validation: Some(Validation { every: 2, length: 1, margin: 0, fold: 0 }) }
 }
 
+fn learn_by(config: TrainingConfig, room: &Room, out: &Path) {
+    let job = Job {
+        config,
+        split: split(),
+        pretrained: None,
+        from: None,
+        out: out.to_owned(),
+        name: "room".to_owned(),
+        licence: "Apache-2.0".to_owned(),
+        command: "test".to_owned(),
+        seed: 7,
+        resume: false,
+        device: Device::Cpu,
+    };
+    train(room, &job, Progress::Silent, &|| true).unwrap();
+}
+
 /// A small perceptron on random features: seconds.
 fn learn(room: &Room, out: &Path) {
     let shape = SceneCoordinatesConfig { width: 64, blocks: 1, cells: 0, parts: 1 };
@@ -100,20 +117,7 @@ fn learn(room: &Room, out: &Path) {
         mixed_precision: false,
         ..TrainingConfig::preset("scene-coordinates").unwrap()
     };
-    let job = Job {
-        config,
-        split: split(),
-        pretrained: None,
-        from: None,
-        out: out.to_owned(),
-        name: "room".to_owned(),
-        licence: "Apache-2.0".to_owned(),
-        command: "test".to_owned(),
-        seed: 7,
-        resume: false,
-        device: Device::Cpu,
-    };
-    train(room, &job, Progress::Silent, &|| true).unwrap();
+    learn_by(config, room, out);
 }
 
 fn add(room: &Room, job: &Referencing) -> Result<Referenced> {
@@ -286,20 +290,7 @@ fn learn_poses(room: &Room, out: &Path) {
         mixed_precision: false,
         ..TrainingConfig::preset("vlocnet-small").unwrap()
     };
-    let job = Job {
-        config,
-        split: split(),
-        pretrained: None,
-        from: None,
-        out: out.to_owned(),
-        name: "room".to_owned(),
-        licence: "Apache-2.0".to_owned(),
-        command: "test".to_owned(),
-        seed: 7,
-        resume: false,
-        device: Device::Cpu,
-    };
-    train(room, &job, Progress::Silent, &|| true).unwrap();
+    learn_by(config, room, out);
 }
 
 /// Median distance of the answers to the validation frames from the truth, metres, and how many have one.

@@ -83,7 +83,7 @@ pub struct Config {
     pub use_estimator: bool,
     /// Whether a model that measures poses begins its search where the estimate expects the camera, while the robot is tracked.
     pub use_pose_prior: bool,
-    /// Whether poses are aligned to the reference frames of a model, where its card says that this is better.
+    /// Whether poses are aligned to the reference frames of a model, or measured from them, where its card says that this is better.
     pub use_alignment: bool,
     /// How fixes become one pose.
     pub estimator: EstimatorConfig,

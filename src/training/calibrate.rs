@@ -162,9 +162,13 @@ impl Answers {
             );
             return Err(Error::compute("reference frames", reason));
         }
-        let calibration = Calibration::fit_measured(&fits)?;
-        let correlation_time = self.correlation_time(&calibration);
-        Ok((Calibration { correlation_time, ..calibration }, self::alone(&self.motions)?))
+        Ok((self.measured_calibration(&fits)?, self::alone(&self.motions)?))
+    }
+
+    /// The calibration of measured poses by `fits`, and over which time the errors of these answers are alike.
+    fn measured_calibration(&self, fits: &[(Matrix6, Vector6)]) -> Result<Calibration> {
+        let calibration = Calibration::fit_measured(fits)?;
+        Ok(Calibration { correlation_time: self.correlation_time(&calibration), ..calibration })
     }
 
     /// The card with the calibration that they show, as [`calibrate`] says.
@@ -178,14 +182,11 @@ impl Answers {
                 self.fits.len()
             )),
             false if card.network.scene_coordinates().is_some() => {
-                let calibration = Calibration::fit_measured(&self.fits)?;
-                card.calibration = Calibration { correlation_time: self.correlation_time(&calibration), ..calibration };
+                card.calibration = self.measured_calibration(&self.fits)?;
             }
             false if card.recognizes() => {
-                let calibration = Calibration::fit_measured(&self.fits)?;
-                let correlation_time = self.correlation_time(&calibration);
                 if let Some(record) = &mut card.references {
-                    record.calibration = Some(Calibration { correlation_time, ..calibration });
+                    record.calibration = Some(self.measured_calibration(&self.fits)?);
                     record.motion_calibration = alone(&self.motions)?.or(record.motion_calibration);
                 }
             }

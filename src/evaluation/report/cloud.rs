@@ -81,8 +81,8 @@ fn caption(points: usize, outside: usize, frames: usize, results: &[FrameResult]
     };
     format!(
         "From above (the plane of the two longest extents of the path): {points} points behind cells of {frames} \
-         training images, as the model says or, of poses measured from reference frames, as these have them, each in the colour of its pixel; {outside} of them lie outside of the picture. Sharp walls \
-         and furniture: learned. A fog, or one wall in two places: not learned there, and poses that stand on it are not \
+         training images, as the model says or, of poses measured from reference frames, as these have them, each in \
+         the colour of its pixel; {outside} of them lie outside of the picture. Sharp walls and furniture: learned. A fog, or one wall in two places: not learned there, and poses that stand on it are not \
          measured well.{silent}"
     )
 }

@@ -84,8 +84,8 @@ impl PoseRegressor {
     }
 }
 
-/// The maps of a frame that poses are aligned in; `None` for an encoder whose cells are not known, or of which the network keeps
-/// no map with a sixteenth of the resolution.
+/// The maps of a frame that poses are aligned in ([`NetworkConfig::alignment_stages`]); `None` where the network has none, or sees
+/// the frame in parts.
 pub(in crate::network) fn encoder_maps(config: &NetworkConfig, shared: &Features) -> Option<EncoderMaps> {
     let (fine, coarse) = config.alignment_stages()?;
     let map = |stage: usize| {

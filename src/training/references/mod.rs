@@ -125,7 +125,11 @@ pub fn add_references(
     };
     let (card, validation) = (ModelCard { references: None, ..card }, &split.validation);
     let trial = Trial { job, card, record, frames, validation, image: &unused, progress };
-    let referenced = if aligns { trial.align()? } else { trial.recognize(&references, &chosen)? };
+    let referenced = if aligns { trial.align() } else { trial.recognize(&references, &chosen) };
+    let referenced = referenced.inspect_err(|_| {
+        // The error counts; a file that no card speaks of would only take place.
+        let _ = if aligns { Ok(()) } else { std::fs::remove_file(job.model.join(REFERENCES_FILE)) };
+    })?;
     referenced.card.write(&job.model)?;
     Ok(referenced)
 }
